@@ -1,0 +1,55 @@
+// What an app is given to reach the outside: the composition root makes one System for its world and
+// hands it to the app. Nothing is reachable that was not handed over.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "lichen/base/result.hpp"
+#include "lichen/coro/task.hpp"
+#include "lichen/io/datagram.hpp"
+#include "lichen/io/file.hpp"
+#include "lichen/io/stream.hpp"
+
+namespace lichen::io {
+
+struct ListenOptions {
+  unsigned backlog = 1024;      // connections the medium may hold that were not accepted yet
+  bool share_port = false;      // several listeners (one a core) may share the address
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  // The listener belongs to the core that called. Error::address_in_use, Error::access_denied, ...
+  virtual Task<Result<std::unique_ptr<Listener>>> listen(Address at, ListenOptions options = {}) = 0;
+  virtual Task<Result<std::unique_ptr<Stream>>> connect(Address to) = 0;
+  virtual Task<Result<std::unique_ptr<Datagram>>> bind(Address at) = 0;
+  // All addresses of a host name or a literal address, best first, with `port` filled in.
+  virtual Task<Result<std::vector<Address>>> resolve(std::string_view host, std::uint16_t port) = 0;
+};
+
+// Requests from whoever runs the machine.
+enum class Request : std::uint8_t { stop, reload };
+
+class System {
+ public:
+  virtual ~System() = default;
+  virtual Network& network() noexcept = 0;
+  // On a host any folder the process may read; on bare rock a folder of the image.
+  virtual Task<Result<std::unique_ptr<Folder>>> open_folder(std::string_view path) = 0;
+  // A one-way byte pipe of the host.
+  struct Pipe {
+    std::unique_ptr<Reader> reader;
+    std::unique_ptr<Writer> writer;
+  };
+  virtual Result<Pipe> make_pipe() = 0;
+  // Waits for the next request; Ctrl-C and a polite kill both ask to stop.
+  virtual Task<Result<Request>> next_request() = 0;
+  // Wall-clock time, nanoseconds since 1970-01-01 00:00 UTC.
+  [[nodiscard]] virtual std::int64_t wall_clock_ns() const noexcept = 0;
+};
+
+}  // namespace lichen::io
