@@ -1,0 +1,11 @@
+#include "lichen/base/core_slot.hpp"
+
+extern "C" {
+constinit thread_local void* lichen_core_slot = nullptr;
+}
+
+namespace lichen::base {
+
+void set_core_slot(void* word) noexcept { lichen_core_slot = word; }
+
+}  // namespace lichen::base
