@@ -66,8 +66,8 @@ template <std::integral T>
   return std::bit_cast<T>(bytes);
 }
 
-// A number at the start of `bytes`, which MUST hold as many bytes as it has; the address need not be
-// aligned.
+// A number at the start of `bytes`, which MUST hold as many bytes as it has; the address need not
+// be aligned.
 template <std::integral T, std::endian order>
 [[nodiscard]] constexpr T load(std::span<const std::byte> bytes) noexcept {
   assert(bytes.size() >= sizeof(T));

@@ -43,7 +43,9 @@ TEST(Defer, RunsWhenTryLeavesTheFunction) {
 
 TEST(Defer, MayOwnWhatItNeeds) {
   int seen = 0;
-  { Defer work{[&seen, owned = std::make_unique<int>(7)] { seen = *owned; }}; }
+  {
+    Defer work{[&seen, owned = std::make_unique<int>(7)] { seen = *owned; }};
+  }
   EXPECT_EQ(seen, 7);
 }
 

@@ -65,8 +65,8 @@ struct Alias {
   Error error;
 };
 
-// What the rows leave open: numbers of which Lichen needs no error of their own, and numbers that two
-// errors share.
+// What the rows leave open: numbers of which Lichen needs no error of their own, and numbers that
+// two errors share.
 constexpr Alias linux_aliases[] = {
     {enoent, not_found},
     {ecanceled, canceled},
@@ -144,10 +144,10 @@ static_assert([] {
   return true;
 }());
 
-// Our errors, indexed by a foreign number's size; `unlisted` stands where the foreign list has a gap.
+// Our errors by a foreign number's magnitude; `unlisted` stands where nothing is known.
 template <std::size_t size>
 consteval std::array<Error, size> inverse(auto Row::* column, const auto& aliases, Error unlisted) {
-  const auto index = [](int foreign) { return static_cast<std::size_t>(foreign < 0 ? -foreign : foreign); };
+  const auto index = [](int foreign) -> std::size_t { return foreign < 0 ? -foreign : foreign; };
   std::array<Error, size> errors;
   errors.fill(unlisted);
   for (const Row& row : rows) errors[index(row.*column)] = row.error;

@@ -1,13 +1,13 @@
 // Our errors in the words of Linux and Zircon, and theirs in ours.
 //
-// Laws, tested for every value: an Error that goes out and comes back is the same Error, but for the few
-// that the foreign list has no word for, which come back as their nearest relative (below); a foreign
-// number that comes in, goes out and comes in again means the same Error both times.
+// Laws, tested for every value: an Error that goes out and comes back is the same Error, but for
+// the few that the foreign list has no word for, which come back as their nearest relative (below);
+// a foreign number that comes in, goes out and comes in again means the same Error both times.
 //
-//   through errno              stopped -> canceled, name_unresolved -> not_found
-//   through a Zircon status    stopped -> canceled, name_unresolved -> not_found,
-//                              end_of_stream -> closed, path_escapes and read_only -> access_denied,
-//                              address_unavailable -> unreachable, interrupted -> busy
+//   through both               stopped -> canceled, name_unresolved -> not_found
+//   through a Zircon status    end_of_stream -> closed, path_escapes -> access_denied,
+//                              read_only -> access_denied, interrupted -> busy,
+//                              address_unavailable -> unreachable
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The error numbers of the two foreign ABIs that Lichen speaks, as constants of our own: base includes
-// no system header, and on bare rock there is none.
+// The error numbers of the two foreign ABIs that Lichen speaks, as constants of our own: base
+// includes no system header, and on bare rock there is none.
 #pragma once
 
 #include <cstdint>
@@ -86,8 +86,8 @@ inline constexpr int ecanceled = 125;
 inline constexpr int enotrecoverable = 131;
 }  // namespace linux_errno
 
-// Zircon, zircon/errors.h. Not here, because no program ever sees them: the flow control between
-// kernel callbacks (STOP, NEXT, ASYNC) and what stays inside the vDSO (INTERNAL_INTR_RETRY, _KILLED).
+// Zircon, zircon/errors.h, without what no program sees: the flow control between kernel callbacks
+// (STOP, NEXT, ASYNC) and what stays inside the vDSO (INTERNAL_INTR_RETRY, INTERNAL_INTR_KILLED).
 namespace zx_status {
 inline constexpr std::int32_t ok = 0;
 inline constexpr std::int32_t internal = -1;

@@ -1,5 +1,5 @@
-// Formatting without allocation: "{}" and its specifications, checked by the compiler, into memory of a
-// fixed size. Too long a text is cut and says so.
+// Formatting without allocation: "{}" and its specifications, checked by the compiler, into memory
+// of a fixed size. Too long a text is cut and says so.
 //
 //   std::array<char, 64> line;
 //   auto [text, truncated] = format_to(line, "{}:{:04x}", name, id);
@@ -9,11 +9,13 @@
 //
 //   {:[[fill]align][#][0][width][.precision][type]}      align: < left, ^ middle, > right
 //
-//   integers    d x X b o; # writes the base before the digits (0x); 0 fills after sign and base
-//   float, double   e f g and .precision (at most 60); without any, the shortest that reads back the same
-//   text        s; .precision is the most characters taken
-//   bool, char, pointers    s, c, p
-//   other types             fill, align and width of what their format_value writes
+//   integers      d x X b o; # writes the base before the digits (0x); 0 fills after sign and base
+//   real numbers  e f g; .precision at most 60; with neither, the shortest that reads back the same
+//   text          s; .precision is the most characters taken
+//   bool          s
+//   char          c
+//   pointers      p
+//   other types   fill, align and width of what their format_value writes
 //
 // A type of your own is formatted by a function beside it, found by argument-dependent lookup:
 //
@@ -89,7 +91,8 @@ class FormatArgument {
       write_ = std::same_as<T, float> ? write_float : write_double;
     } else {
       pointer_ = &value;
-      write_ = [](TextBuffer& out, const FormatArgument& argument, const FormatSpec& spec) noexcept {
+      write_ = [](TextBuffer& out, const FormatArgument& argument,
+                  const FormatSpec& spec) noexcept {
         const std::size_t start = out.full_size();
         format_value(out, *static_cast<const T*>(argument.pointer_));
         pad(out, start, spec, '<');
@@ -100,8 +103,8 @@ class FormatArgument {
   void write(TextBuffer& out, const FormatSpec& spec) const noexcept { write_(out, *this, spec); }
 
  private:
-  // One function a kind, reached through a pointer, so that a program that formats no floating point
-  // number does not link the tables for it.
+  // One function a kind, reached through a pointer, so that a program that formats no floating
+  // point number does not link the tables for it.
   using Write = void(TextBuffer& out, const FormatArgument& argument,
                      const FormatSpec& spec) noexcept;
   static Write write_text, write_signed, write_unsigned, write_pointer, write_float, write_double;

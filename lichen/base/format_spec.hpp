@@ -1,5 +1,5 @@
-// The grammar of format strings: read once by the compiler, which refuses what is wrong, and once more
-// when the text is written.
+// The grammar of format strings: read once by the compiler, which refuses what is wrong, and once
+// more when the text is written.
 #pragma once
 
 #include <algorithm>
@@ -36,8 +36,8 @@ enum class FormatKind : unsigned char {
 inline constexpr int max_real_precision = 60;
 inline constexpr int max_format_width = 4096;
 
-// Fills what was written from `start` on up to the width. `natural` is the alignment of a field that
-// names none.
+// Fills what was written from `start` on up to the width. `natural` is the alignment of a field
+// that names none.
 void pad(TextBuffer& out, std::size_t start, const FormatSpec& spec, char natural) noexcept;
 
 constexpr bool fits(const FormatSpec& spec, FormatKind kind) noexcept {
@@ -101,8 +101,8 @@ constexpr bool read_spec(std::string_view& rest, FormatSpec& spec) noexcept {
          spec.precision <= max_format_width;
 }
 
-// Calls text(std::string_view) for each piece of plain text and field(FormatSpec) for each field, in
-// order. False: malformed, and only what stands before the fault was reported.
+// Calls text(std::string_view) for each piece of plain text and field(FormatSpec) for each field,
+// in order. False: malformed, and only what stands before the fault was reported.
 template <class Text, class Field>
 constexpr bool read_format(std::string_view rest, Text text, Field field) noexcept {
   while (!rest.empty()) {
@@ -124,7 +124,7 @@ constexpr bool read_format(std::string_view rest, Text text, Field field) noexce
   return true;
 }
 
-// Not constant expressions, and defined nowhere: the compiler's message names the one that was reached.
+// Not constant and defined nowhere: the compiler's message names the one that was reached.
 void this_format_string_is_malformed();
 void this_format_string_has_more_fields_than_arguments();
 void this_format_string_has_fewer_fields_than_arguments();

@@ -53,7 +53,8 @@ TEST(Format, Integers) {
 }
 
 TEST(Format, WidthFillAndAlignment) {
-  EXPECT_EQ(text("[{:5}] [{:<5}] [{:^5}] [{:>5}]", 42, 42, 42, 42), "[   42] [42   ] [ 42  ] [   42]");
+  EXPECT_EQ(text("[{:5}] [{:<5}] [{:^5}] [{:>5}]", 42, 42, 42, 42),
+            "[   42] [42   ] [ 42  ] [   42]");
   EXPECT_EQ(text("[{:5}] [{:>5}] [{:*^6}]", "ab", "ab", "abc"), "[ab   ] [   ab] [*abc**]");
   EXPECT_EQ(text("{:08x} {:#010x} {:05} {:02}", 0xBEEF, 0xBEEF, -42, 1234),
             "0000beef 0x0000beef -0042 1234");
@@ -112,8 +113,8 @@ TEST(Format, WhatDoesNotFitIsCutAndSaidToBe) {
   const std::string whole = text("{:>20}|{:-^9}|{:#08x}|{}", address, "mid", 255, true);
   for (std::size_t size = 0; size <= whole.size() + 2; ++size) {
     std::string memory(size + 1, '#');  // one byte more than is given, to be left alone
-    const auto [part, truncated] = format_to(std::span{memory}.first(size), "{:>20}|{:-^9}|{:#08x}|{}",
-                                             address, "mid", 255, true);
+    const auto [part, truncated] = format_to(std::span{memory}.first(size),
+                                             "{:>20}|{:-^9}|{:#08x}|{}", address, "mid", 255, true);
     EXPECT_EQ(part, whole.substr(0, size));
     EXPECT_EQ(truncated, size < whole.size());
     EXPECT_EQ(memory[size], '#');
@@ -140,8 +141,8 @@ TEST(Format, AgreesWithPrintfOnRandomIntegers) {
     const auto bits = static_cast<std::uint64_t>(value);
     std::snprintf(expected.data(), expected.size(), "%ld|%24ld|%-24ld|%024ld|%lx|%020lX|%lo", value,
                   value, value, value, bits, bits, bits);
-    ASSERT_EQ(text("{}|{:24}|{:<24}|{:024}|{:x}|{:020X}|{:o}", value, value, value, value, bits, bits,
-                   bits),
+    ASSERT_EQ(text("{}|{:24}|{:<24}|{:024}|{:x}|{:020X}|{:o}", value, value, value, value, bits,
+                   bits, bits),
               expected.data());
   }
 }
@@ -156,7 +157,8 @@ static_assert(!is_well_formed("{0}") && !is_well_formed("{:.}") && !is_well_form
 static_assert(!is_well_formed("{:99999}") && !is_well_formed("{:{>3}") && !is_well_formed("a}b"));
 static_assert(fits({.type = 'x'}, FormatKind::integer) && !fits({.type = 'x'}, FormatKind::text));
 static_assert(!fits({.precision = 3}, FormatKind::integer));
-static_assert(!fits({.precision = 61}, FormatKind::real) && fits({.precision = 60}, FormatKind::real));
+static_assert(!fits({.precision = 61}, FormatKind::real) &&
+              fits({.precision = 60}, FormatKind::real));
 static_assert(!fits({.zero = true}, FormatKind::text) && !fits({.type = 'd'}, FormatKind::custom));
 static_assert(!fits({}, FormatKind::none));
 

@@ -10,7 +10,7 @@ namespace lichen::base {
 template <class Signature>
 class FunctionRef;
 
-// The callable MUST outlive the reference: a parameter of this type is safe, a stored one is on its own.
+// The callable MUST outlive the reference: a parameter of this type is safe, a member seldom is.
 template <class R, class... Args>
 class FunctionRef<R(Args...)> {
   template <class F>
@@ -28,7 +28,8 @@ class FunctionRef<R(Args...)> {
   constexpr FunctionRef(F&& callable) noexcept
       : target_{.object = std::addressof(callable)},
         call_{[](Target target, Args... args) noexcept -> R {
-          auto& object = *static_cast<std::remove_reference_t<F>*>(const_cast<void*>(target.object));
+          auto& object =
+              *static_cast<std::remove_reference_t<F>*>(const_cast<void*>(target.object));
           return static_cast<R>(object(std::forward<Args>(args)...));
         }} {}
 

@@ -1,5 +1,5 @@
-// Two hashes. `hash` is fast and for keys that nobody chooses against us; `keyed_hash` is SipHash, for
-// tables whose keys come from a peer, who without the key cannot make them collide.
+// Two hashes. `hash` is fast and for keys that nobody chooses against us; `keyed_hash` is SipHash,
+// for tables whose keys come from a peer, who without the key cannot make them collide.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ namespace lichen::base {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
-// A one-to-one mixing of a number (the finish of splitmix64): each bit of it changes half of the result.
+// A one-to-one mixing of a number (the finish of splitmix64): each bit of it changes half of the
+// result.
 [[nodiscard]] constexpr std::uint64_t hash(std::uint64_t value) noexcept {
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
   value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
@@ -38,8 +39,8 @@ struct HashKey {
   std::uint64_t high;
 };
 
-// SipHash-1-3 (Aumasson and Bernstein, 2012, with the rounds that Linux, Rust and Python use for tables):
-// the same everywhere for the same key.
+// SipHash-1-3 (Aumasson and Bernstein, 2012, with the rounds that Linux, Rust and Python use for
+// tables): the same everywhere for the same key.
 [[nodiscard]] std::uint64_t keyed_hash(HashKey key, std::span<const std::byte> bytes) noexcept;
 
 [[nodiscard]] inline std::uint64_t keyed_hash(HashKey key, std::string_view text) noexcept {

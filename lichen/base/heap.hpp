@@ -1,5 +1,6 @@
-// A priority queue through a node inside the element: a pairing heap (Fredman, Sedgewick, Sleator and
-// Tarjan, 1986). Any element can leave, which is what timers ask for: most of them are cancelled.
+// A priority queue through a node inside the element: a pairing heap (Fredman, Sedgewick, Sleator
+// and Tarjan, 1986). Any element can leave, which is what timers ask for: most of them are
+// cancelled.
 #pragma once
 
 #include <cassert>
@@ -23,14 +24,17 @@ class HeapNode {
   template <class T, auto Member, auto Key>
   friend class Heap;
 
-  HeapNode* child_ = nullptr;  // the first of its children
-  HeapNode* next_ = nullptr;   // the next child of the same parent
-  HeapNode* back_ = nullptr;   // the previous one; for the first child the parent, for the root itself
+  // The first of its children; the next child of the same parent; and what is before: the previous
+  // child, the parent of a first child, or for the root the root itself. Null while in no heap.
+  HeapNode* child_ = nullptr;
+  HeapNode* next_ = nullptr;
+  HeapNode* back_ = nullptr;
 };
 
-// Heap<Timer, &Timer::node, &Timer::deadline>: the element with the least key (by <) is on top; which one
-// of equals is not specified. Key is a member, a member function or a function of const T&. The heap owns
-// nothing; elements MUST stay where they are, with the key they have, while linked.
+// Heap<Timer, &Timer::node, &Timer::deadline>: the element with the least key (by <) is on top;
+// which one of equals is not specified. Key is a member, a member function or a function of const
+// T&. The heap owns nothing; elements MUST stay where they are, with the key they have, while
+// linked.
 //
 // push and top take constant time, pop and erase O(log n) amortized; a single one may take O(n).
 template <class T, auto Member, auto Key>
@@ -87,8 +91,8 @@ class Heap {
     if (node != nullptr) node->back_ = node;
   }
 
-  // Makes the greater of two tops the first child of the lesser, which is returned. Only its child is
-  // set; its next and back are as they were.
+  // Makes the greater of two tops the first child of the lesser, which is returned. Only its child
+  // is set; its next and back are as they were.
   static HeapNode* merge(HeapNode* a, HeapNode* b) noexcept {
     if (less(b, a)) std::swap(a, b);
     b->next_ = a->child_;
@@ -98,8 +102,8 @@ class Heap {
     return a;
   }
 
-  // Merges siblings in pairs from left to right, then the pairs from right to left: the order on which
-  // the amortized bound rests. Iterative, so that a long row costs no stack.
+  // Merges siblings in pairs from left to right, then the pairs from right to left: the order on
+  // which the amortized bound rests. Iterative, so that a long row costs no stack.
   static HeapNode* merge_all(HeapNode* first) noexcept {
     HeapNode* pairs = nullptr;
     while (first != nullptr) {

@@ -1,5 +1,5 @@
-// A doubly linked list through a node inside the element: nothing is allocated, so nothing can fail, and
-// an element leaves in constant time without knowing its list.
+// A doubly linked list through a node inside the element: nothing is allocated, so nothing can
+// fail, and an element leaves in constant time without knowing its list.
 #pragma once
 
 #include <cassert>
@@ -44,8 +44,8 @@ class ListNode {
   ListNode* previous_ = nullptr;
 };
 
-// List<Waiter, &Waiter::node>. The list owns nothing; elements MUST stay where they are while linked and
-// leave before the list is destroyed. Everything takes constant time, iteration aside.
+// List<Waiter, &Waiter::node>. The list owns nothing; elements MUST stay where they are while
+// linked and leave before the list is destroyed. Everything takes constant time, iteration aside.
 template <class T, auto Member>
 class List {
  public:

@@ -1,13 +1,14 @@
 // The log: one line of text at a time, to wherever the composition root sends it.
 //
 //   log::info("listening on {}", address);
-//   log::debug("tree is {}", [&] { return expensive(tree); });    // called only if the line is written
+//   log::debug("tree is {}", [&] { return draw(tree); });  // called only if the line is written
 //
-// A line below the run-time level costs one relaxed load and a branch that is not taken. A line below
-// the compile-time floor (LICHEN_LOG_FLOOR: 0 debug, 1 info, 2 warning, 3 error, 4 nothing at all) is not
-// there: the call is an empty inline function. The floor MUST be the same in all of a program. These
-// are functions, so their arguments are evaluated in any case; what costs something goes into a lambda.
-// Nothing is allocated: the line is put together on the stack and cut at max_line characters.
+// A line below the run-time level costs one relaxed load and a branch that is not taken. A line
+// below the compile-time floor (LICHEN_LOG_FLOOR: 0 debug, 1 info, 2 warning, 3 error, 4 nothing at
+// all) is not there: the call is an empty inline function. The floor MUST be the same in all of a
+// program. These are functions, so their arguments are evaluated in any case; what costs something
+// goes into a lambda. Nothing is allocated: the line is put together on the stack and cut at
+// max_line characters.
 #pragma once
 
 #include <atomic>
@@ -34,11 +35,13 @@ inline constexpr std::size_t max_line = 512;
 
 std::string_view name(Level level) noexcept;
 
-// Takes a line without its newline; control characters in it have been replaced by '?', so that what a
-// peer sent cannot forge a line. Called on whichever core logs, several at once; it MUST NOT log.
+// Takes a line without its newline; control characters in it have been replaced by '?', so that
+// what a peer sent cannot forge a line. Called on whichever core logs, several at once; it MUST NOT
+// log.
 using Sink = void (*)(Level level, std::string_view line) noexcept;
 
-// Set by the composition root, at any time. Without a sink (null, as at the start) lines are dropped.
+// Set by the composition root, at any time. Without a sink (null, as at the start) lines are
+// dropped.
 void set_sink(Sink sink) noexcept;
 // Lines below this level are dropped; info at the start.
 void set_level(Level level) noexcept;
@@ -64,8 +67,8 @@ using Evaluated = std::remove_cvref_t<decltype(evaluate(std::declval<const T&>()
 
 // Small values go in registers, so that a call that writes nothing stores nothing either.
 template <class T>
-using Passed = std::conditional_t<std::is_scalar_v<T> || std::same_as<T, std::string_view>, T,
-                                  const T&>;
+using Passed =
+    std::conditional_t<std::is_scalar_v<T> || std::same_as<T, std::string_view>, T, const T&>;
 
 template <class... Args>
 [[gnu::cold, gnu::noinline]] void write_evaluated(Level level, std::string_view text,

@@ -1,5 +1,5 @@
-// Pointers to members as parameters of the intrusive containers: from a node back to what holds it, and
-// from an element to its key.
+// Pointers to members as parameters of the intrusive containers: from a node back to what holds it,
+// and from an element to its key.
 #pragma once
 
 #include <bit>
@@ -8,11 +8,12 @@
 
 namespace lichen::base {
 
-// The T whose member `Member` is at `node`. Member may be inherited (&Base::node), but not virtually.
-// A pointer to a data member is its offset (Itanium C++ ABI, 2.3), so this is one subtraction.
+// The T whose member `Member` is at `node`. Member may be inherited (&Base::node), but not
+// virtually. A pointer to a data member is its offset (Itanium C++ ABI, 2.3), so this is one
+// subtraction.
 template <class T, auto Member, class Node>
 T* holder_of(Node* node) noexcept {
-  constexpr Node T::*member = Member;
+  constexpr Node T::* member = Member;
   static_assert(sizeof member == sizeof(std::ptrdiff_t));
   return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(node) -
                               std::bit_cast<std::ptrdiff_t>(member));

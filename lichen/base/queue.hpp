@@ -8,9 +8,9 @@
 
 namespace lichen::base {
 
-// Queue<Runnable, &Runnable::next>, where next is a Runnable*. The queue owns nothing; while an element
-// is queued it MUST stay where it is and its `next` belongs to the queue, afterwards `next` has no
-// meaning. Everything takes constant time, iteration aside.
+// Queue<Runnable, &Runnable::next>, where next is a Runnable*. The queue owns nothing; while an
+// element is queued it MUST stay where it is and its `next` belongs to the queue, afterwards `next`
+// has no meaning. Everything takes constant time, iteration aside.
 template <class T, auto Next>
 class Queue {
  public:

@@ -8,8 +8,8 @@
 
 namespace lichen::base {
 
-// splitmix64 (Steele, Lea and Flood, 2014): the next of a sequence in which every 64-bit number comes up
-// once. Turns a seed of poor quality, such as 1, into good ones.
+// splitmix64 (Steele, Lea and Flood, 2014): the next of a sequence in which every 64-bit number
+// comes up once. Turns a seed of poor quality, such as 1, into good ones.
 [[nodiscard]] constexpr std::uint64_t split_mix(std::uint64_t& state) noexcept {
   std::uint64_t value = state += 0x9E3779B97F4A7C15;
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
@@ -17,8 +17,9 @@ namespace lichen::base {
   return value ^ (value >> 31);
 }
 
-// xoshiro256** 1.0 (Blackman and Vigna, 2018): period 2^256 - 1, below a nanosecond a number. Satisfies
-// std::uniform_random_bit_generator. A generator belongs to one core; split() makes one for another.
+// xoshiro256** 1.0 (Blackman and Vigna, 2018): period 2^256 - 1, below a nanosecond a number.
+// Satisfies std::uniform_random_bit_generator. A generator belongs to one core; split() makes one
+// for another.
 class Random {
  public:
   using result_type = std::uint64_t;
@@ -43,8 +44,8 @@ class Random {
     return result;
   }
 
-  // Each number below the bound, which MUST NOT be zero, with the same probability (Lemire, 2019): a
-  // multiplication, and very seldom a division.
+  // Each number below the bound, which MUST NOT be zero, with the same probability (Lemire, 2019):
+  // a multiplication, and very seldom a division.
   constexpr std::uint64_t below(std::uint64_t bound) noexcept {
     assert(bound != 0);
     auto product = static_cast<unsigned __int128>((*this)()) * bound;
@@ -60,7 +61,8 @@ class Random {
   // From first to last, both included; first MUST NOT be greater.
   constexpr std::int64_t between(std::int64_t first, std::int64_t last) noexcept {
     assert(first <= last);
-    const std::uint64_t count = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) + 1;
+    const std::uint64_t count =
+        static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) + 1;
     const std::uint64_t offset = count == 0 ? (*this)() : below(count);
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(first) + offset);
   }

@@ -9,8 +9,8 @@
 
 namespace lichen::base {
 
-// Appends to a fixed piece of memory and never past its end. What does not fit is counted, not kept, so
-// that the writer need not care and the reader can tell.
+// Appends to a fixed piece of memory and never past its end. What does not fit is counted, not
+// kept, so that the writer need not care and the reader can tell.
 class TextBuffer {
  public:
   constexpr explicit TextBuffer(std::span<char> storage) noexcept : storage_{storage} {}

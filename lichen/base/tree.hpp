@@ -1,5 +1,5 @@
-// An ordered map through a node inside the element: an AVL tree (Adelson-Velsky and Landis, 1962), whose
-// height is at most 1.44 log2 n whatever comes in.
+// An ordered map through a node inside the element: an AVL tree (Adelson-Velsky and Landis, 1962),
+// whose height is at most 1.44 log2 n whatever comes in.
 #pragma once
 
 #include <cassert>
@@ -41,7 +41,7 @@ class TreeCore {
   TreeCore& operator=(const TreeCore&) = delete;
   ~TreeCore() { assert(root_ == nullptr); }
 
-  // Makes the node a leaf under `parent`, whose place at `side` MUST be free, or the root if it is null.
+  // Makes the node a leaf under `parent`, whose `side` MUST be free, or the root if that is null.
   void attach(TreeNode& node, TreeNode* parent, Side side) noexcept;
   void detach(TreeNode& node) noexcept;
 
@@ -60,10 +60,11 @@ class TreeCore {
   void rebalance(TreeNode* node) noexcept;
 };
 
-// Tree<Mapping, &Mapping::node, &Mapping::start>, ordered by < of the key, which is a member, a member
-// function or a function of const T&. Equal keys are allowed and stay in the order of insertion. The tree
-// owns nothing; elements MUST stay where they are, with the key they have, while linked, and leave before
-// the tree is destroyed. Lookups return null where there is no such element.
+// Tree<Mapping, &Mapping::node, &Mapping::start>, ordered by < of the key, which is a member, a
+// member function or a function of const T&. Equal keys are allowed and stay in the order of
+// insertion. The tree owns nothing; elements MUST stay where they are, with the key they have,
+// while linked, and leave before the tree is destroyed. Lookups return null where there is no such
+// element.
 //
 // Everything takes O(log n); a whole walk takes O(n).
 template <class T, auto Member, auto Key>
@@ -149,12 +150,10 @@ class Tree : TreeCore {
   void erase(T& item) noexcept { detach(item.*Member); }
 
  private:
-  static T* element(TreeNode* node) noexcept {
-    return node ? holder_of<T, Member>(node) : nullptr;
-  }
+  static T* element(TreeNode* node) noexcept { return node ? holder_of<T, Member>(node) : nullptr; }
 
-  // Of the elements for which `holds` is true, which MUST be all on one `side` of some place, the one
-  // nearest to that place.
+  // Of the elements for which `holds` is true, which MUST be all on one `side` of some place, the
+  // one nearest to that place.
   T* edge(Side side, auto holds) const noexcept {
     TreeNode* nearest = nullptr;
     for (TreeNode* place = root_; place != nullptr;) {

@@ -52,8 +52,8 @@ TEST(Tree, LookupsAtAndBetweenKeys) {
   EXPECT_FALSE(ten.node.is_linked());
 }
 
-// Checked from outside: a node's depth is the number of steps of the search that finds it, which the key
-// function counts.
+// Checked from outside: a node's depth is the number of steps of the search that finds it, which
+// the key function counts.
 int compared = 0;
 int counting_key(const Mapping& mapping) {
   ++compared;
