@@ -1,0 +1,65 @@
+// Core: what a core's hot paths touch, and nobody else does. The scheduler's executor derives from it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
+#include "lichen/base/core_slot.hpp"
+#include "lichen/coro/runnable.hpp"
+#include "lichen/coro/timer_wheel.hpp"
+
+namespace lichen::coro {
+
+class Core {
+ public:
+  explicit Core(std::uint32_t index) noexcept : index_{index} {}
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+
+  // Behind everything that is ready here. Called on this core.
+  void push(Runnable& runnable) noexcept {
+    ready_.push_back(runnable);
+    if (ready_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]] hooks::share(*this);
+  }
+  // Runs before everything else that is ready here, as soon as the running task suspends: for a task
+  // that was just handed something (the wake slot). Called on this core.
+  void push_next(Runnable& runnable) noexcept {
+    Runnable* displaced = next_;
+    next_ = &runnable;
+    if (displaced) push(*displaced);
+  }
+
+  // Runs one Runnable until it suspends.
+  void run(Runnable& runnable) noexcept {
+    current_ = runnable.strand;
+    runnable.resume();
+  }
+
+  // The strand that runs now; null in the runtime's own code.
+  [[nodiscard]] Strand* current() const noexcept { return current_; }
+  [[nodiscard]] TimerWheel& timers() noexcept { return timers_; }
+  // Time as of the current batch of tasks: free to read, late by at most the batch.
+  [[nodiscard]] std::uint64_t batch_now_ns() const noexcept { return batch_now_ns_; }
+
+ protected:
+  static constexpr std::uint32_t never_share = std::numeric_limits<std::uint32_t>::max();
+
+  const std::uint32_t index_;
+  // Set by idle cores that look for work, so it is read on every push and seldom written.
+  std::atomic<std::uint32_t> share_at_{never_share};
+  Runnable* next_ = nullptr;
+  RunQueue ready_;
+  Strand* current_ = nullptr;
+  std::uint64_t batch_now_ns_ = 0;
+  TimerWheel timers_;
+};
+
+// The calling thread's core; null on a thread that is none. Safe to call across suspensions.
+inline Core* this_core() noexcept { return static_cast<Core*>(base::core_slot()); }
+// Makes the calling thread `core` (null: none).
+inline void set_this_core(Core* core) noexcept { base::set_core_slot(core); }
+
+}  // namespace lichen::coro

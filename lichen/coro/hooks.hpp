@@ -1,0 +1,37 @@
+// The hooks through which coro reaches the scheduler and the frame pools. Whoever runs coroutines
+// (lichen/sched, or a test's little loop) defines them; they are bound at link time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lichen::coro {
+
+class Core;
+struct Runnable;
+struct Strand;
+
+namespace hooks {
+
+// Memory of coroutine frames and of the runtime's own small objects, 16-byte aligned. Null when the
+// budget is exhausted. Freed on any core, with the size it was allocated with.
+void* allocate_frame(std::size_t size) noexcept;
+void free_frame(void* frame, std::size_t size) noexcept;
+
+// The core's queue has reached its sharing threshold: publish the surplus to idle cores.
+void share(Core& core) noexcept;
+// Makes a Runnable ready on another core, from any thread; takes effect at once. A null core means
+// any core.
+void post(Core* core, Runnable& runnable) noexcept;
+// Asks `core` to call handle_stop(strand) between two tasks; called at most once until it has done so.
+void post_stop(Core& core, Strand& strand) noexcept;
+
+// Monotonic time in nanoseconds.
+std::uint64_t now_ns() noexcept;
+// Called while a spin lock is contended, with the number of tries so far.
+void relax(unsigned tries) noexcept;
+// A contract was broken: says so and ends the machine.
+[[noreturn]] void fatal(const char* message) noexcept;
+
+}  // namespace hooks
+}  // namespace lichen::coro

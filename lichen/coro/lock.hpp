@@ -1,0 +1,73 @@
+// SpinLock for the few instructions in which a primitive's queue changes, and the role that makes
+// suspending in a critical section a compile error.
+#pragma once
+
+#include <atomic>
+
+#include "lichen/coro/hooks.hpp"
+
+namespace lichen::coro {
+
+// True while more than one core runs tasks. Set by the scheduler when no lock is held and before the
+// second core starts; on a single core locks cost one predictable branch and no atomic operation.
+inline constinit bool cores_share = false;
+
+// Held by code that must not suspend. `co_await` excludes it (see PromiseBase::await_transform), so
+// Clang's thread-safety analysis refuses a suspension inside a critical section.
+class [[clang::capability("role")]] NoSuspend {};
+inline constinit NoSuspend no_suspend;
+
+class [[clang::scoped_lockable]] Critical {
+ public:
+  Critical() noexcept __attribute__((acquire_capability(no_suspend))) {}
+  ~Critical() __attribute__((release_capability())) {}
+  Critical(const Critical&) = delete;
+  Critical& operator=(const Critical&) = delete;
+};
+
+// Guards a bounded handful of instructions, never a wait, an allocation or a call into an app. So a
+// core waits for it no longer than another core needs for these instructions.
+class [[clang::capability("mutex")]] SpinLock {
+ public:
+  void lock() noexcept __attribute__((acquire_capability())) {
+    if (!cores_share) return;
+    if (held_.exchange(true, std::memory_order_acquire)) [[unlikely]] lock_contended();
+  }
+  void unlock() noexcept __attribute__((release_capability())) {
+    if (!cores_share) return;
+    held_.store(false, std::memory_order_release);
+  }
+
+ private:
+  void lock_contended() noexcept;
+
+  std::atomic<bool> held_{false};
+};
+
+class [[clang::scoped_lockable]] SpinGuard {
+ public:
+  explicit SpinGuard(SpinLock& lock) noexcept __attribute__((acquire_capability(lock, no_suspend)))
+      : lock_{lock} {
+    lock_.lock();
+  }
+  ~SpinGuard() __attribute__((release_capability())) {
+    if (locked_) lock_.unlock();
+  }
+  // Leaves the section before the end of the block, and enters it again.
+  void unlock() noexcept __attribute__((release_capability())) {
+    locked_ = false;
+    lock_.unlock();
+  }
+  void lock() noexcept __attribute__((acquire_capability())) {
+    lock_.lock();
+    locked_ = true;
+  }
+  SpinGuard(const SpinGuard&) = delete;
+  SpinGuard& operator=(const SpinGuard&) = delete;
+
+ private:
+  SpinLock& lock_;
+  bool locked_ = true;
+};
+
+}  // namespace lichen::coro

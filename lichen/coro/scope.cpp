@@ -1,0 +1,182 @@
+#include "lichen/coro/scope.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace lichen::coro {
+
+void SpinLock::lock_contended() noexcept {
+  unsigned tries = 0;
+  do {
+    while (held_.load(std::memory_order_relaxed)) hooks::relax(tries++);
+  } while (held_.exchange(true, std::memory_order_acquire));
+}
+
+void* PooledFrame::operator new(std::size_t size, std::align_val_t alignment) noexcept {
+  const auto align = static_cast<std::size_t>(alignment);
+  void* whole = hooks::allocate_frame(size + align);
+  if (!whole) return nullptr;
+  // Room for the address of the whole lies before the frame: `align` exceeds a pointer's size.
+  const auto address = (reinterpret_cast<std::uintptr_t>(whole) + align) & ~(align - 1);
+  auto* frame = reinterpret_cast<void**>(address);
+  frame[-1] = whole;
+  return frame;
+}
+
+void PooledFrame::operator delete(void* frame, std::size_t size,
+                                  std::align_val_t alignment) noexcept {
+  hooks::free_frame(static_cast<void**>(frame)[-1], size + static_cast<std::size_t>(alignment));
+}
+
+Scope::Scope(OnError on_error) noexcept : Scope{Shielded{}, on_error} {
+  Core* core = this_core();
+  if (!core || !core->current()) return;
+  parent_ = core->current();
+  SpinGuard guard{parent_->lock};
+  next_outer_ = parent_->innermost;
+  if (next_outer_) next_outer_->next_inner_ = this;
+  parent_->innermost = this;
+  stopped_.store(parent_->stop_requested.load(std::memory_order_relaxed),
+                 std::memory_order_relaxed);
+}
+
+Scope::Scope(Shielded, OnError on_error) noexcept : on_error_{on_error} {}
+
+Scope::~Scope() {
+  if (active_.load(std::memory_order_acquire) != 0)
+    hooks::fatal("a Scope was destroyed with tasks running in it: co_await scope.join() first, or use with_scope()");
+  if (parent_) remove_from_parent();
+  // The last child may still be letting go of the lock.
+  SpinGuard guard{lock_};
+}
+
+void Scope::remove_from_parent() noexcept {
+  SpinGuard guard{parent_->lock};
+  if (next_inner_)
+    next_inner_->next_outer_ = next_outer_;
+  else
+    parent_->innermost = next_outer_;
+  if (next_outer_) next_outer_->next_inner_ = next_inner_;
+}
+
+void Scope::start(PromiseBase& promise, std::source_location where, Core* pinned,
+                  bool keeps_frame) noexcept {
+  Strand& strand = promise.become_root(*this, where, pinned);
+  strand.keeps_frame = keeps_frame;
+  {
+    SpinGuard guard{lock_};
+    children_.push_back(strand);
+    active_.store(active_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (stopped_.load(std::memory_order_relaxed))
+      strand.stop_requested.store(true, std::memory_order_relaxed);
+  }
+  wake(promise);
+}
+
+void Scope::fail(Error error) noexcept {
+  SpinGuard guard{lock_};
+  if (first_error_ == Error{}) first_error_ = error;
+  if (on_error_ == OnError::stop_others) request_stop_locked();
+}
+
+void Scope::request_stop() noexcept {
+  SpinGuard guard{lock_};
+  request_stop_locked();
+}
+
+void Scope::request_stop_locked() noexcept {
+  if (stopped_.exchange(true, std::memory_order_relaxed)) return;
+  for (Strand& child : children_) coro::request_stop(child);
+}
+
+void request_stop(Strand& strand) noexcept {
+  SpinGuard guard{strand.lock};
+  if (strand.stop_requested.exchange(true, std::memory_order_relaxed)) return;
+  if (strand.wait) {
+    Core* elsewhere = strand.wait->cancel(*strand.wait);
+    if (elsewhere && !strand.stop_posted) {
+      strand.stop_posted = true;
+      hooks::post_stop(*elsewhere, strand);
+    }
+  }
+  for (Scope* scope = strand.innermost; scope; scope = scope->next_outer_) scope->request_stop();
+}
+
+void handle_stop(Strand& strand) noexcept {
+  {
+    SpinGuard guard{strand.lock};
+    strand.stop_posted = false;
+    if (!strand.finished) {
+      Core* elsewhere = strand.wait ? strand.wait->cancel(*strand.wait) : nullptr;
+      if (elsewhere) {
+        strand.stop_posted = true;
+        hooks::post_stop(*elsewhere, strand);
+      }
+      return;
+    }
+  }
+  Scope& scope = *strand.owner;
+  if (!strand.keeps_frame) PromiseBase::of_root(strand).handle().destroy();
+  scope.child_ended();
+}
+
+void finish_strand(PromiseBase& root, Error error) noexcept {
+  Strand& strand = *root.strand;
+  Scope& scope = *strand.owner;
+  {
+    SpinGuard guard{scope.lock_};
+    strand.sibling.unlink();
+    if (error != Error{} && !strand.keeps_frame) [[unlikely]] {
+      if (scope.first_error_ == Error{}) scope.first_error_ = error;
+      if (scope.on_error_ == OnError::stop_others) scope.request_stop_locked();
+    }
+  }
+  if (cores_share) {
+    // Nobody finds the strand any more, but a stop request may be on its way to another core, which
+    // then has the last word.
+    SpinGuard guard{strand.lock};
+    if (strand.stop_posted) {
+      strand.finished = true;
+      return;
+    }
+  }
+  if (!strand.keeps_frame) root.handle().destroy();
+  scope.child_ended();
+}
+
+void Scope::child_ended() noexcept {
+  PromiseBase* joiner = nullptr;
+  {
+    SpinGuard guard{lock_};
+    const std::size_t left = active_.load(std::memory_order_relaxed) - 1;
+    if (left == 0) joiner = std::exchange(joiner_, nullptr);
+    active_.store(left, std::memory_order_release);
+  }
+  if (joiner) wake_next(*joiner);
+}
+
+bool Scope::JoinAwaiter::suspend(PromiseBase& promise) noexcept {
+  waiter = &promise;
+  Strand* strand = promise.strand;
+  begin_wait(*strand, *this);
+  {
+    SpinGuard guard{scope_.lock_};
+    if (scope_.active_.load(std::memory_order_relaxed) != 0) {
+      if (scope_.joiner_) hooks::fatal("two tasks join one Scope");
+      scope_.joiner_ = &promise;
+      return true;
+    }
+  }
+  return false;
+}
+
+Result<void> Scope::JoinAwaiter::await_resume() noexcept {
+  if (waiter) end_wait(*waiter->strand);
+  SpinGuard guard{scope_.lock_};
+  const Error error = std::exchange(scope_.first_error_, Error{});
+  if (error != Error{}) return error;
+  return {};
+}
+
+}  // namespace lichen::coro

@@ -1,0 +1,89 @@
+// Strand: a spawned task with everything it awaits. The unit of scheduling, stopping and tracing.
+//
+// At any time a strand runs, is ready, or waits in exactly one place; that place is its `wait`. So a
+// stop request finds the operation to cancel without any operation having registered anywhere, and a
+// stack trace finds the leaf. A wait costs two stores on one core.
+//
+//                 spawn                    begin_wait                 finish
+//      (created) ------> ready <---> running ---------> waiting        ------> (gone)
+//                          ^                               |
+//                          +------- wake, or cancel -------+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <source_location>
+
+#include "lichen/base/list.hpp"
+#include "lichen/coro/core.hpp"
+#include "lichen/coro/lock.hpp"
+
+namespace lichen::coro {
+
+class PromiseBase;
+class Scope;
+
+// What a strand waits for, seen by whoever stops or traces it.
+struct Wait {
+  // A stop was requested. Called with the strand's lock held, so the waiting task cannot resume before
+  // the call returns. MUST make the task ready, now or soon, unless it is being woken anyway. Returns
+  // null when that is done, or the only core on which it can be done; it is then called again there.
+  using Cancel = Core*(Wait& wait) noexcept;
+
+  Cancel* cancel;
+  PromiseBase* waiter = nullptr;
+};
+
+struct Strand {
+  Strand(Scope& scope, std::source_location where, Core* pinned_to) noexcept
+      : owner{&scope}, pinned{pinned_to}, spawned_at{where} {}
+
+  SpinLock lock;
+  std::atomic<bool> stop_requested{false};
+  bool stop_posted = false;  // post_stop() is under way
+  bool finished = false;     // finished while it was
+  bool keeps_frame = false;  // the frame belongs to whoever started the task, not to the scope
+  Wait* wait = nullptr;
+  Scope* owner;
+  Core* pinned;              // runs only there; null: anywhere
+  base::ListNode sibling;    // in owner's children
+  Scope* innermost = nullptr;  // the newest scope opened by this strand
+  std::source_location spawned_at;
+  Strand* next_stop = nullptr;  // in the list of post_stop()
+};
+
+inline void begin_wait(Strand& strand, Wait& wait) noexcept {
+  SpinGuard guard{strand.lock};
+  strand.wait = &wait;
+}
+inline void end_wait(Strand& strand) noexcept {
+  SpinGuard guard{strand.lock};
+  strand.wait = nullptr;
+}
+
+// Asks the strand and everything below it to stop. Idempotent, on any core.
+void request_stop(Strand& strand) noexcept;
+// The other half of hooks::post_stop(), called by the scheduler on the core that was asked.
+void handle_stop(Strand& strand) noexcept;
+
+// Makes a suspended task ready. Called once for each suspension, on any thread; the task may run at
+// once on another core, so the caller MUST NOT touch its frame afterwards.
+inline void wake(Runnable& runnable) noexcept {
+  Core* core = this_core();
+  Core* pinned = runnable.strand ? runnable.strand->pinned : nullptr;
+  if (core && (!pinned || pinned == core)) [[likely]]
+    core->push(runnable);
+  else
+    hooks::post(pinned, runnable);
+}
+// The same, but the task runs next on this core: for a task that was handed a value.
+inline void wake_next(Runnable& runnable) noexcept {
+  Core* core = this_core();
+  Core* pinned = runnable.strand ? runnable.strand->pinned : nullptr;
+  if (core && (!pinned || pinned == core)) [[likely]]
+    core->push_next(runnable);
+  else
+    hooks::post(pinned, runnable);
+}
+
+}  // namespace lichen::coro

@@ -1,0 +1,189 @@
+// How a task waits in a primitive's queue: the machinery shared by Event, Mutex, Semaphore, Channel,
+// sleep and select.
+//
+// A primitive offers an operation:
+//
+//   struct SomeOperation {
+//     using Value = ...;                              // what co_await yields, as a Result
+//     bool try_now() noexcept;                        // complete without waiting?
+//     Enqueued enqueue(Waiter& waiter) noexcept;      // check and subscribe, one atomic step (law 7)
+//     bool dequeue(Waiter& waiter) noexcept;          // leave the queue; false if no longer in it
+//     Result<Value> result() noexcept;                // after completion
+//   };
+//
+// Await<Operation> is what co_await sees; select() waits on several operations at once.
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <utility>
+
+#include "lichen/base/list.hpp"
+#include "lichen/base/result.hpp"
+#include "lichen/coro/promise.hpp"
+
+namespace lichen::coro {
+
+struct Waiter;
+
+// One suspension. A single wait is decided by whoever takes its only waiter from the queue, under that
+// queue's lock. A select has waiters in several queues, so its first taker is found by an atomic step.
+class Waiting : public Wait {
+ public:
+  explicit Waiting(Cancel* cancel, bool several = false) noexcept
+      : Wait{.cancel = cancel}, several_{several} {}
+
+  // Under the queue's lock, before anything is handed to the waiter: is this waiting still to be ended?
+  // If so it is ended now, by `by`.
+  bool claim(Waiter* by) noexcept {
+    if (!several_) [[likely]] return true;
+    return claim_one_of_several(by);
+  }
+  // After claim() succeeded and the value is in place, outside the lock: makes the task ready.
+  void complete() noexcept {
+    if (!several_) [[likely]]
+      wake_next(*waiter);
+    else
+      complete_one_of_several();
+  }
+  // The same for one of many that are woken together: they run in order behind what is ready.
+  void complete_in_order() noexcept {
+    if (!several_) [[likely]]
+      wake(*waiter);
+    else
+      complete_one_of_several();
+  }
+  [[nodiscard]] bool several() const noexcept { return several_; }
+  // Read under the queue's lock: a stop request that came before finds no waiter in the queue.
+  [[nodiscard]] const std::atomic<bool>& stop_flag() const noexcept {
+    return waiter->strand->stop_requested;
+  }
+  [[nodiscard]] bool stop_requested() const noexcept {
+    return stop_flag().load(std::memory_order_relaxed);
+  }
+
+ protected:
+  enum class Phase : std::uint8_t { subscribing, suspended, decided };
+
+  bool claim_one_of_several(Waiter* by) noexcept;
+  void complete_one_of_several() noexcept;
+
+  const bool several_;
+  // For a select only: who ended it, and whether its task must be woken for that.
+  std::atomic<Phase> phase_{Phase::subscribing};
+  std::atomic<Waiter*> winner_{nullptr};
+};
+
+// A place in the queue of one primitive.
+struct Waiter {
+  base::ListNode node;
+  Waiting* waiting = nullptr;
+  void* slot = nullptr;  // where the primitive puts or finds the value, if there is one
+};
+using WaitQueue = base::List<Waiter, &Waiter::node>;
+
+// Waiters without a value that were taken from a queue and claimed together, to be woken in order once
+// the lock is released. They are in no queue any more, so a stop request leaves them alone.
+class Woken {
+ public:
+  void push(Waiter& waiter) noexcept {
+    waiter.slot = nullptr;
+    (last_ ? last_->slot : first_) = &waiter;
+    last_ = &waiter;
+  }
+  void complete_all() noexcept {
+    for (void* link = first_; link;) {
+      auto& waiter = *static_cast<Waiter*>(link);
+      link = waiter.slot;
+      waiter.waiting->complete_in_order();
+    }
+  }
+
+ private:
+  void* first_ = nullptr;
+  Waiter* last_ = nullptr;
+};
+
+enum class Enqueued : std::uint8_t {
+  waiting,   // in the queue
+  complete,  // completed instead; result() is valid
+  refused,   // a stop was requested, or another wait of a select was first; not in the queue
+};
+
+// Waits for one operation. A wait that need not wait completes even when a stop was requested.
+template <class Operation>
+class [[nodiscard("co_await it")]] Await : Waiting {
+ public:
+  using Value = typename Operation::Value;
+
+  template <class... Args>
+  explicit Await(Args&&... args) noexcept
+      : Waiting{&cancel_wait}, operation_{std::forward<Args>(args)...} {}
+  Await(const Await&) = delete;
+  Await& operator=(const Await&) = delete;
+
+  [[nodiscard]] bool await_ready() noexcept { return operation_.try_now(); }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    Strand& strand = *handle.promise().strand;
+    waiter = &handle.promise();
+    queued_.waiting = this;
+    begin_wait(strand, *this);
+    switch (operation_.enqueue(queued_)) {
+      case Enqueued::waiting:
+        return true;  // the task may be running elsewhere already: nothing here may be touched
+      case Enqueued::complete:
+        break;
+      case Enqueued::refused:
+        stopped_ = true;
+        break;
+    }
+    return false;
+  }
+  Result<Value> await_resume() noexcept {
+    if (waiter) {
+      end_wait(*waiter->strand);
+      if (stopped_) [[unlikely]] {
+        if constexpr (requires { operation_.partial(); })
+          if (operation_.partial()) return operation_.result();
+        return Error::stopped;
+      }
+    }
+    return operation_.result();
+  }
+
+  // For select(), which waits for several operations in its own way.
+  Operation& operation() noexcept { return operation_; }
+
+ private:
+  static Core* cancel_wait(Wait& wait) noexcept {
+    auto& self = static_cast<Await&>(static_cast<Waiting&>(wait));
+    if (self.operation_.dequeue(self.queued_)) {
+      self.stopped_ = true;
+      wake_next(*self.waiter);
+    }
+    return nullptr;
+  }
+
+  Operation operation_;
+  Waiter queued_;
+  bool stopped_ = false;
+};
+
+// Lets everything else that is ready run first.
+struct Yield {
+  static bool await_ready() noexcept { return false; }
+  template <class Promise>
+  static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    wake(handle.promise());
+  }
+  static void await_resume() noexcept {}
+};
+inline Yield yield() noexcept { return {}; }
+
+}  // namespace lichen::coro
+
+namespace lichen {
+using coro::yield;
+}  // namespace lichen
