@@ -48,12 +48,18 @@ std::uint64_t hash(std::span<const std::byte> bytes) noexcept {
                           load_little<std::uint64_t>(bytes.subspan(8)) ^ state);
     bytes = bytes.subspan(16);
   }
-  std::uint64_t low, high = 0;
-  if (bytes.size() >= 8) {  // the two words overlap unless there are sixteen bytes
+  // The last sixteen or fewer, as two words that overlap where there are not enough for both.
+  std::uint64_t low = 0, high = 0;
+  if (bytes.size() >= 8) {
     low = load_little<std::uint64_t>(bytes);
     high = load_little<std::uint64_t>(bytes.last(8));
-  } else {
-    low = load_tail(bytes);
+  } else if (bytes.size() >= 4) {
+    low = load_little<std::uint32_t>(bytes);
+    high = load_little<std::uint32_t>(bytes.last(4));
+  } else if (!bytes.empty()) {
+    low = std::to_integer<std::uint64_t>(bytes.front()) << 8 |
+          std::to_integer<std::uint64_t>(bytes.back());
+    high = std::to_integer<std::uint64_t>(bytes[bytes.size() / 2]);
   }
   return multiply_fold(multiply_fold(low ^ k1, high ^ state), k2);
 }

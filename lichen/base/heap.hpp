@@ -24,11 +24,12 @@ class HeapNode {
   template <class T, auto Member, auto Key>
   friend class Heap;
 
-  // The first of its children; the next child of the same parent; and what is before: the previous
-  // child, the parent of a first child, or for the root the root itself. Null while in no heap.
+  // The first of its children; the next child of the same parent, of no meaning in the root; and
+  // what is before: the previous child, the parent of a first child, or for the root the root
+  // itself.
   HeapNode* child_ = nullptr;
   HeapNode* next_ = nullptr;
-  HeapNode* back_ = nullptr;
+  HeapNode* back_ = nullptr;  // null while in no heap
 };
 
 // Heap<Timer, &Timer::node, &Timer::deadline>: the element with the least key (by <) is on top;
@@ -91,8 +92,7 @@ class Heap {
     if (node != nullptr) node->back_ = node;
   }
 
-  // Makes the greater of two tops the first child of the lesser, which is returned. Only its child
-  // is set; its next and back are as they were.
+  // Makes the greater of two roots the first child of the lesser, which is returned.
   static HeapNode* merge(HeapNode* a, HeapNode* b) noexcept {
     if (less(b, a)) std::swap(a, b);
     b->next_ = a->child_;
@@ -121,14 +121,12 @@ class Heap {
       top = merge(pair, top);
       pair = rest;
     }
-    top->next_ = nullptr;
     return top;
   }
 
   static void cut(HeapNode* node) noexcept {
     (node->back_->child_ == node ? node->back_->child_ : node->back_->next_) = node->next_;
     if (node->next_ != nullptr) node->next_->back_ = node->back_;
-    node->next_ = nullptr;
   }
 
   HeapNode* root_ = nullptr;

@@ -76,6 +76,15 @@ TEST(Random, BelowIsEven) {
   EXPECT_LT(chi_square, 27.9);  // p = 0.001 with 9 degrees of freedom
 }
 
+// Here a quarter of the draws MUST be rejected; keeping them would make a half of the numbers
+// multiples of three.
+TEST(Random, BelowIsEvenForABoundNearTheTop) {
+  Random random{10};
+  int multiples = 0;
+  for (int i = 0; i < 30'000; ++i) multiples += random.below(std::uint64_t{3} << 62) % 3 == 0;
+  EXPECT_NEAR(multiples, 10'000, 500);
+}
+
 TEST(Random, BelowStaysBelowAtTheEdges) {
   Random random{6};
   for (int i = 0; i < 1000; ++i) {

@@ -23,6 +23,7 @@ class TreeNode {
 
  private:
   friend class TreeCore;
+  friend struct TreeProbe;  // of the tests
   template <class T, auto Member, auto Key>
   friend class Tree;
 
@@ -69,6 +70,8 @@ class TreeCore {
 // Everything takes O(log n); a whole walk takes O(n).
 template <class T, auto Member, auto Key>
 class Tree : TreeCore {
+  friend struct TreeProbe;
+
  public:
   class Iterator {
    public:

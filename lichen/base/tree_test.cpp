@@ -4,12 +4,28 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <random>
 #include <vector>
 
 namespace lichen::base {
+
+// Looks at the structure itself: links, heights and balance.
+struct TreeProbe {
+  static int sound_height(const TreeNode* node, const TreeNode* parent) {
+    if (node == nullptr) return 0;
+    EXPECT_EQ(node->parent_, parent);
+    const int lesser = sound_height(node->child_[0], node);
+    const int greater = sound_height(node->child_[1], node);
+    EXPECT_LE(std::abs(lesser - greater), 1);
+    EXPECT_EQ(node->height_, 1 + std::max(lesser, greater));
+    return node->height_;
+  }
+  static void expect_sound(const auto& tree) { sound_height(tree.root_, nullptr); }
+};
+
 namespace {
 
 struct Mapping {
@@ -86,6 +102,7 @@ TEST(Tree, StaysShallowWhateverTheOrder) {
 }
 
 void expect_equal(const Mappings& tree, const std::multimap<int, Mapping*>& model) {
+  TreeProbe::expect_sound(tree);
   std::vector<const Mapping*> ours, theirs, backwards;
   for (const Mapping& mapping : tree) ours.push_back(&mapping);
   for (const auto& [key, mapping] : model) theirs.push_back(mapping);
@@ -121,7 +138,7 @@ TEST(Tree, BehavesAsAMultimapUnderRandomOperations) {
       ASSERT_EQ(tree.upper_bound(key), at(upper));
       ASSERT_EQ(tree.floor(key), upper == model.begin() ? nullptr : std::prev(upper)->second);
       ASSERT_EQ(tree.find(key) != nullptr, model.contains(key));
-      if (step % 50 == 0) expect_equal(tree, model);
+      if (step % 10 == 0) expect_equal(tree, model);
     }
     expect_equal(tree, model);
     for (auto& [key, mapping] : model) tree.erase(*mapping);
