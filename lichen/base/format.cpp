@@ -15,7 +15,8 @@ void write_integer(TextBuffer& out, bool negative, std::uint64_t magnitude,
     case 'x': base = 16, prefix = "0x"; break;
     case 'X': base = 16, prefix = "0X"; break;
     case 'b': base = 2, prefix = "0b"; break;
-    case 'o': base = 8, prefix = "0"; break;
+    case 'o': base = 8, prefix = magnitude != 0 ? "0" : ""; break;
+    default: break;
   }
   char digits[64];
   char* end = std::to_chars(digits, std::end(digits), magnitude, base).ptr;

@@ -48,7 +48,7 @@ TEST(Format, Integers) {
   EXPECT_EQ(text("{} {}", std::uint8_t{200}, std::int8_t{-100}), "200 -100");
   EXPECT_EQ(text("{:x} {:X} {:b} {:o} {:d}", 255, 255, 5, 8, 7), "ff FF 101 10 7");
   EXPECT_EQ(text("{:#x} {:#X} {:#b} {:#o}", 255, 255, 5, 8), "0xff 0XFF 0b101 010");
-  EXPECT_EQ(text("{:x}", -255), "-ff");
+  EXPECT_EQ(text("{:x} {:#o} {:#x}", -255, 0, 0), "-ff 0 0x0");
   EXPECT_EQ(text("{:b}", std::numeric_limits<std::uint64_t>::max()), std::string(64, '1'));
 }
 

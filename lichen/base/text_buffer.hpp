@@ -28,7 +28,7 @@ class TextBuffer {
   constexpr void append(std::string_view text) noexcept {
     if (size_ < storage_.size()) {
       const std::size_t fitting = std::min(text.size(), storage_.size() - size_);
-      std::copy_n(text.begin(), fitting, storage_.begin() + size_);
+      std::copy_n(text.begin(), fitting, storage_.data() + size_);
     }
     size_ += text.size();
   }
@@ -39,7 +39,7 @@ class TextBuffer {
     const std::size_t end = text().size();
     size_ += count;
     if (position >= storage_.size()) return;
-    const auto begin = storage_.begin() + position;
+    char* const begin = storage_.data() + position;
     const std::size_t gap = std::min(count, storage_.size() - position);
     const std::size_t kept = std::min(end - position, storage_.size() - position - gap);
     std::copy_backward(begin, begin + kept, begin + gap + kept);
