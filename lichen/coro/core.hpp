@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "lichen/base/core_slot.hpp"
 #include "lichen/coro/runnable.hpp"
@@ -24,12 +25,13 @@ class Core {
     ready_.push_back(runnable);
     if (ready_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]] hooks::share(*this);
   }
+  // The same for what may run on this core only.
+  void push_pinned(Runnable& runnable) noexcept { pinned_.push_back(runnable); }
   // Runs before everything else that is ready here, as soon as the running task suspends: for a task
   // that was just handed something (the wake slot). Called on this core.
-  void push_next(Runnable& runnable) noexcept {
-    Runnable* displaced = next_;
-    next_ = &runnable;
-    if (displaced) push(*displaced);
+  // Returns what it displaces, which MUST be pushed.
+  [[nodiscard]] Runnable* exchange_next(Runnable* runnable) noexcept {
+    return std::exchange(next_, runnable);
   }
 
   // Runs one Runnable until it suspends.
@@ -52,6 +54,7 @@ class Core {
   std::atomic<std::uint32_t> share_at_{never_share};
   Runnable* next_ = nullptr;
   RunQueue ready_;
+  RunQueue pinned_;
   Strand* current_ = nullptr;
   std::uint64_t batch_now_ns_ = 0;
   TimerWheel timers_;

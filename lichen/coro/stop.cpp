@@ -36,12 +36,12 @@ bool StopSource::WaitOperation::dequeue(Waiter& waiter) const noexcept {
   return true;
 }
 
-StopCallback::StopCallback(StopSource& source, Function* function) noexcept
-    : source_{source}, function_{function} {
+void StopCallback::follow(Function* function) noexcept {
+  function_ = function;
   {
-    SpinGuard guard{source.lock_};
-    if (!source.requested_.load(std::memory_order_relaxed)) {
-      source.callbacks_.push_back(*this);
+    SpinGuard guard{source_.lock_};
+    if (!source_.requested_.load(std::memory_order_relaxed)) {
+      source_.callbacks_.push_back(*this);
       return;
     }
   }

@@ -26,15 +26,22 @@ class StopSource;
 class StopCallback {
  public:
   using Function = void(StopCallback& self) noexcept;
-  StopCallback(StopSource& source, Function* function) noexcept;
+  StopCallback(StopSource& source, Function* function) noexcept : source_{source} {
+    follow(function);
+  }
   StopCallback(const StopCallback&) = delete;
   StopCallback& operator=(const StopCallback&) = delete;
   ~StopCallback();
 
+ protected:
+  // For classes that must be complete before they are called.
+  explicit StopCallback(StopSource& source) noexcept : source_{source} {}
+  void follow(Function* function) noexcept;
+
  private:
   friend class StopSource;
   StopSource& source_;
-  Function* function_;
+  Function* function_ = nullptr;
   base::ListNode node_;
   std::atomic<bool> running_{false};
 };
@@ -85,9 +92,15 @@ class StopToken {
 // Makes a scope stop when the source does, for as long as this object lives.
 class StopFollower : StopCallback {
  public:
-  StopFollower(StopToken token, Scope& scope) noexcept;
+  StopFollower(StopToken token, Scope& scope) noexcept
+      : StopCallback{token.source()}, scope_{scope} {
+    follow(&stop_scope);
+  }
 
  private:
+  static void stop_scope(StopCallback& self) noexcept {
+    static_cast<StopFollower&>(self).scope_.request_stop();
+  }
   Scope& scope_;
 };
 

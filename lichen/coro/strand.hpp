@@ -66,24 +66,37 @@ void request_stop(Strand& strand) noexcept;
 // The other half of hooks::post_stop(), called by the scheduler on the core that was asked.
 void handle_stop(Strand& strand) noexcept;
 
+// Puts a Runnable that may run on `core`, the calling core, into its queue.
+inline void enqueue_here(Core& core, Runnable& runnable) noexcept {
+  if (cores_share && runnable.strand && runnable.strand->pinned)
+    core.push_pinned(runnable);
+  else
+    core.push(runnable);
+}
+
 // Makes a suspended task ready. Called once for each suspension, on any thread; the task may run at
 // once on another core, so the caller MUST NOT touch its frame afterwards.
 inline void wake(Runnable& runnable) noexcept {
   Core* core = this_core();
-  Core* pinned = runnable.strand ? runnable.strand->pinned : nullptr;
-  if (core && (!pinned || pinned == core)) [[likely]]
+  if (core && !cores_share) [[likely]] {
     core->push(runnable);
+    return;
+  }
+  Core* pinned = runnable.strand ? runnable.strand->pinned : nullptr;
+  if (core && (!pinned || pinned == core))
+    enqueue_here(*core, runnable);
   else
     hooks::post(pinned, runnable);
 }
-// The same, but the task runs next on this core: for a task that was handed a value.
+// The same, but the task runs next on this core: for a task that was handed something.
 inline void wake_next(Runnable& runnable) noexcept {
   Core* core = this_core();
-  Core* pinned = runnable.strand ? runnable.strand->pinned : nullptr;
-  if (core && (!pinned || pinned == core)) [[likely]]
-    core->push_next(runnable);
-  else
+  Core* pinned = cores_share && runnable.strand ? runnable.strand->pinned : nullptr;
+  if (core && (!pinned || pinned == core)) [[likely]] {
+    if (Runnable* displaced = core->exchange_next(&runnable)) enqueue_here(*core, *displaced);
+  } else {
     hooks::post(pinned, runnable);
+  }
 }
 
 }  // namespace lichen::coro

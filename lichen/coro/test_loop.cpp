@@ -1,0 +1,27 @@
+#include "lichen/coro/test_loop.hpp"
+
+#include <cstdio>
+
+namespace lichen::coro::hooks {
+
+void* allocate_frame(std::size_t size) noexcept {
+  if (test::frames_until_failure == 0) return nullptr;
+  --test::frames_until_failure;
+  ++test::frames_alive;
+  return std::malloc(size);
+}
+void free_frame(void* frame, std::size_t) noexcept {
+  --test::frames_alive;
+  std::free(frame);
+}
+void share(Core&) noexcept {}
+void post(Core*, Runnable& runnable) noexcept { this_core()->push(runnable); }
+void post_stop(Core&, Strand& strand) noexcept { handle_stop(strand); }
+std::uint64_t now_ns() noexcept { return test::virtual_now_ns; }
+void relax(unsigned) noexcept {}
+void fatal(const char* message) noexcept {
+  std::fprintf(stderr, "fatal: %s\n", message);
+  std::abort();
+}
+
+}  // namespace lichen::coro::hooks
