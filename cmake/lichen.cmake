@@ -1,0 +1,120 @@
+# How the parts of Lichen are built: one folder, one library. Used by every CMakeLists.txt.
+
+option(LICHEN_LTO "Optimise across files when linking (ThinLTO)" OFF)
+option(LICHEN_POISON "Fill freed memory with a pattern and check it" OFF)
+option(LICHEN_FUZZ "Build the libFuzzer targets" OFF)
+option(LICHEN_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+set(LICHEN_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
+
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
+  message(FATAL_ERROR "Lichen is built with Clang 19 or newer, not ${CMAKE_CXX_COMPILER_ID} "
+    "${CMAKE_CXX_COMPILER_VERSION}. Use a preset (cmake --preset release), which chooses it.")
+endif()
+
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS ON)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer")
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG -g1")
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(lichen_flags INTERFACE)
+add_library(lichen::flags ALIAS lichen_flags)
+target_compile_features(lichen_flags INTERFACE cxx_std_23)
+# What a program that includes our headers must be compiled with, too.
+target_compile_options(lichen_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fcoro-aligned-allocation>)
+target_include_directories(lichen_flags INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
+add_library(lichen_strict INTERFACE)
+target_compile_options(lichen_strict INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wthread-safety -Werror -fvisibility-inlines-hidden>)
+if(LICHEN_SANITIZE)
+  add_compile_options(-fsanitize=${LICHEN_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${LICHEN_SANITIZE})
+endif()
+if(LICHEN_POISON)
+  add_compile_definitions(LICHEN_POISON=1)
+endif()
+if(LICHEN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(LICHEN_LTO)
+  set(CMAKE_AR llvm-ar-19)
+  set(CMAKE_RANLIB llvm-ranlib-19)
+  add_compile_options(-flto=thin)
+  add_link_options(-flto=thin -Wl,--thinlto-cache-dir=${PROJECT_BINARY_DIR}/lto.cache)
+endif()
+add_link_options(-fuse-ld=lld-19)
+
+# The include rules are checked before anything is compiled.
+if(EXISTS ${PROJECT_SOURCE_DIR}/tools/check_layers)
+  add_custom_target(check_layers ALL
+    COMMAND ${PROJECT_SOURCE_DIR}/tools/check_layers
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    COMMENT "Checking the arrows between the layers"
+    VERBATIM)
+endif()
+
+set_property(GLOBAL PROPERTY LICHEN_LIBRARIES "")
+
+# lichen_library(lichen_x SOURCES ... DEPENDS lichen_y ...): the static library of lichen/x.
+function(lichen_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  string(REPLACE "lichen_" "" short ${name})
+  add_library(lichen::${short} ALIAS ${name})
+  set_target_properties(${name} PROPERTIES EXPORT_NAME ${short})
+  target_link_libraries(${name} PUBLIC lichen_flags ${arg_DEPENDS} PRIVATE $<BUILD_INTERFACE:lichen_strict>)
+  if(TARGET check_layers)
+    add_dependencies(${name} check_layers)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY LICHEN_LIBRARIES ${name})
+endfunction()
+
+# lichen_executable(name SOURCES ... DEPENDS ...)
+function(lichen_executable name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS})
+endfunction()
+
+# lichen_test(name SOURCES ... DEPENDS ...): a GoogleTest executable, one ctest entry.
+if(LICHEN_TESTS)
+  enable_testing()
+  find_package(GTest REQUIRED)
+endif()
+function(lichen_test name)
+  if(NOT LICHEN_TESTS OR LICHEN_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()
+
+# lichen_fuzzer(name SOURCES ... DEPENDS ... CORPUS folder): a libFuzzer target; ctest runs it over its
+# corpus and for a bounded time (LICHEN_FUZZ_SECONDS).
+set(LICHEN_FUZZ_SECONDS 10 CACHE STRING "Seconds that ctest runs each fuzzer")
+function(lichen_fuzzer name)
+  if(NOT LICHEN_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/${name}.found)
+  file(MAKE_DIRECTORY ${found})
+  add_test(NAME ${name} COMMAND ${name} -max_total_time=${LICHEN_FUZZ_SECONDS} -print_final_stats=1
+    ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
+  math(EXPR limit "${LICHEN_FUZZ_SECONDS} + 120")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} LABELS fuzz)
+endfunction()
