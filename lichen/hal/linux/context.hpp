@@ -1,0 +1,67 @@
+// Contexts: a stack and what a function call keeps in registers.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "lichen/base/result.hpp"
+
+namespace lichen::hal {
+
+// MUST NOT return.
+using ContextEntry = void (*)(void* argument) noexcept;
+
+// A flow of control that is not running. A default-made one receives the running flow on the first
+// switch away from it. One that has a stack of its own MUST NOT be destroyed while it runs.
+class Context {
+ public:
+  Context() noexcept;
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  ~Context();
+
+  // Starts entry(argument) on `stack` at the first switch. The stack MUST outlive the context and hold at
+  // least 512 bytes. Makes anew what was there: its old flow is discarded.
+  void make(std::span<std::byte> stack, ContextEntry entry, void* argument) noexcept;
+
+  friend void switch_to(Context& from, Context& to) noexcept;
+
+ private:
+  static void start(void* self) noexcept;
+  void finish_switch() noexcept;
+
+  void* stack_pointer_ = nullptr;
+  std::span<std::byte> stack_{};
+  ContextEntry entry_ = nullptr;
+  void* argument_ = nullptr;
+  Context* came_from_ = nullptr;
+  void* fiber_ = nullptr;       // ThreadSanitizer's
+  void* fake_stack_ = nullptr;  // AddressSanitizer's
+};
+
+// Saves the running flow in `from` and goes on with `to`.
+void switch_to(Context& from, Context& to) noexcept;
+
+// Stacks, each above a page that faults. Thread-safe.
+class StackPool {
+ public:
+  // `size` is rounded up to whole pages. Errors: invalid_argument, no_memory.
+  static Result<std::unique_ptr<StackPool>> create(std::size_t count, std::size_t size) noexcept;
+  StackPool(const StackPool&) = delete;
+  StackPool& operator=(const StackPool&) = delete;
+  // All stacks MUST have come back.
+  ~StackPool();
+
+  // Errors: limit_reached.
+  Result<std::span<std::byte>> take() noexcept;
+  void give_back(std::span<std::byte> stack) noexcept;
+  [[nodiscard]] std::size_t taken() const noexcept;
+
+ private:
+  struct State;
+  explicit StackPool(std::unique_ptr<State> state) noexcept;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lichen::hal

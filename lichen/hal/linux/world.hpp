@@ -1,0 +1,9 @@
+// The linux world: a machine inside a process.
+#pragma once
+
+#include "lichen/hal/linux/console.hpp"
+#include "lichen/hal/linux/context.hpp"
+#include "lichen/hal/linux/cores.hpp"
+#include "lichen/hal/linux/interrupts.hpp"
+#include "lichen/hal/linux/pages.hpp"
+#include "lichen/hal/linux/time.hpp"

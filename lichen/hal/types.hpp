@@ -1,0 +1,40 @@
+// The words of the machine contract that are the same in every world.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace lichen::hal {
+
+using CoreId = std::uint32_t;
+
+inline constexpr std::size_t page_size = 4096;
+inline constexpr std::size_t cache_line = 64;
+inline constexpr unsigned max_cores = 256;
+inline constexpr CoreId no_core = std::numeric_limits<CoreId>::max();
+inline constexpr std::uint64_t no_deadline = std::numeric_limits<std::uint64_t>::max();
+
+struct CoreOptions {
+  unsigned count = 1;
+  // Bind each core to a processor of its own; without effect where the process may not use enough.
+  bool pin = false;
+  // Which processors, one for each core; null: the first ones the process may use.
+  const unsigned* processors = nullptr;
+};
+
+enum class Interrupt : std::uint8_t {
+  preempt,    // sent by another core
+  deadline,   // the core's own timer
+  terminate,  // the machine is asked to stop in an orderly way
+  hang_up,    // the machine is asked to read its configuration again
+};
+inline constexpr unsigned interrupt_count = 4;
+
+// Runs with interrupts off on the core that took the interrupt (no_core: a thread that is none). It
+// MUST NOT allocate, lock or wait.
+using InterruptHandler = void (*)(Interrupt interrupt, CoreId core) noexcept;
+
+enum class Access : std::uint8_t { none, read, read_write };
+
+}  // namespace lichen::hal
