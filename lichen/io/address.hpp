@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lichen/base/result.hpp"
+#include "lichen/base/text_buffer.hpp"
 
 namespace lichen::io {
 
@@ -40,7 +41,8 @@ class Address {
   }
   // A path, or a name that starts with '@' (the host's abstract namespace).
   static Result<Address> local(std::string_view name) noexcept;
-  // "127.0.0.1:80", "[::1]:80", "local:/path". RFC 4291 section 2.2 for IPv6 text.
+  // "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80", "local:/path". RFC 4291 section 2.2 for IPv6 text.
+  // Error::invalid_argument for anything else.
   static Result<Address> parse(std::string_view text) noexcept;
 
   [[nodiscard]] constexpr AddressFamily family() const noexcept { return family_; }
@@ -66,5 +68,8 @@ class Address {
   std::uint32_t scope_ = 0;
   std::array<std::uint8_t, max_local_name + 1> bytes_{};
 };
+
+// Writes what text() yields.
+void format_value(base::TextBuffer& out, const Address& address) noexcept;
 
 }  // namespace lichen::io
