@@ -1,7 +1,8 @@
 #include "lichen/base/core_slot.hpp"
 
 extern "C" {
-constinit thread_local void* lichen_core_slot = nullptr;
+// `used`: the instruction that reads it is out of sight of optimisation across files.
+[[gnu::used]] constinit thread_local void* lichen_core_slot = nullptr;
 }
 
 namespace lichen::base {

@@ -25,7 +25,12 @@ class Core {
     ready_.push_back(runnable);
     if (ready_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]] hooks::share(*this);
   }
-  // The same for what may run on this core only.
+  // Before what is ready here: the newest fork first.
+  void push_fork(Runnable& runnable) noexcept {
+    forks_.push_front(runnable);
+    if (forks_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]] hooks::share(*this);
+  }
+  // Behind the other tasks that may run on this core only.
   void push_pinned(Runnable& runnable) noexcept { pinned_.push_back(runnable); }
   // Runs before everything else that is ready here, as soon as the running task suspends: for a task
   // that was just handed something (the wake slot). Called on this core.
@@ -55,6 +60,7 @@ class Core {
   Runnable* next_ = nullptr;
   RunQueue ready_;
   RunQueue pinned_;
+  RunQueue forks_;
   Strand* current_ = nullptr;
   std::uint64_t batch_now_ns_ = 0;
   TimerWheel timers_;

@@ -21,13 +21,29 @@ class PooledFrame {
   static void operator delete(void* frame, std::size_t size) noexcept {
     hooks::free_frame(frame, size);
   }
-  // For frames that hold over-aligned objects (-fcoro-aligned-allocation).
-  static void* operator new(std::size_t size, std::align_val_t alignment) noexcept;
-  static void operator delete(void* frame, std::size_t size, std::align_val_t alignment) noexcept;
+  // For frames that hold over-aligned objects. With -fcoro-aligned-allocation the compiler prefers these
+  // for all frames, and the alignment is a constant there.
+  static void* operator new(std::size_t size, std::align_val_t alignment) noexcept {
+    if (static_cast<std::size_t>(alignment) <= pool_alignment) return hooks::allocate_frame(size);
+    return allocate_aligned(size, static_cast<std::size_t>(alignment));
+  }
+  static void operator delete(void* frame, std::size_t size, std::align_val_t alignment) noexcept {
+    if (static_cast<std::size_t>(alignment) <= pool_alignment)
+      hooks::free_frame(frame, size);
+    else
+      free_aligned(frame, size, static_cast<std::size_t>(alignment));
+  }
+
+ private:
+  static constexpr std::size_t pool_alignment = 16;
+  static void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept;
+  static void free_aligned(void* frame, std::size_t size, std::size_t alignment) noexcept;
 };
 
 class PromiseBase : public Runnable, public PooledFrame {
  public:
+  // Nothing is initialized: whoever starts the coroutine sets what it needs, and a frame is made for
+  // every call.
   PromiseBase() noexcept {}
   PromiseBase(const PromiseBase&) = delete;
   PromiseBase& operator=(const PromiseBase&) = delete;
@@ -50,6 +66,7 @@ class PromiseBase : public Runnable, public PooledFrame {
 
   // Becomes the root of a strand of its own. MUST NOT have started.
   Strand& become_root(Scope& scope, std::source_location spawned_at, Core* pinned) noexcept {
+    parent = nullptr;
     strand = std::construct_at(&root_, scope, spawned_at, pinned);
     return root_;
   }
@@ -60,7 +77,9 @@ class PromiseBase : public Runnable, public PooledFrame {
   }
 
  private:
-  std::source_location where_;
+  union {
+    std::source_location where_;  // of the latest co_await
+  };
   union {
     Strand root_;  // alive in the root of a strand
   };

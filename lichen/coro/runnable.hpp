@@ -13,8 +13,8 @@ struct Strand;
 // promise, and what a preempted context or a foreign thread imitates with a ResumeFrame.
 // A Runnable is in at most one queue at a time.
 struct Runnable {
-  Runnable* next = nullptr;
-  Strand* strand = nullptr;  // whose work it is; null for the runtime's own
+  Runnable* next;  // set by the queue it is in
+  Strand* strand;  // whose work it is; null for the runtime's own. Set before it is resumed
 
   static constexpr std::size_t frame_header = 2 * sizeof(void*);
 
@@ -28,7 +28,7 @@ struct Runnable {
 struct ResumeFrame {
   void (*resume_function)(void* frame) noexcept;
   void* reserved = nullptr;
-  Runnable runnable;
+  Runnable runnable{nullptr, nullptr};
 };
 static_assert(offsetof(ResumeFrame, runnable) == Runnable::frame_header);
 

@@ -13,20 +13,19 @@ void SpinLock::lock_contended() noexcept {
   } while (held_.exchange(true, std::memory_order_acquire));
 }
 
-void* PooledFrame::operator new(std::size_t size, std::align_val_t alignment) noexcept {
-  const auto align = static_cast<std::size_t>(alignment);
-  void* whole = hooks::allocate_frame(size + align);
+void* PooledFrame::allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
+  void* whole = hooks::allocate_frame(size + alignment);
   if (!whole) return nullptr;
-  // Room for the address of the whole lies before the frame: `align` exceeds a pointer's size.
-  const auto address = (reinterpret_cast<std::uintptr_t>(whole) + align) & ~(align - 1);
+  // Room for the address of the whole lies before the frame: the alignment exceeds a pointer's size.
+  const auto address =
+      (reinterpret_cast<std::uintptr_t>(whole) + alignment) & ~(std::uintptr_t{alignment} - 1);
   auto* frame = reinterpret_cast<void**>(address);
   frame[-1] = whole;
   return frame;
 }
 
-void PooledFrame::operator delete(void* frame, std::size_t size,
-                                  std::align_val_t alignment) noexcept {
-  hooks::free_frame(static_cast<void**>(frame)[-1], size + static_cast<std::size_t>(alignment));
+void PooledFrame::free_aligned(void* frame, std::size_t size, std::size_t alignment) noexcept {
+  hooks::free_frame(static_cast<void**>(frame)[-1], size + alignment);
 }
 
 Scope::Scope(OnError on_error) noexcept : Scope{Shielded{}, on_error} {
@@ -60,8 +59,8 @@ void Scope::remove_from_parent() noexcept {
   if (next_outer_) next_outer_->next_inner_ = next_inner_;
 }
 
-void Scope::start(PromiseBase& promise, std::source_location where, Core* pinned,
-                  bool keeps_frame) noexcept {
+void Scope::start(PromiseBase& promise, std::source_location where, Core* pinned, bool keeps_frame,
+                  Order order) noexcept {
   Strand& strand = promise.become_root(*this, where, pinned);
   strand.keeps_frame = keeps_frame;
   {
@@ -71,7 +70,10 @@ void Scope::start(PromiseBase& promise, std::source_location where, Core* pinned
     if (stopped_.load(std::memory_order_relaxed))
       strand.stop_requested.store(true, std::memory_order_relaxed);
   }
-  wake(promise);
+  switch (order) {
+    case Order::last: wake(promise); break;
+    case Order::first: wake_forked(promise); break;
+  }
 }
 
 void Scope::fail(Error error) noexcept {

@@ -40,7 +40,7 @@ class Scope {
   bool spawn(Task<T> task, Core* pinned = nullptr,
              std::source_location where = std::source_location::current()) noexcept {
     if (auto* promise = task.release()) [[likely]] {
-      start(*promise, where, pinned, false);
+      start(*promise, where, pinned, false, Order::last);
       return true;
     }
     fail(Error::no_memory);
@@ -52,7 +52,16 @@ class Scope {
   template <class T>
   void start(Task<T>& task, Core* pinned = nullptr,
              std::source_location where = std::source_location::current()) noexcept {
-    if (auto* promise = task.promise()) [[likely]] start(*promise, where, pinned, true);
+    if (auto* promise = task.promise()) [[likely]]
+      start(*promise, where, pinned, true, Order::last);
+  }
+  // The same for divide and conquer: the child runs before older work, so a tree of forks is walked
+  // depth first and only its current branch is alive on a core; idle cores take the oldest forks.
+  template <class T>
+  void fork(Task<T>& task,
+            std::source_location where = std::source_location::current()) noexcept {
+    if (auto* promise = task.promise()) [[likely]]
+      start(*promise, where, nullptr, true, Order::first);
   }
 
   // Waits until no child is left. Yields the first error of a child, if any. Does not end early when
@@ -74,7 +83,9 @@ class Scope {
   friend void finish_strand(PromiseBase& root, Error error) noexcept;
   friend class ScopeWalk;
 
-  void start(PromiseBase& promise, std::source_location where, Core* pinned, bool keeps_frame) noexcept;
+  enum class Order : std::uint8_t { last, first };
+  void start(PromiseBase& promise, std::source_location where, Core* pinned, bool keeps_frame,
+             Order order) noexcept;
   void fail(Error error) noexcept;
   void request_stop_locked() noexcept __attribute__((requires_capability(lock_)));
   void child_ended() noexcept;

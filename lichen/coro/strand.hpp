@@ -88,6 +88,13 @@ inline void wake(Runnable& runnable) noexcept {
   else
     hooks::post(pinned, runnable);
 }
+// The same for a new strand that may run anywhere and goes before older work.
+inline void wake_forked(Runnable& runnable) noexcept {
+  if (Core* core = this_core()) [[likely]]
+    core->push_fork(runnable);
+  else
+    hooks::post(nullptr, runnable);
+}
 // The same, but the task runs next on this core: for a task that was handed something.
 inline void wake_next(Runnable& runnable) noexcept {
   Core* core = this_core();

@@ -141,7 +141,7 @@ class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  
   [[nodiscard]] bool has_frame() const noexcept { return promise_ != nullptr; }
 
   class Awaiter;
-  Awaiter operator co_await() && noexcept { return Awaiter{std::exchange(promise_, nullptr)}; }
+  Awaiter operator co_await() && noexcept { return Awaiter{*this}; }
 
   // For those who start tasks: Scope, when_all and their like. The frame leaves the Task with release();
   // promise() lends it, and the Task MUST then outlive the run.
@@ -160,31 +160,32 @@ class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  
   promise_type* promise_;
 };
 
-// Runs a task inside the one that awaits it, and ends its frame.
+// Runs a task inside the one that awaits it, and ends its frame. The Task outlives its Awaiter: both are
+// temporaries of one full expression, or the Task is a variable.
 template <class T>
 class Task<T>::Awaiter {
  public:
-  explicit Awaiter(promise_type* promise) noexcept : promise_{promise} {}
+  explicit Awaiter(Task& task) noexcept : task_{task} {}
   Awaiter(const Awaiter&) = delete;
   Awaiter& operator=(const Awaiter&) = delete;
-  ~Awaiter() {
-    if (promise_) handle_of(*promise_).destroy();
-  }
 
-  [[nodiscard]] bool await_ready() const noexcept { return promise_ == nullptr; }
+  [[nodiscard]] bool await_ready() const noexcept { return task_.promise_ == nullptr; }
   template <class Parent>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Parent> parent) noexcept {
-    promise_->parent = &parent.promise();
-    promise_->strand = parent.promise().strand;
-    return handle_of(*promise_);
+    task_.promise_->parent = &parent.promise();
+    task_.promise_->strand = parent.promise().strand;
+    return handle_of(*task_.promise_);
   }
   Result<Value> await_resume() noexcept {
-    if (!promise_) [[unlikely]] return Error::no_memory;
-    return promise_->take();
+    promise_type* promise = std::exchange(task_.promise_, nullptr);
+    if (!promise) [[unlikely]] return Error::no_memory;
+    Result<Value> result = promise->take();
+    handle_of(*promise).destroy();
+    return result;
   }
 
  private:
-  promise_type* promise_;
+  Task& task_;
 };
 
 template <class T>

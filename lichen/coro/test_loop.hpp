@@ -57,6 +57,7 @@ class TestLoop final : public Core {
  private:
   Runnable* pick() noexcept {
     if (next_) return std::exchange(next_, nullptr);
+    if (!forks_.empty()) return &forks_.pop_front();
     return ready_.empty() ? nullptr : &ready_.pop_front();
   }
 };

@@ -1,0 +1,48 @@
+// Binds the hooks of coro to this scheduler and its memory.
+#include "lichen/coro/hooks.hpp"
+
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/executor.hpp"
+#include "lichen/sched/machine.hpp"
+
+namespace lichen::coro::hooks {
+
+void* allocate_frame(std::size_t size) noexcept {
+  if (Core* core = this_core()) [[likely]]
+    return static_cast<sched::Executor*>(core)->heap().allocate(size);
+  return sched::boot_allocate(size);
+}
+
+void free_frame(void* frame, std::size_t size) noexcept {
+  if (Core* core = this_core()) [[likely]]
+    static_cast<sched::Executor*>(core)->heap().free(frame, size);
+  else
+    sched::boot_free(frame, size);
+}
+
+void share(Core& core) noexcept { static_cast<sched::Executor&>(core).share(); }
+
+void post(Core* core, Runnable& runnable) noexcept {
+  auto* executor = core ? static_cast<sched::Executor*>(core) : sched::any_executor();
+  if (!executor) fatal("a task was woken, but no machine runs");
+  executor->post(runnable);
+}
+
+void post_stop(Core& core, Strand& strand) noexcept {
+  static_cast<sched::Executor&>(core).post_stop(strand);
+}
+
+std::uint64_t now_ns() noexcept { return hal::now_ns(); }
+
+void relax(unsigned tries) noexcept {
+  // The holder may be a virtual core that the host has taken away.
+  constexpr unsigned patience = 1'000;
+  if (tries < patience)
+    hal::pause();
+  else
+    hal::yield_to_host();
+}
+
+void fatal(const char* message) noexcept { hal::panic(message); }
+
+}  // namespace lichen::coro::hooks

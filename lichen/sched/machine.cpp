@@ -1,0 +1,178 @@
+#include "lichen/sched/machine.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "lichen/hal/hal.hpp"
+
+namespace lichen::sched {
+
+namespace {
+
+// A core without a driver sleeps in the HAL.
+class HalEvents final : public EventSource {
+ public:
+  explicit HalEvents(unsigned core) noexcept : core_{core} {}
+  unsigned poll() noexcept override { return 0; }
+  void wait(std::uint64_t deadline_ns) noexcept override { hal::wait(core_, deadline_ns); }
+  void wake() noexcept override { hal::wake(core_); }
+
+ private:
+  unsigned core_;
+};
+
+// The machine that hooks::post() uses when the caller does not say which core.
+constinit std::atomic<Machine*> the_machine{nullptr};
+
+// Memory of threads that are no cores.
+struct Boot {
+  mem::Account account;
+  mem::Heap heap{account};
+  std::atomic<bool> locked{false};
+};
+Boot& boot() noexcept {
+  static Boot* const instance = new Boot;  // outlives everything that may free into it
+  return *instance;
+}
+class BootGuard {
+ public:
+  BootGuard() noexcept {
+    while (boot().locked.exchange(true, std::memory_order_acquire)) hal::yield_to_host();
+  }
+  ~BootGuard() { boot().locked.store(false, std::memory_order_release); }
+};
+
+}  // namespace
+
+Executor* any_executor() noexcept {
+  Machine* machine = the_machine.load();
+  return machine ? &machine->core(0) : nullptr;
+}
+
+void* boot_allocate(std::size_t size) noexcept {
+  BootGuard guard;
+  return boot().heap.allocate(size);
+}
+void boot_free(void* block, std::size_t size) noexcept {
+  BootGuard guard;
+  boot().heap.free(block, size);
+}
+
+Machine::Machine(const MachineOptions& options) noexcept
+    : options_{options}, account_{options.memory_limit} {}
+
+Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested) {
+  MachineOptions options = requested;
+  if (options.cores == 0) options.cores = std::min(hal::core_count_available(), max_cores);
+  if (options.cores > max_cores) return Error::out_of_range;
+  Machine* nobody = nullptr;
+  std::unique_ptr<Machine> machine{new (std::nothrow) Machine{options}};
+  if (!machine) return Error::no_memory;
+  if (!the_machine.compare_exchange_strong(nobody, machine.get())) {
+    return Error::already_exists;
+  }
+  for (unsigned i = 0; i < options.cores; ++i)
+    machine->executors_.push_back(std::make_unique<Executor>(*machine, i, machine->account_));
+  machine->sources_.resize(options.cores);
+  return machine;
+}
+
+Machine::~Machine() {
+  Machine* self = this;
+  the_machine.compare_exchange_strong(self, nullptr);
+}
+
+Result<void> Machine::run(Task<Result<void>> main) {
+  auto make = [](unsigned core) -> Result<std::unique_ptr<EventSource>> {
+    return std::unique_ptr<EventSource>{std::make_unique<HalEvents>(core)};
+  };
+  return run(std::move(main), make);
+}
+
+Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) {
+  if (!main.has_frame()) return Error::no_memory;
+  Result<void> outcome = Error::no_memory;
+  auto task = run_main(*this, std::move(main), outcome);
+  if (!task.has_frame()) return Error::no_memory;
+  main_ = &task;
+  make_events_ = &make_events;
+  started_ns_ = hal::now_ns();
+  not_started_.store(cores(), std::memory_order_relaxed);
+  not_finished_.store(cores(), std::memory_order_relaxed);
+  // Set before a second thread runs tasks, and unset after it has ended.
+  coro::cores_share = cores() > 1;
+  auto entry = [this](unsigned core) { run_core(core); };
+  const Result<void> started = hal::start_cores({.count = cores(), .pin = options_.pin}, entry);
+  coro::cores_share = false;
+  if (!started) return started.error();
+  if (const Error failure = failure_.load(); failure != Error{}) return failure;
+  return outcome;
+}
+
+Task<Result<void>> Machine::run_main(Machine& machine, Task<Result<void>> main,
+                                     Result<void>& outcome) {
+  outcome = co_await std::move(main);
+  // Nothing else runs: whatever main started has ended before it.
+  machine.stop_cores();
+  co_return Result<void>{};
+}
+
+void Machine::run_core(unsigned index) noexcept {
+  Executor& executor = *executors_[index];
+  coro::set_this_core(&executor);
+  if (auto source = (*make_events_)(index)) {
+    sources_[index] = std::move(*source);
+  } else {
+    failure_.store(source.error());
+    stopping_.store(true);
+  }
+  meet(not_started_, index);
+  if (!stopping_.load()) {
+    if (index == 0) root_.spawn(std::move(*main_));
+    executor.run_loop(*sources_[index]);
+  }
+  // A core may be about to wake another one's event source until all have left their loops.
+  meet(not_finished_, index);
+  sources_[index].reset();
+  coro::set_this_core(nullptr);
+}
+
+void Machine::meet(std::atomic<unsigned>& missing, unsigned core) noexcept {
+  if (missing.fetch_sub(1) == 1) {
+    for (unsigned other = 0; other < cores(); ++other)
+      if (other != core) hal::wake(other);
+    return;
+  }
+  while (missing.load() != 0) hal::wait(core, coro::no_deadline);
+}
+
+void Machine::stop_cores() noexcept {
+  stopping_.store(true, std::memory_order_seq_cst);
+  for (auto& executor : executors_) executor->notify();
+}
+
+void Machine::request_stop() noexcept { root_.request_stop(); }
+
+void Machine::announce_idle(unsigned core) noexcept {
+  idle_.fetch_or(std::uint64_t{1} << core, std::memory_order_seq_cst);
+  for (auto& executor : executors_)
+    if (executor->index() != core) executor->set_hungry(true);
+}
+
+void Machine::retract_idle(unsigned core) noexcept {
+  idle_.fetch_and(~(std::uint64_t{1} << core), std::memory_order_relaxed);
+}
+
+bool Machine::wake_an_idle_core() noexcept {
+  for (;;) {
+    const std::uint64_t idle = idle_.load(std::memory_order_seq_cst);
+    if (idle == 0) return false;
+    const std::uint64_t bit = idle & (~idle + 1);
+    if (idle_.fetch_and(~bit, std::memory_order_seq_cst) & bit) {
+      executors_[static_cast<unsigned>(std::countr_zero(bit))]->notify();
+      return true;
+    }
+  }
+}
+
+}  // namespace lichen::sched

@@ -1,0 +1,114 @@
+// Machine: the cores of one Lichen instance and the life of its main task.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "lichen/base/function_ref.hpp"
+#include "lichen/base/result.hpp"
+#include "lichen/coro/scope.hpp"
+#include "lichen/coro/sleep.hpp"
+#include "lichen/coro/task.hpp"
+#include "lichen/mem/account.hpp"
+#include "lichen/sched/executor.hpp"
+
+namespace lichen::sched {
+
+struct MachineOptions {
+  unsigned cores = 1;  // 0: as many as the process may use; at most 64
+  bool pin = true;     // bind each core to a processor where there are enough
+  // A core that ran out of work looks for more that long before it sleeps, as long as that pays off:
+  // waking a sleeping core costs 11 to 25 us on a virtual machine.
+  coro::Duration poll = std::chrono::microseconds{50};
+  std::size_t memory_limit = SIZE_MAX;  // bytes of coroutine frames and runtime objects
+};
+
+// Makes the event source of a core; called on the core's own thread.
+using MakeEventSource = base::FunctionRef<Result<std::unique_ptr<EventSource>>(unsigned core)>;
+
+class Machine {
+ public:
+  static constexpr unsigned max_cores = 64;
+
+  static Result<std::unique_ptr<Machine>> create(const MachineOptions& options);
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  ~Machine();
+
+  // Runs `main` to its end on all cores, core 0 being the calling thread, and yields its outcome. Once.
+  Result<void> run(Task<Result<void>> main, MakeEventSource make_events);
+  // The same with cores that sleep in the HAL: no I/O.
+  Result<void> run(Task<Result<void>> main);
+  // Asks the main task to stop, from any thread; run() returns when it has.
+  void request_stop() noexcept;
+
+  // The machine of the calling core. MUST be called on a core.
+  static Machine& current() noexcept { return Executor::current().machine_; }
+
+  [[nodiscard]] unsigned cores() const noexcept { return static_cast<unsigned>(executors_.size()); }
+  [[nodiscard]] Executor& core(unsigned index) noexcept { return *executors_[index]; }
+  [[nodiscard]] mem::Account& account() noexcept { return account_; }
+  [[nodiscard]] std::uint64_t started_ns() const noexcept { return started_ns_; }
+  // The scope of the main task: the root of everything that runs.
+  [[nodiscard]] Scope& root() noexcept { return root_; }
+
+ private:
+  friend class Executor;
+  explicit Machine(const MachineOptions& options) noexcept;
+
+  void run_core(unsigned index) noexcept;
+  void stop_cores() noexcept;
+  // All cores meet: nobody goes on before the last has come.
+  void meet(std::atomic<unsigned>& missing, unsigned core) noexcept;
+  static Task<Result<void>> run_main(Machine& machine, Task<Result<void>> main, Result<void>& outcome);
+  // Idle cores announce themselves; whoever has surplus work wakes one of them.
+  void announce_idle(unsigned core) noexcept;
+  void retract_idle(unsigned core) noexcept;
+  [[nodiscard]] bool others_idle(unsigned core) const noexcept {
+    return (idle_.load(std::memory_order_relaxed) & ~(std::uint64_t{1} << core)) != 0;
+  }
+  bool wake_an_idle_core() noexcept;
+
+  MachineOptions options_;
+  mem::Account account_;
+  std::vector<std::unique_ptr<Executor>> executors_;
+  std::vector<std::unique_ptr<EventSource>> sources_;
+  Scope root_{Scope::Shielded{}};
+  std::uint64_t started_ns_ = 0;
+
+  alignas(64) std::atomic<std::uint64_t> idle_{0};  // a bit for each idle core
+  alignas(64) std::atomic<bool> stopping_{false};
+  std::atomic<unsigned> not_started_{0};   // cores whose event source is still being made
+  std::atomic<unsigned> not_finished_{0};  // cores that have not left their loop
+  std::atomic<Error> failure_{Error{}};
+  const MakeEventSource* make_events_ = nullptr;
+  Task<Result<void>>* main_ = nullptr;
+};
+
+// The machine's core 0, for wakes from threads that are no cores; null while no machine runs.
+Executor* any_executor() noexcept;
+// Frames of tasks that are made outside any core, such as the main task's.
+void* boot_allocate(std::size_t size) noexcept;
+void boot_free(void* block, std::size_t size) noexcept;
+
+// Moves the running task to another core; it goes on there. Nothing to do if it runs there already.
+class MoveTo {
+ public:
+  explicit MoveTo(Executor& target) noexcept : target_{target} {}
+  [[nodiscard]] bool await_ready() const noexcept { return coro::this_core() == &target_; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+    target_.post(handle.promise());
+  }
+  static void await_resume() noexcept {}
+
+ private:
+  Executor& target_;
+};
+inline MoveTo move_to(Executor& target) noexcept { return MoveTo{target}; }
+
+}  // namespace lichen::sched
