@@ -46,8 +46,7 @@ struct alignas(64) Slab {
   std::int32_t used;       // blocks that are not in the free list, among those cut so far
   std::int32_t notify_at;  // a free that brings `used` down to this has more to do
   std::uint32_t cut;       // blocks that have ever been in the free list
-  std::uint16_t size_class;
-  std::uint16_t state;
+  std::uint32_t size_class;
   Slab* next;  // in the list of the partial slabs of the class
   Slab* previous;
   Slab* next_owned;  // in the list of all slabs of the heap
@@ -124,7 +123,7 @@ class Heap {
   using Slab = detail::Slab;
 
   void* take(std::size_t size) noexcept {
-    if (size > max_block) [[unlikely]] return allocate_large(size, 0);
+    if (size > max_block) [[unlikely]] return allocate_large(size);
     const unsigned size_class = mem::size_class(size);
     Slab* slab = current_[size_class];
     Block* block = slab->free;
@@ -142,18 +141,19 @@ class Heap {
   }
 
   [[gnu::noinline]] void* allocate_slow(unsigned size_class) noexcept;
-  [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept;
+  [[gnu::noinline]] void* allocate_large(std::size_t size) noexcept;
   [[gnu::noinline]] void push_remote(Block* block) noexcept;
   [[gnu::noinline]] void notified(Slab& slab) noexcept;
   void* allocate_checked(std::size_t size) noexcept;
   void free_checked(void* block) noexcept;
+  static void mark_freed(void* block) noexcept;
   void leave_quarantine(void* block) noexcept;
   bool flush_quarantine() noexcept;
 
   Slab* acquire_slab(unsigned size_class) noexcept;
   bool extend(Slab& slab) noexcept;
   void release_slab(Slab& slab) noexcept;
-  void release_large(Slab& slab) noexcept;
+  void give_back(Slab& slab) noexcept;
   void own(Slab& slab) noexcept;
   void disown(Slab& slab) noexcept;
   void add_partial(Slab& slab) noexcept;

@@ -35,9 +35,9 @@ class Context {
   std::span<std::byte> stack_{};
   ContextEntry entry_ = nullptr;
   void* argument_ = nullptr;
-  Context* came_from_ = nullptr;
-  void* fiber_ = nullptr;       // ThreadSanitizer's
-  void* fake_stack_ = nullptr;  // AddressSanitizer's
+  [[maybe_unused]] Context* came_from_ = nullptr;
+  [[maybe_unused]] void* fiber_ = nullptr;       // ThreadSanitizer's
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // AddressSanitizer's
 };
 
 // Saves the running flow in `from` and goes on with `to`.

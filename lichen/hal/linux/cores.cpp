@@ -1,4 +1,16 @@
-// Cores are threads, bound to processors where there are enough.
+#include "lichen/hal/linux/cores.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <span>
+
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -6,136 +18,224 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
-#include <cerrno>
-#include <cstdio>
-
-#include "lichen/hal/linux/interrupts.hpp"
-#include "lichen/hal/linux/machine.hpp"
+#include "lichen/base/error_map.hpp"
+#include "lichen/hal/linux/local.hpp"
 
 namespace lichen::hal {
 
 namespace {
 
-// Where a core sleeps. A futex word: nobody waits, a wake has come, or the core sleeps.
-class Bed {
- public:
-  void wait(std::uint64_t deadline_ns) noexcept {
-    std::uint32_t expected = none;
-    if (word_.compare_exchange_strong(expected, sleeping)) {
-      timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000),
-                        static_cast<long>(deadline_ns % 1'000'000'000)};
-      // An absolute deadline of the monotonic clock. Any return is as good: the caller looks again.
-      syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET_PRIVATE, sleeping,
-              deadline_ns == no_deadline ? nullptr : &deadline, nullptr, FUTEX_BITSET_MATCH_ANY);
-    }
-    word_.store(none);
-  }
-  void wake() noexcept {
-    if (word_.exchange(woken) == sleeping)
-      syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-  }
+enum : std::uint32_t { running = 0, token = 1, waiting = 2 };
 
- private:
-  static constexpr std::uint32_t none = 0;
-  static constexpr std::uint32_t woken = 1;
-  static constexpr std::uint32_t sleeping = 2;
-  alignas(64) std::atomic<std::uint32_t> word_{none};
+struct alignas(cache_line) CoreState {
+  std::atomic<std::uint32_t> wake{running};
+  std::atomic<pid_t> thread{0};
 };
+constinit std::array<CoreState, max_cores> states{};
+constinit std::atomic<bool> started{false};
 
-std::array<Bed, max_cores> beds;
-constinit thread_local unsigned core_of_thread = 0;
+std::atomic<std::uint32_t>& wake_word(CoreId core) noexcept { return states[core].wake; }
 
-struct Launch {
-  base::FunctionRef<void(unsigned)> entry;
-  std::atomic<int> verdict{0};  // 0: wait, 1: go, -1: not all threads could be made
-};
+// The futex may be woken with no thread waiting, and a wait may end for no reason: both are allowed for.
+void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t value,
+                std::uint64_t deadline_ns) noexcept {
+  timespec until{};
+  until.tv_sec = static_cast<time_t>(deadline_ns / 1'000'000'000);
+  until.tv_nsec = static_cast<long>(deadline_ns % 1'000'000'000);
+  syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, value,
+          deadline_ns == no_deadline ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+}
+
+void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept {
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+}
+
+bool read_text(const char* path, std::span<char> text) noexcept {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t size = read(fd, text.data(), text.size() - 1);
+  close(fd);
+  text[static_cast<std::size_t>(std::max<ssize_t>(size, 0))] = '\0';
+  return size > 0;
+}
+
+// Processors' worth of time that the control group grants, rounded up; cgroup v2 (Documentation/
+// admin-guide/cgroup-v2.rst, cpu.max). A group above this one is bounded by its own file.
+unsigned quota() noexcept {
+  std::array<char, 512> group{};
+  std::array<char, 600> path{};
+  std::array<char, 64> text{};
+  if (!read_text("/proc/self/cgroup", group)) return UINT_MAX;
+  char* name = std::strstr(group.data(), "0::");
+  if (!name) return UINT_MAX;
+  name += 3;
+  name[std::strcspn(name, "\n")] = '\0';
+  unsigned least = UINT_MAX;
+  for (;;) {
+    std::snprintf(path.data(), path.size(), "/sys/fs/cgroup%s/cpu.max", name);
+    long long granted = 0;
+    long long period = 0;
+    if (read_text(path.data(), text) &&
+        std::sscanf(text.data(), "%lld %lld", &granted, &period) == 2 && granted > 0 && period > 0)
+      least = std::min(least, static_cast<unsigned>((granted + period - 1) / period));
+    char* parent = std::strrchr(name, '/');
+    if (!parent) return least;
+    *parent = '\0';
+  }
+}
+
+enum class Gate : std::uint32_t { closed, open, cancelled };
+
 struct Start {
-  Launch* launch;
-  unsigned core;
-  int cpu;  // -1: any
+  const CoreOptions& options;
+  base::FunctionRef<void(CoreId)> entry;
+  const cpu_set_t* allowed;  // null: not bound
+  std::atomic<std::uint32_t> gate{static_cast<std::uint32_t>(Gate::closed)};
+  std::atomic<std::uint32_t> ready{0};
 };
 
-void bind(int cpu) noexcept {
-  if (cpu < 0) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+struct Thread {
+  Start* start = nullptr;
+  CoreId core = 0;
+  pthread_t thread{};
+  Error error{};
+};
+
+void bind(CoreId core, const Start& start) noexcept {
+  const CoreOptions& options = start.options;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  if (options.processors) {
+    CPU_SET(options.processors[core], &one);
+  } else {
+    unsigned nth = 0;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, start.allowed) && nth++ == core) {
+        CPU_SET(cpu, &one);
+        break;
+      }
+  }
+  // The host may take a processor away at any time; then the core runs wherever it may.
+  (void)sched_setaffinity(0, sizeof(one), &one);
+}
+
+Result<void> become(CoreId core) noexcept {
+  detail::local().core = core;
+  if (auto entered = detail::enter_core(core); !entered) {
+    detail::local().core = no_core;
+    return entered.error();
+  }
+  wake_word(core).store(running);
+  states[core].thread.store(gettid());
+  return {};
+}
+
+void resign(CoreId core) noexcept {
+  states[core].thread.store(0);
+  detail::leave_core(core);
+  detail::local().core = no_core;
 }
 
 void* run_thread(void* argument) noexcept {
-  const Start start = *static_cast<Start*>(argument);
-  char name[16];
-  std::snprintf(name, sizeof name, "lichen/%u", start.core);
-  pthread_setname_np(pthread_self(), name);
-  core_of_thread = start.core;
-  int verdict;
-  while ((verdict = start.launch->verdict.load(std::memory_order_acquire)) == 0)
-    syscall(SYS_futex, &start.launch->verdict, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
-  if (verdict > 0) {
-    bind(start.cpu);
-    enter_core(start.core);
-    start.launch->entry(start.core);
-    leave_core(start.core);
+  Thread& self = *static_cast<Thread*>(argument);
+  Start& start = *self.start;
+  const Result<void> became = become(self.core);
+  self.error = became.error();
+  start.ready.fetch_add(1);
+  futex_wake(start.ready, 1);
+  while (start.gate.load() == static_cast<std::uint32_t>(Gate::closed))
+    futex_wait(start.gate, static_cast<std::uint32_t>(Gate::closed), no_deadline);
+  if (start.gate.load() == static_cast<std::uint32_t>(Gate::open)) {
+    if (start.allowed) bind(self.core, start);
+    start.entry(self.core);
   }
+  if (became) resign(self.core);
   return nullptr;
 }
 
 }  // namespace
 
-unsigned core_count_available() noexcept {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  const int count = CPU_COUNT(&set);
-  return count > 0 ? static_cast<unsigned>(count) : 1;
+pid_t detail::thread_of(CoreId core) noexcept {
+  return core < max_cores ? states[core].thread.load() : 0;
 }
 
-unsigned this_core() noexcept { return core_of_thread; }
-void wait(unsigned core, std::uint64_t deadline_ns) noexcept { beds[core].wait(deadline_ns); }
-void wake(unsigned core) noexcept { beds[core].wake(); }
-void yield_to_host() noexcept { sched_yield(); }
+detail::Local& detail::local() noexcept {
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local Local the_local{};
+  return the_local;
+}
 
-Result<void> run_cores(const CoreOptions& options, base::FunctionRef<void(unsigned core)> entry) {
-  if (options.count == 0 || options.count > max_cores) return Error::out_of_range;
+CoreId this_core() noexcept { return detail::local().core; }
+
+unsigned core_count_available() noexcept {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  const bool may_pin = options.pin && sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
-                       CPU_COUNT(&allowed) >= static_cast<int>(options.count);
-  int cpu = -1;
-  auto next_cpu = [&]() {
-    if (!may_pin) return -1;
-    do ++cpu;
-    while (!CPU_ISSET(cpu, &allowed));
-    return cpu;
-  };
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
+  const auto count = static_cast<unsigned>(CPU_COUNT(&allowed));
+  return std::max(1u, std::min({count, quota(), max_cores}));
+}
 
-  Launch launch{entry};
-  std::array<Start, max_cores> starts;
-  std::array<pthread_t, max_cores> threads;
-  const int own_cpu = next_cpu();
+Result<void> start_cores(const CoreOptions& options,
+                         base::FunctionRef<void(CoreId)> entry) noexcept {
+  if (options.count == 0 || options.count > max_cores) return Error::invalid_argument;
+  if (started.exchange(true)) return Error::busy;
+
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  const bool known = sched_getaffinity(0, sizeof(allowed), &allowed) == 0;
+  const bool pin = options.pin && known &&
+                   (options.processors ||
+                    static_cast<unsigned>(CPU_COUNT(&allowed)) >= options.count);
+
+  Start start{options, entry, pin ? &allowed : nullptr};
+  std::array<Thread, max_cores> threads{};
+  Error failure{};
   unsigned made = 1;
+  if (auto became = become(0); !became) {
+    started.store(false);
+    return became.error();
+  }
   for (; made < options.count; ++made) {
-    starts[made] = {&launch, made, next_cpu()};
-    if (pthread_create(&threads[made], nullptr, &run_thread, &starts[made]) != 0) break;
+    Thread& thread = threads[made];
+    thread.start = &start;
+    thread.core = made;
+    if (const int error = pthread_create(&thread.thread, nullptr, run_thread, &thread); error != 0) {
+      failure = error == EAGAIN ? Error::limit_reached : from_errno(error);
+      break;
+    }
+    std::array<char, 16> name{};
+    std::snprintf(name.data(), name.size(), "lichen/%u", made);
+    pthread_setname_np(thread.thread, name.data());
   }
-  const bool all = made == options.count;
-  launch.verdict.store(all ? 1 : -1, std::memory_order_release);
-  syscall(SYS_futex, &launch.verdict, FUTEX_WAKE_PRIVATE, max_cores, nullptr, nullptr, 0);
-  if (all) {
-    // A single core is left where the host wants it unless it was given a processor of its own.
-    if (options.count > 1) bind(own_cpu);
-    core_of_thread = 0;
-    enter_core(0);
-    entry(0);
-    leave_core(0);
-  }
-  for (unsigned i = 1; i < made; ++i) pthread_join(threads[i], nullptr);
-  if (all && options.count > 1 && may_pin)
-    pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed);
-  if (!all) return Error::limit_reached;
+  for (unsigned ready = start.ready.load(); ready != made - 1; ready = start.ready.load())
+    futex_wait(start.ready, ready, no_deadline);
+  for (unsigned i = 1; i < made; ++i)
+    if (threads[i].error != Error{}) failure = threads[i].error;
+
+  const bool runs = failure == Error{};
+  if (runs && start.allowed) bind(0, start);
+  start.gate.store(static_cast<std::uint32_t>(runs ? Gate::open : Gate::cancelled));
+  futex_wake(start.gate, INT_MAX);
+  if (runs) entry(0);
+  for (unsigned i = 1; i < made; ++i) pthread_join(threads[i].thread, nullptr);
+  if (runs && pin) (void)sched_setaffinity(0, sizeof(allowed), &allowed);
+  resign(0);
+  started.store(false);
+  if (!runs) return failure;
   return {};
 }
+
+void wait(CoreId self, std::uint64_t deadline_ns) noexcept {
+  auto& word = wake_word(self);
+  std::uint32_t expected = running;
+  if (word.compare_exchange_strong(expected, waiting)) futex_wait(word, waiting, deadline_ns);
+  word.exchange(running);
+}
+
+void wake(CoreId core) noexcept {
+  auto& word = wake_word(core);
+  if (word.exchange(token) == waiting) futex_wake(word, 1);
+}
+
+void yield_to_host() noexcept { sched_yield(); }
 
 }  // namespace lichen::hal

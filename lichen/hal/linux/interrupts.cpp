@@ -1,131 +1,185 @@
-// Interrupts are signals. Off means noted: a signal that comes meanwhile sets a bit of its thread.
 #include "lichen/hal/linux/interrupts.hpp"
-
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
+#include <utility>
 
-#include "lichen/hal/linux/machine.hpp"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lichen/base/error_map.hpp"
+#include "lichen/hal/linux/cores.hpp"
+#include "lichen/hal/linux/local.hpp"
+#include "lichen/hal/linux/time.hpp"
 
 namespace lichen::hal {
 
 namespace {
 
-int timer_signal() noexcept { return SIGRTMIN; }
-int call_signal() noexcept { return SIGRTMIN + 1; }
+constinit std::array<std::atomic<InterruptHandler>, interrupt_count> handlers{};
 
-std::array<std::atomic<InterruptHandler*>, interrupt_count> handlers{};
-std::array<std::atomic<pid_t>, max_cores> core_threads{};
-
-// Of the running thread; touched by its own signal handlers only.
-struct InterruptState {
-  std::atomic<unsigned> off{0};      // nesting
-  std::atomic<unsigned> pending{0};  // a bit for each Interrupt
+struct Timer {
+  timer_t timer{};
+  bool made = false;
 };
-constinit thread_local InterruptState interrupts [[gnu::tls_model("initial-exec")]];
-constinit thread_local timer_t core_timer{};
-constinit thread_local bool has_core_timer = false;
+constinit std::array<Timer, max_cores> timers{};
 
-void dispatch(Interrupt interrupt) noexcept {
-  if (InterruptHandler* handler = handlers[static_cast<std::size_t>(interrupt)].load())
-    handler(interrupt);
+constexpr std::size_t handler_stack_size = 64 * 1024;
+thread_local std::byte* handler_stack = nullptr;
+
+constexpr unsigned index(Interrupt interrupt) noexcept { return static_cast<unsigned>(interrupt); }
+
+Interrupt interrupt_of(int signal) noexcept {
+  if (signal == detail::signal_of(Interrupt::preempt)) return Interrupt::preempt;
+  if (signal == detail::signal_of(Interrupt::deadline)) return Interrupt::deadline;
+  return signal == SIGHUP ? Interrupt::hang_up : Interrupt::terminate;
 }
 
-void on_signal(int signal) noexcept {
-  const int saved_errno = errno;
-  const Interrupt interrupt = signal == timer_signal()  ? Interrupt::timer
-                              : signal == call_signal() ? Interrupt::call
-                              : signal == SIGHUP        ? Interrupt::reload
-                                                        : Interrupt::stop;
-  if (interrupts.off.load(std::memory_order_relaxed) > 0)
-    interrupts.pending.fetch_or(1U << static_cast<unsigned>(interrupt), std::memory_order_relaxed);
-  else
-    dispatch(interrupt);
-  errno = saved_errno;
+void serve(Interrupt interrupt, detail::Local& local) noexcept {
+  if (auto* handler = handlers[index(interrupt)].load()) handler(interrupt, local.core);
 }
 
-bool set_signal(int signal, bool handled) noexcept {
-  struct sigaction action{};
-  if (handled) {
-    action.sa_handler = [](int number) { on_signal(number); };
-    action.sa_flags = SA_RESTART;
-    sigfillset(&action.sa_mask);
-  } else {
-    action.sa_handler = SIG_DFL;
+// Keeps interrupts off while a handler runs; serves what is noted meanwhile.
+void serve_noted(detail::Local& local) noexcept {
+  while (local.off_depth == 0 && local.noted != 0) {
+    local.off_depth = 1;
+    for (unsigned i = 0; i < interrupt_count; ++i) {
+      const unsigned bit = 1u << i;
+      if ((local.noted & bit) == 0) continue;
+      // One instruction, so that no signal comes between the read and the write.
+      __atomic_fetch_and(&local.noted, ~bit, __ATOMIC_RELAXED);
+      serve(static_cast<Interrupt>(i), local);
+    }
+    local.off_depth = 0;
   }
-  return sigaction(signal, &action, nullptr) == 0;
+}
+
+void on_signal(int signal) {
+  const int error = errno;
+  detail::Local& local = detail::local();
+  __atomic_fetch_or(&local.noted, 1u << index(interrupt_of(signal)), __ATOMIC_RELAXED);
+  serve_noted(local);
+  // Ends a wait that is under way or about to begin: the host restarts the call by itself.
+  if (local.core != no_core) wake(local.core);
+  errno = error;
 }
 
 }  // namespace
 
-void enter_core(unsigned core) noexcept {
-  core_threads[core].store(static_cast<pid_t>(syscall(SYS_gettid)));
-}
-void leave_core(unsigned core) noexcept {
-  core_threads[core].store(0);
-  if (has_core_timer) {
-    timer_delete(core_timer);
-    has_core_timer = false;
+int detail::signal_of(Interrupt interrupt) noexcept {
+  switch (interrupt) {
+    case Interrupt::preempt: return SIGRTMIN + 1;
+    case Interrupt::deadline: return SIGRTMIN + 2;
+    case Interrupt::terminate: return SIGTERM;
+    case Interrupt::hang_up: return SIGHUP;
   }
+  return 0;
 }
 
-Result<void> on_interrupt(Interrupt interrupt, InterruptHandler* handler) noexcept {
-  handlers[static_cast<std::size_t>(interrupt)].store(handler);
-  const bool handled = handler != nullptr;
-  bool set = true;
-  switch (interrupt) {
-    case Interrupt::timer: set = set_signal(timer_signal(), handled); break;
-    case Interrupt::call: set = set_signal(call_signal(), handled); break;
-    case Interrupt::stop: set = set_signal(SIGINT, handled) && set_signal(SIGTERM, handled); break;
-    case Interrupt::reload: set = set_signal(SIGHUP, handled); break;
+Result<void> detail::enter_core(CoreId) noexcept {
+  void* memory = mmap(nullptr, page_size + handler_stack_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) return Error::no_memory;
+  handler_stack = static_cast<std::byte*>(memory);
+  stack_t stack{};
+  stack.ss_sp = handler_stack + page_size;
+  stack.ss_size = handler_stack_size;
+  if (mprotect(memory, page_size, PROT_NONE) != 0 || sigaltstack(&stack, nullptr) != 0) {
+    const Error error = from_errno(errno);
+    munmap(memory, page_size + handler_stack_size);
+    return error;
   }
-  if (!set) return Error::internal;
   return {};
 }
 
-void send_interrupt(unsigned core) noexcept {
-  if (const pid_t thread = core_threads[core].load()) syscall(SYS_tgkill, getpid(), thread, call_signal());
+void detail::leave_core(CoreId core) noexcept {
+  drop_timer(core);
+  stack_t off{};
+  off.ss_flags = SS_DISABLE;
+  sigaltstack(&off, nullptr);
+  munmap(handler_stack, page_size + handler_stack_size);
+  handler_stack = nullptr;
 }
 
-InterruptsOff::InterruptsOff() noexcept {
-  interrupts.off.fetch_add(1, std::memory_order_relaxed);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
+Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept {
+  if (index(interrupt) >= interrupt_count) return Error::invalid_argument;
+  handlers[index(interrupt)].store(handler);
+  const bool ours = interrupt == Interrupt::preempt || interrupt == Interrupt::deadline;
+  struct sigaction action{};
+  if (handler) {
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+  } else {
+    // One that was under way when its handler went must not end the process.
+    action.sa_handler = ours ? SIG_IGN : SIG_DFL;
+  }
+  if (sigaction(detail::signal_of(interrupt), &action, nullptr) != 0) return from_errno(errno);
+  if (interrupt == Interrupt::terminate && sigaction(SIGINT, &action, nullptr) != 0)
+    return from_errno(errno);
+  return {};
 }
 
-InterruptsOff::~InterruptsOff() {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (interrupts.off.fetch_sub(1, std::memory_order_relaxed) != 1) return;
-  while (unsigned pending = interrupts.pending.exchange(0, std::memory_order_relaxed))
-    for (unsigned i = 0; i < interrupt_count; ++i)
-      if (pending & (1U << i)) dispatch(static_cast<Interrupt>(i));
+void interrupts_off() noexcept {
+  detail::Local& local = detail::local();
+  local.off_depth = local.off_depth + 1;
 }
 
-Result<void> arm_deadline(std::uint64_t deadline_ns) noexcept {
-  if (!has_core_timer) {
+void interrupts_on() noexcept {
+  detail::Local& local = detail::local();
+  local.off_depth = local.off_depth - 1;
+  serve_noted(local);
+}
+
+bool interrupts_are_on() noexcept { return detail::local().off_depth == 0; }
+
+Result<void> send_interrupt(CoreId core) noexcept {
+  const pid_t thread = detail::thread_of(core);
+  if (thread == 0) return Error::invalid_argument;
+  if (!handlers[index(Interrupt::preempt)].load()) return Error::invalid_state;
+  if (tgkill(getpid(), thread, detail::signal_of(Interrupt::preempt)) != 0)
+    return from_errno(errno);
+  return {};
+}
+
+std::uint64_t now_ns() noexcept {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept {
+  const pid_t thread = detail::thread_of(core);
+  if (thread == 0 || core != detail::local().core) return Error::invalid_argument;
+  if (!handlers[index(Interrupt::deadline)].load()) return Error::invalid_state;
+  Timer& timer = timers[core];
+  if (!timer.made) {
+    if (deadline_ns == no_deadline) return {};
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = timer_signal();
-    event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
-    if (timer_create(CLOCK_MONOTONIC, &event, &core_timer) != 0) return Error::limit_reached;
-    has_core_timer = true;
+    event.sigev_signo = detail::signal_of(Interrupt::deadline);
+    event._sigev_un._tid = thread;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer.timer) != 0) return Error::no_memory;
+    timer.made = true;
   }
-  itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(deadline_ns / 1'000'000'000);
-  when.it_value.tv_nsec = static_cast<long>(deadline_ns % 1'000'000'000);
-  if (deadline_ns == 0) when.it_value.tv_nsec = 1;  // zero would disarm
-  if (timer_settime(core_timer, TIMER_ABSTIME, &when, nullptr) != 0) return Error::invalid_argument;
+  itimerspec at{};
+  if (deadline_ns != no_deadline) {
+    // Zero would disarm.
+    const std::uint64_t moment = deadline_ns == 0 ? 1 : deadline_ns;
+    at.it_value.tv_sec = static_cast<time_t>(moment / 1'000'000'000);
+    at.it_value.tv_nsec = static_cast<long>(moment % 1'000'000'000);
+  }
+  if (timer_settime(timer.timer, TIMER_ABSTIME, &at, nullptr) != 0) return from_errno(errno);
   return {};
 }
 
-void disarm_deadline() noexcept {
-  if (!has_core_timer) return;
-  const itimerspec never{};
-  timer_settime(core_timer, 0, &never, nullptr);
+void detail::drop_timer(CoreId core) noexcept {
+  Timer& timer = timers[core];
+  if (std::exchange(timer.made, false)) timer_delete(timer.timer);
 }
 
 }  // namespace lichen::hal

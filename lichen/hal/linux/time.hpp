@@ -14,7 +14,8 @@ namespace lichen::hal {
 std::uint64_t now_ns() noexcept;
 
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed before;
-// no_deadline disarms. Errors: invalid_argument (not a running core), no_memory.
+// no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core), invalid_state
+// (no handler is registered), no_memory.
 Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept;
 
 }  // namespace lichen::hal

@@ -1,0 +1,95 @@
+#include <array>
+#include <atomic>
+
+#include <gtest/gtest.h>
+
+#include "lichen/hal/hal.hpp"
+
+namespace lichen::hal {
+namespace {
+
+TEST(Cores, AllRunAndWakesAreNotLost) {
+  std::atomic<int> token{0};
+  auto entry = [&](CoreId core) {
+    EXPECT_EQ(this_core(), core);
+    wake(core);
+    wait(core, no_deadline);  // the token of before
+    for (int i = 0; i < 2'000; ++i) {
+      while (token.load() != 2 * i + static_cast<int>(core)) wait(core, no_deadline);
+      token.fetch_add(1);
+      wake(1 - core);
+    }
+  };
+  ASSERT_TRUE(start_cores({.count = 2}, entry));
+  EXPECT_EQ(token.load(), 4'000);
+  EXPECT_EQ(this_core(), no_core);
+  EXPECT_TRUE(start_cores({.count = 0}, entry).failed_with(Error::invalid_argument));
+}
+
+std::atomic<int> taken{0};
+void count(Interrupt, CoreId) noexcept { taken.fetch_add(1); }
+
+TEST(Interrupts, AreNotedWhileOff) {
+  ASSERT_TRUE(register_interrupt(Interrupt::preempt, count));
+  ASSERT_TRUE(register_interrupt(Interrupt::deadline, count));
+  auto entry = [](CoreId core) {
+    interrupts_off();
+    interrupts_off();
+    ASSERT_TRUE(send_interrupt(core));
+    interrupts_on();
+    EXPECT_EQ(taken.load(), 0);
+    interrupts_on();
+    EXPECT_EQ(taken.load(), 1);
+    ASSERT_TRUE(arm_deadline(core, now_ns() + 1'000'000));
+    while (taken.load() == 1) wait(core, no_deadline);
+    EXPECT_EQ(taken.load(), 2);
+  };
+  ASSERT_TRUE(start_cores({.count = 1}, entry));
+  EXPECT_TRUE(send_interrupt(0).failed_with(Error::invalid_argument));
+}
+
+struct Pair {
+  Context main;
+  Context other;
+  int steps = 0;
+};
+
+TEST(Context, SwitchesThereAndBack) {
+  auto pool = StackPool::create(1, 64 * 1024);
+  ASSERT_TRUE(pool);
+  auto stack = (*pool)->take();
+  ASSERT_TRUE(stack);
+  EXPECT_TRUE((*pool)->take().failed_with(Error::limit_reached));
+  Pair pair;
+  pair.other.make(*stack, [](void* argument) noexcept {
+    auto& mine = *static_cast<Pair*>(argument);
+    for (;;) {
+      ++mine.steps;
+      switch_to(mine.other, mine.main);
+    }
+  }, &pair);
+  for (int i = 0; i < 1'000; ++i) switch_to(pair.main, pair.other);
+  EXPECT_EQ(pair.steps, 1'000);
+  (*pool)->give_back(*stack);
+}
+
+TEST(Pages, ComeAlignedAreSharedAndGoBack) {
+  auto pages = allocate_aligned(1 << 20, 1 << 20);
+  ASSERT_TRUE(pages);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(pages->data()) % (1 << 20), 0u);
+  auto view = map_pages(*pages, Access::read);
+  ASSERT_TRUE(view);
+  (*pages)[5] = std::byte{42};
+  EXPECT_EQ((*view)[5], std::byte{42});
+  EXPECT_GE(*resident_pages(*pages), 1u);
+  unmap_pages(*view);
+  const auto allocated = page_statistics().allocated;
+  free_pages(*pages);
+  trim_pages();
+  EXPECT_EQ(page_statistics().dirty, 0u);
+  EXPECT_EQ(page_statistics().allocated, allocated - (1 << 20));
+  EXPECT_EQ(*resident_pages(*pages), 0u);
+}
+
+}  // namespace
+}  // namespace lichen::hal

@@ -1,0 +1,33 @@
+// What the linux world keeps for each thread and core. Private to this folder.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <sys/types.h>
+
+#include "lichen/base/result.hpp"
+#include "lichen/hal/types.hpp"
+
+namespace lichen::hal::detail {
+
+// Written and read by the thread and by its own signal handlers only.
+struct Local {
+  CoreId core = no_core;
+  volatile unsigned off_depth = 0;
+  volatile unsigned noted = 0;  // a bit for each interrupt that came while they were off
+};
+[[gnu::noinline]] Local& local() noexcept;
+
+// The host's thread of a running core; 0 where it does not run.
+pid_t thread_of(CoreId core) noexcept;
+
+// A stack for signal handlers, and the core's timer, for the time that the thread is a core.
+Result<void> enter_core(CoreId core) noexcept;
+void leave_core(CoreId core) noexcept;
+void drop_timer(CoreId core) noexcept;
+
+// The signal that carries an interrupt that the machine sends itself.
+int signal_of(Interrupt interrupt) noexcept;
+
+}  // namespace lichen::hal::detail
