@@ -61,4 +61,7 @@ class Buffer {
   std::size_t end_ = 0;
 };
 
+// An unused buffer of `size` bytes from the frame pools; without room when there is no memory.
+Buffer allocate_buffer(std::size_t size) noexcept;
+
 }  // namespace lichen::io

@@ -106,12 +106,12 @@ class GoTo {
   void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     strand_ = handle.promise().strand;
     // A task that is bound elsewhere is lent out for the call.
-    bound_to_ = strand_->pinned;
-    strand_->pinned = &home_;
+    bound_to_ = strand_->pinned();
+    strand_->pin(&home_);
     coro::hooks::post(&home_, handle.promise());
   }
   void await_resume() const noexcept {
-    if (strand_) strand_->pinned = bound_to_;
+    if (strand_) strand_->pin(bound_to_);
   }
 
  private:

@@ -7,20 +7,9 @@
 #include <cerrno>
 #include <new>
 
-#include "lichen/base/error_map.hpp"
-#include "lichen/coro/hooks.hpp"
-
 namespace lichen::driver {
 
 namespace {
-
-class FrameBuffers final : public io::BufferOwner {
- public:
-  void give_back(std::span<std::byte> whole) noexcept override {
-    coro::hooks::free_frame(whole.data(), whole.size());
-  }
-};
-constinit FrameBuffers frame_buffers;
 
 void* map_memory(std::size_t size) noexcept {
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -29,12 +18,6 @@ void* map_memory(std::size_t size) noexcept {
 }
 
 }  // namespace
-
-io::Buffer allocate_buffer(std::size_t size) noexcept {
-  auto* bytes = static_cast<std::byte*>(coro::hooks::allocate_frame(size));
-  if (!bytes) return {};
-  return io::Buffer{frame_buffers, {bytes, size}, 0};
-}
 
 Result<std::unique_ptr<BufferRing>> BufferRing::create(Ring& ring, coro::Core& home,
                                                        const BufferRingOptions& options) {

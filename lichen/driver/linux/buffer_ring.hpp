@@ -93,7 +93,4 @@ class BufferRing final : public io::BufferOwner {
   alignas(64) std::atomic<std::uint16_t> returned_{none};
 };
 
-// Buffers from the frame pools, for when the ring has none or the kernel offers none.
-io::Buffer allocate_buffer(std::size_t size) noexcept;
-
 }  // namespace lichen::driver

@@ -10,7 +10,9 @@
 
 #include "lichen/base/defer.hpp"
 #include "lichen/base/error_map.hpp"
+#include "lichen/driver/linux/datagram.hpp"
 #include "lichen/driver/linux/listener.hpp"
+#include "lichen/driver/linux/resolve.hpp"
 #include "lichen/driver/linux/socket.hpp"
 #include "lichen/driver/linux/socket_address.hpp"
 
@@ -42,6 +44,20 @@ Task<Result<std::unique_ptr<io::Stream>>> HostNetwork::connect(io::Address to) {
   co_await io::GoTo{core.core()};
   close_it.dismiss();
   co_return make_stream(Socket::create(core, fd));
+}
+
+Task<Result<std::unique_ptr<io::Datagram>>> HostNetwork::bind(io::Address at) {
+  co_return HostDatagram::create(cores_, at);
+}
+
+Task<Result<std::vector<io::Address>>> HostNetwork::resolve(std::string_view host,
+                                                            std::uint16_t port) {
+  if (host.empty() || host.find('\0') != std::string_view::npos) co_return Error::invalid_argument;
+  if (const Result<io::Address> literal = parse_host(host, port))
+    co_return std::vector<io::Address>{*literal};
+  co_return co_await helpers_.run(cores_.here(), [host = std::string{host}, port]() noexcept {
+    return look_up_host(host, port);
+  });
 }
 
 }  // namespace lichen::driver

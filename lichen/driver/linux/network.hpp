@@ -1,6 +1,7 @@
 // HostNetwork: the host's TCP, UDP and local sockets.
 #pragma once
 
+#include "lichen/driver/linux/helpers.hpp"
 #include "lichen/driver/linux/uring_cores.hpp"
 #include "lichen/io/system.hpp"
 
@@ -8,7 +9,8 @@ namespace lichen::driver {
 
 class HostNetwork final : public io::Network {
  public:
-  explicit HostNetwork(UringCores& cores) noexcept : cores_{cores} {}
+  HostNetwork(UringCores& cores, HelperThreads& helpers) noexcept
+      : cores_{cores}, helpers_{helpers} {}
 
   Task<Result<std::unique_ptr<io::Listener>>> listen(io::Address at,
                                                      io::ListenOptions options) override;
@@ -19,6 +21,7 @@ class HostNetwork final : public io::Network {
 
  private:
   UringCores& cores_;
+  HelperThreads& helpers_;
 };
 
 }  // namespace lichen::driver

@@ -149,7 +149,7 @@ io::Buffer Socket::take_queued() noexcept {
 }
 
 std::optional<Result<io::Buffer>> Socket::read_now() noexcept {
-  io::Buffer buffer = allocate_buffer(fallback_size);
+  io::Buffer buffer = io::allocate_buffer(fallback_size);
   if (buffer.room().empty()) return Error::no_memory;
   readable_ = false;
   const ssize_t size = ::recv(fd_, buffer.room().data(), buffer.room().size(), MSG_DONTWAIT);

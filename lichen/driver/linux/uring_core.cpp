@@ -9,6 +9,7 @@
 
 #include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
+#include "lichen/driver/linux/uring_cores.hpp"
 
 namespace lichen::driver {
 
@@ -36,17 +37,22 @@ Result<void> UringCore::set_up(const UringOptions& options) {
 
 UringCore::~UringCore() {
   if (ring_ && wake_fd_ >= 0) {
+    // What is left is the closing of sockets that were just let go of, and what stopped tasks no longer
+    // wait for: it ends by itself.
+    while (poll(), in_flight_.get() > 1) wait(UINT64_MAX);
     closing_ = true;
     cancel(wakes_);
-    // What is left is the closing of sockets that were just let go of: it ends by itself.
-    while (in_flight_.get() > 0) {
-      ring_->submit_and_wait(UINT64_MAX);
-      ring_->reap([this](const io_uring_cqe& cqe) { deliver(cqe); });
-      take_calls();
-    }
+    while (poll(), in_flight_.get() > 0) wait(UINT64_MAX);
+    const std::lock_guard last_foreigner_left{foreign_calls_};
   }
+  if (joined_) joined_->set(core_.index(), nullptr);
   buffers_.reset();
   if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+void UringCore::join(UringCores& cores) noexcept {
+  joined_ = &cores;
+  cores.set(core_.index(), this);
 }
 
 unsigned UringCore::poll() noexcept {
@@ -115,6 +121,11 @@ void UringCore::call(RemoteCall& remote) noexcept {
   if (waiting_.load(std::memory_order_seq_cst) &&
       waiting_.exchange(false, std::memory_order_seq_cst))
     wake();
+}
+
+void UringCore::call_as_foreigner(RemoteCall& remote) noexcept {
+  const std::lock_guard guard{foreign_calls_};
+  call(remote);
 }
 
 unsigned UringCore::take_calls() noexcept {

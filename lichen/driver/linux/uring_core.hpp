@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "lichen/base/error_map.hpp"
@@ -44,12 +45,17 @@ struct RemoteCall {
   void (*function)(RemoteCall& call) noexcept;
 };
 
+class UringCores;
+
 class UringCore final : public sched::EventSource, public io::OperationQueue {
  public:
   // On the core's own thread.
   static Result<std::unique_ptr<UringCore>> create(coro::Core& core, const UringOptions& options = {});
   // Cancels what is in flight and waits for its end. On the core's own thread.
   ~UringCore() override;
+
+  // Lets itself be found there by its core's index, as long as it lives.
+  void join(UringCores& cores) noexcept;
 
   unsigned poll() noexcept override;
   void wait(std::uint64_t deadline_ns) noexcept override;
@@ -85,6 +91,12 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   // Calls the function on this core soon, from any thread. The record MUST live until then.
   void call(RemoteCall& remote) noexcept;
 
+  // Work for this core goes on outside of it and of the kernel; the core exists until it has ended.
+  void foreign_work_began() noexcept { in_flight_.add(); }
+  void foreign_work_ended() noexcept { in_flight_.subtract(); }
+  // call(), from a thread that may outlive the core.
+  void call_as_foreigner(RemoteCall& remote) noexcept;
+
   [[nodiscard]] bool is_here() const noexcept { return coro::this_core() == &core_; }
   [[nodiscard]] Features features() const noexcept { return ring_->features(); }
   [[nodiscard]] Ring& ring() noexcept { return *ring_; }
@@ -110,6 +122,7 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   unsigned take_calls() noexcept;
 
   coro::Core& core_;
+  UringCores* joined_ = nullptr;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<BufferRing> buffers_;
   int wake_fd_ = -1;
@@ -120,6 +133,7 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
 
   alignas(64) sched::Inbox<RemoteCall, &RemoteCall::next> calls_;
   std::atomic<bool> waiting_{false};
+  std::mutex foreign_calls_;  // held by a foreigner until it lets go of this object
 };
 
 template <class Fill>

@@ -1,0 +1,58 @@
+// HostSystem: the outside world of a Lichen that runs as a Linux process.
+//
+//   auto host = TRY(HostSystem::create());
+//   auto machine = TRY(sched::Machine::create({.cores = 2}));
+//   auto events = [&](unsigned core) { return host->make_event_source(core); };
+//   machine->run(main_task(*host), events);
+#pragma once
+
+#include <memory>
+
+#include "lichen/base/result.hpp"
+#include "lichen/driver/linux/helpers.hpp"
+#include "lichen/driver/linux/network.hpp"
+#include "lichen/driver/linux/requests.hpp"
+#include "lichen/driver/linux/uring_cores.hpp"
+#include "lichen/io/system.hpp"
+#include "lichen/sched/event_source.hpp"
+
+namespace lichen::driver {
+
+struct HostOptions {
+  UringOptions uring;
+  unsigned helper_threads = 4;  // for calls into the host that block
+};
+
+// MUST outlive the machine whose cores it serves, and everything it hands out.
+class HostSystem final : public io::System {
+ public:
+  // Raises the process's limit of open files as far as allowed and ignores SIGPIPE: writing to somebody
+  // who is gone is an error of that write.
+  static Result<std::unique_ptr<HostSystem>> create(const HostOptions& options = {});
+  HostSystem(const HostSystem&) = delete;
+  HostSystem& operator=(const HostSystem&) = delete;
+
+  // The ring of one core, made on that core's thread; the machine owns it.
+  Result<std::unique_ptr<sched::EventSource>> make_event_source(unsigned core);
+
+  io::Network& network() noexcept override { return network_; }
+  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
+  Result<Pipe> make_pipe() override;
+  Task<Result<io::Request>> next_request() override;
+  [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
+
+  // Of a core's ring, from any core while the machine runs; zeros for one that there is not.
+  [[nodiscard]] UringStatistics statistics(unsigned core) noexcept;
+
+ private:
+  explicit HostSystem(const HostOptions& options)
+      : options_{options}, helpers_{options.helper_threads}, network_{cores_, helpers_} {}
+
+  HostOptions options_;
+  UringCores cores_;
+  HelperThreads helpers_;
+  HostNetwork network_;
+  HostRequests requests_;
+};
+
+}  // namespace lichen::driver
