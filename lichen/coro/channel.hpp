@@ -133,8 +133,50 @@ class Channel {
     in.taken += n;
   }
 
+  // The common cases of one message, in few instructions; false leaves everything to offer() or collect().
+  bool send_one(T& message) noexcept {
+    SpinGuard guard{lock_};
+    if (closed_ != Error{}) [[unlikely]] return false;
+    if (Waiter* receiver = receivers_.front()) {
+      if (receiver->waiting->several()) return false;
+      receiver->node.unlink();
+      auto& in = *static_cast<Inbox*>(receiver->slot);
+      std::construct_at(in.next, std::move(message));
+      in.taken = 1;
+      guard.unlock();
+      receiver->waiting->complete();
+      return true;
+    }
+    if (size_ == slots_ || size_ >= capacity_) return false;
+    std::construct_at(ring_ + ((first_ + size_++) & (slots_ - 1)), std::move(message));
+    return true;
+  }
+  bool receive_one(Inbox& in) noexcept {
+    SpinGuard guard{lock_};
+    if (size_ == 0 || !senders_.empty()) return false;
+    T* message = ring_ + (first_++ & (slots_ - 1));
+    std::construct_at(in.next, std::move(*message));
+    std::destroy_at(message);
+    --size_;
+    in.taken = 1;
+    return true;
+  }
+  // Queues a receiver where nothing else can happen.
+  bool wait_for_one(Inbox& in, Waiter& waiter) noexcept {
+    SpinGuard guard{lock_};
+    if (size_ != 0 || !senders_.empty() || closed_ != Error{} || waiter.waiting->stop_requested())
+      return false;
+    waiter.slot = &in;
+    receivers_.push_back(waiter);
+    return true;
+  }
+  bool nothing_to_receive() noexcept {
+    SpinGuard guard{lock_};
+    return size_ == 0 && senders_.empty() && closed_ == Error{};
+  }
+
   // Hands over, buffers, or queues `waiter` (if any). True when complete: all gone, or failed.
-  bool offer(Outbox& out, Waiter* waiter, bool* refused = nullptr) noexcept {
+  [[gnu::noinline]] bool offer(Outbox& out, Waiter* waiter, bool* refused = nullptr) noexcept {
     Waiter* receiver = nullptr;
     Woken more;
     bool complete = false;
@@ -183,7 +225,7 @@ class Channel {
   }
 
   // Takes what is there, or queues `waiter` (if any). True when complete: something taken, or failed.
-  bool collect(Inbox& in, Waiter* waiter, bool* refused = nullptr) noexcept {
+  [[gnu::noinline]] bool collect(Inbox& in, Waiter* waiter, bool* refused = nullptr) noexcept {
     Waiter* sender = nullptr;
     Woken more;
     bool complete = false;
@@ -291,7 +333,7 @@ class Channel {
     using Value = void;
     SendOperation(Channel& channel, T message) noexcept
         : channel_{channel}, message_{std::move(message)} {}
-    bool try_now() noexcept { return channel_.offer(out_, nullptr); }
+    bool try_now() noexcept { return channel_.send_one(message_) || channel_.offer(out_, nullptr); }
     Enqueued enqueue(Waiter& waiter) noexcept {
       bool refused = false;
       if (channel_.offer(out_, &waiter, &refused)) return Enqueued::complete;
@@ -343,8 +385,12 @@ class Channel {
     ~ReceiveOperation() {
       if (in_.taken) std::destroy_at(reinterpret_cast<T*>(storage_));
     }
-    bool try_now() noexcept { return channel_.collect(in_, nullptr); }
+    bool try_now() noexcept {
+      if (channel_.receive_one(in_)) return true;
+      return !channel_.nothing_to_receive() && channel_.collect(in_, nullptr);
+    }
     Enqueued enqueue(Waiter& waiter) noexcept {
+      if (channel_.wait_for_one(in_, waiter)) return Enqueued::waiting;
       bool refused = false;
       if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;
       return refused ? Enqueued::refused : Enqueued::waiting;

@@ -1,6 +1,7 @@
 // Core: what a core's hot paths touch, and nobody else does. The scheduler's executor derives from it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -12,13 +13,17 @@
 
 namespace lichen::coro {
 
+inline constexpr std::uint32_t max_cores = 64;
+
 class Core {
  public:
-  explicit Core(std::uint32_t index) noexcept : index_{index} {}
+  // MUST be below max_cores; one core of an index at a time.
+  explicit Core(std::uint32_t index) noexcept : index_{index} { table_[index] = this; }
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+  static Core* at(std::uint32_t index) noexcept { return table_[index]; }
 
   // Behind everything that is ready here. Called on this core.
   void push(Runnable& runnable) noexcept {
@@ -53,6 +58,8 @@ class Core {
 
  protected:
   static constexpr std::uint32_t never_share = std::numeric_limits<std::uint32_t>::max();
+
+  inline static constinit std::array<Core*, max_cores> table_{};
 
   const std::uint32_t index_;
   // Set by idle cores that look for work, so it is read on every push and seldom written.

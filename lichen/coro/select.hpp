@@ -86,9 +86,9 @@ inline constexpr std::size_t select_stopped = ~std::size_t{0};
 inline constexpr std::size_t select_again = ~std::size_t{1};
 
 template <class Arms>
-class SelectRound : Waiting {
+class SelectRound : WaitingForSeveral {
  public:
-  explicit SelectRound(Arms& arms) noexcept : Waiting{&cancel_wait, true}, arms_{arms} {}
+  explicit SelectRound(Arms& arms) noexcept : WaitingForSeveral{&cancel_wait}, arms_{arms} {}
 
   static bool await_ready() noexcept { return false; }
   template <class Promise>

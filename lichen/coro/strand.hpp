@@ -36,16 +36,30 @@ struct Wait {
 
 struct Strand {
   Strand(Scope& scope, std::source_location where, Core* pinned_to) noexcept
-      : owner{&scope}, pinned{pinned_to}, spawned_at{where} {}
+      : owner{&scope}, spawned_at{where} {
+    pin(pinned_to);
+  }
+
+  // The only core on which it runs; null: any. Changed by the strand itself, or before it starts.
+  [[nodiscard]] Core* pinned() const noexcept {
+    return pinned_index_ ? Core::at(pinned_index_ - 1U) : nullptr;
+  }
+  void pin(Core* core) noexcept {
+    pinned_index_ = core ? static_cast<std::uint8_t>(core->index() + 1) : 0;
+  }
 
   SpinLock lock;
   std::atomic<bool> stop_requested{false};
   bool stop_posted = false;  // post_stop() is under way
   bool finished = false;     // finished while it was
   bool keeps_frame = false;  // the frame belongs to whoever started the task, not to the scope
+
+ private:
+  std::uint8_t pinned_index_ = 0;  // plus one; a byte, because every frame has room for a strand
+
+ public:
   Wait* wait = nullptr;
   Scope* owner;
-  Core* pinned;              // runs only there; null: anywhere
   base::ListNode sibling;    // in owner's children
   Scope* innermost = nullptr;  // the newest scope opened by this strand
   std::source_location spawned_at;
@@ -68,7 +82,7 @@ void handle_stop(Strand& strand) noexcept;
 
 // Puts a Runnable that may run on `core`, the calling core, into its queue.
 inline void enqueue_here(Core& core, Runnable& runnable) noexcept {
-  if (cores_share && runnable.strand && runnable.strand->pinned)
+  if (cores_share && runnable.strand && runnable.strand->pinned())
     core.push_pinned(runnable);
   else
     core.push(runnable);
@@ -82,7 +96,7 @@ inline void wake(Runnable& runnable) noexcept {
     core->push(runnable);
     return;
   }
-  Core* pinned = runnable.strand ? runnable.strand->pinned : nullptr;
+  Core* pinned = runnable.strand ? runnable.strand->pinned() : nullptr;
   if (core && (!pinned || pinned == core))
     enqueue_here(*core, runnable);
   else
@@ -98,7 +112,7 @@ inline void wake_forked(Runnable& runnable) noexcept {
 // The same, but the task runs next on this core: for a task that was handed something.
 inline void wake_next(Runnable& runnable) noexcept {
   Core* core = this_core();
-  Core* pinned = cores_share && runnable.strand ? runnable.strand->pinned : nullptr;
+  Core* pinned = cores_share && runnable.strand ? runnable.strand->pinned() : nullptr;
   if (core && (!pinned || pinned == core)) [[likely]] {
     if (Runnable* displaced = core->exchange_next(&runnable)) enqueue_here(*core, *displaced);
   } else {

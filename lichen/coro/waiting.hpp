@@ -64,15 +64,27 @@ class Waiting : public Wait {
   }
 
  protected:
-  enum class Phase : std::uint8_t { subscribing, suspended, decided };
+  bool stopped_ = false;  // ended by a stop request
 
+ private:
   bool claim_one_of_several(Waiter* by) noexcept;
   void complete_one_of_several() noexcept;
 
   const bool several_;
-  // For a select only: who ended it, and whether its task must be woken for that.
-  std::atomic<Phase> phase_{Phase::subscribing};
+};
+
+// The suspension of a select.
+class WaitingForSeveral : public Waiting {
+ public:
+  explicit WaitingForSeveral(Cancel* cancel) noexcept : Waiting{cancel, true} {}
+
+ protected:
+  friend class Waiting;
+  enum class Phase : std::uint8_t { subscribing, suspended, decided };
+
+  // Who ended it, and whether its task must be woken for that.
   std::atomic<Waiter*> winner_{nullptr};
+  std::atomic<Phase> phase_{Phase::subscribing};
 };
 
 // A place in the queue of one primitive.
@@ -168,7 +180,6 @@ class [[nodiscard("co_await it")]] Await : Waiting {
 
   Operation operation_;
   Waiter queued_;
-  bool stopped_ = false;
 };
 
 // Lets everything else that is ready run first.

@@ -32,7 +32,7 @@ using MakeEventSource = base::FunctionRef<Result<std::unique_ptr<EventSource>>(u
 
 class Machine {
  public:
-  static constexpr unsigned max_cores = 64;
+  static constexpr unsigned max_cores = coro::max_cores;
 
   static Result<std::unique_ptr<Machine>> create(const MachineOptions& options);
   Machine(const Machine&) = delete;
