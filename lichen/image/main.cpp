@@ -1,0 +1,111 @@
+// main() of an app that runs as a Linux process: takes the options that all programs share, starts the
+// machine, hands the app its world.
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "lichen/base/log.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/image/run.hpp"
+#include "lichen/io/program.hpp"
+
+namespace {
+
+using namespace lichen;
+
+constexpr std::string_view shared_help =
+    "Options of every Lichen program:\n"
+    "  --cores N          run on N cores (0: all this process may use; default 1)\n"
+    "  --memory BYTES     limit of coroutine frames and runtime objects; K, M, G may follow\n"
+    "  --log LEVEL        debug, info, warning, error or nothing (default info)\n"
+    "  --help             this text\n"
+    "Exit status: 0 ended well, 1 failed while running, 2 wrong arguments.\n";
+
+enum Exit : int { ended_well = 0, failed = 1, wrong_arguments = 2 };
+
+void write_log_line(base::log::Level level, std::string_view line) noexcept {
+  char buffer[base::log::max_line + 32];
+  const std::string_view label = base::log::name(level);
+  const int size = std::snprintf(buffer, sizeof buffer, "%.*s: %.*s\n", static_cast<int>(label.size()),
+                                 label.data(), static_cast<int>(line.size()), line.data());
+  hal::write_console({buffer, static_cast<std::size_t>(size)});
+}
+
+int refuse(std::string_view option, std::string_view why) {
+  std::fprintf(stderr, "%.*s: %.*s (--help shows the options)\n", static_cast<int>(option.size()),
+               option.data(), static_cast<int>(why.size()), why.data());
+  return wrong_arguments;
+}
+
+bool parse_number(std::string_view text, std::size_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+bool parse_size(std::string_view text, std::size_t& size) {
+  unsigned shift = 0;
+  if (!text.empty()) {
+    constexpr std::string_view units = "KMG";
+    if (const auto unit = units.find(text.back()); unit != std::string_view::npos) {
+      shift = 10 * (static_cast<unsigned>(unit) + 1);
+      text.remove_suffix(1);
+    }
+  }
+  if (!parse_number(text, size) || size > (SIZE_MAX >> shift)) return false;
+  size <<= shift;
+  return true;
+}
+
+bool parse_level(std::string_view text) {
+  using base::log::Level;
+  for (const Level level : {Level::debug, Level::info, Level::warning, Level::error, Level::nothing}) {
+    if (text != (level == Level::nothing ? "nothing" : base::log::name(level))) continue;
+    base::log::set_level(level);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  base::log::set_sink(&write_log_line);
+  RunOptions options;
+  std::vector<std::string_view> rest;
+  for (int i = 1; i < count; ++i) {
+    const std::string_view word = words[i];
+    if (word == "--help") {
+      std::printf("%.*s\n%.*s", static_cast<int>(program_help.size()), program_help.data(),
+                  static_cast<int>(shared_help.size()), shared_help.data());
+      return ended_well;
+    }
+    const bool shared = word == "--cores" || word == "--memory" || word == "--log";
+    if (!shared) {
+      rest.push_back(word);
+      continue;
+    }
+    if (++i == count) return refuse(word, "a value is missing");
+    const std::string_view value = words[i];
+    std::size_t number = 0;
+    if (word == "--cores") {
+      if (!parse_number(value, number) || number > sched::Machine::max_cores)
+        return refuse(word, "a number from 0 to 64 is wanted");
+      options.cores = static_cast<unsigned>(number);
+    } else if (word == "--memory") {
+      if (!parse_size(value, options.memory_limit)) return refuse(word, "a size such as 64M is wanted");
+    } else if (!parse_level(value)) {
+      return refuse(word, "debug, info, warning, error or nothing is wanted");
+    }
+  }
+  const auto outcome = run(
+      [&rest] [[clang::coro_wrapper]] (io::System& system) {
+        return program_main(Program{system, rest});
+      },
+      options);
+  if (outcome || outcome.failed_with(Error::stopped)) return ended_well;
+  if (outcome.failed_with(Error::invalid_argument)) return wrong_arguments;
+  base::log::error("ended: {}", outcome.error());
+  return failed;
+}
