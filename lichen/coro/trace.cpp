@@ -79,6 +79,15 @@ std::size_t trace(Strand& strand, std::span<TraceLine> into) noexcept {
   return writer.count();
 }
 
+std::size_t trace_strand(Strand& strand, std::span<TraceLine> into) noexcept {
+  TraceWriter writer{into};
+  SpinGuard guard{strand.lock};
+  if (!strand.wait) return 0;
+  writer.add_frames(strand.wait->waiter);
+  writer.add(TraceLine::Kind::spawned, strand.spawned_at);
+  return writer.count();
+}
+
 std::size_t CurrentTrace::walk(const PromiseBase& leaf, std::span<TraceLine> into) noexcept {
   TraceWriter writer{into};
   writer.add_frames(&leaf);

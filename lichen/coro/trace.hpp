@@ -25,6 +25,8 @@ struct TraceLine {
 // Fills `into` with the trace of a strand that waits, leaf first; returns the number of lines, at most
 // into.size(). 0 when the strand does not wait at the moment. May be called on any core.
 std::size_t trace(Strand& strand, std::span<TraceLine> into) noexcept;
+// Only the strand's own frames and where it was spawned: what a visitor of for_each_strand() may ask for.
+std::size_t trace_strand(Strand& strand, std::span<TraceLine> into) noexcept;
 // The trace of the running task, from the caller of `co_await current_trace(...)` on.
 class CurrentTrace {
  public:

@@ -34,6 +34,16 @@ class Network {
 // Requests from whoever runs the machine.
 enum class Request : std::uint8_t { stop, reload };
 
+// What a core's device queue has done since its start.
+struct DeviceStatistics {
+  std::uint64_t operations = 0;      // handed to the device
+  std::uint64_t completions = 0;
+  std::uint64_t system_calls = 0;    // on a host: entries into its kernel for both
+  std::uint64_t in_flight = 0;       // operations that have not completed
+  std::uint64_t buffers_in_use = 0;  // receive buffers lent or queued
+  std::uint64_t sockets = 0;         // open now
+};
+
 class System {
  public:
   virtual ~System() = default;
@@ -50,6 +60,11 @@ class System {
   virtual Task<Result<Request>> next_request() = 0;
   // Wall-clock time, nanoseconds since 1970-01-01 00:00 UTC.
   [[nodiscard]] virtual std::int64_t wall_clock_ns() const noexcept = 0;
+  // Of one core, on any core; zeros where nothing is counted.
+  [[nodiscard]] virtual DeviceStatistics device_statistics(unsigned core) noexcept {
+    (void)core;
+    return {};
+  }
 };
 
 }  // namespace lichen::io

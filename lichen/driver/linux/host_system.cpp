@@ -53,6 +53,16 @@ std::int64_t HostSystem::wall_clock_ns() const noexcept {
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
+io::DeviceStatistics HostSystem::device_statistics(unsigned core) noexcept {
+  const UringStatistics of_ring = statistics(core);
+  return {.operations = of_ring.submissions,
+          .completions = of_ring.completions,
+          .system_calls = of_ring.enters,
+          .in_flight = of_ring.in_flight,
+          .buffers_in_use = of_ring.buffers_in_use,
+          .sockets = of_ring.sockets};
+}
+
 UringStatistics HostSystem::statistics(unsigned core) noexcept {
   UringCore* uring = core < UringCores::limit ? cores_.at(core) : nullptr;
   return uring ? uring->statistics() : UringStatistics{};

@@ -41,6 +41,7 @@ class HostSystem final : public io::System {
   Task<Result<io::Request>> next_request() override;
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
 
+  [[nodiscard]] io::DeviceStatistics device_statistics(unsigned core) noexcept override;
   // Of a core's ring, from any core while the machine runs; zeros for one that there is not.
   [[nodiscard]] UringStatistics statistics(unsigned core) noexcept;
 
