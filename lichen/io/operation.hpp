@@ -5,7 +5,9 @@
 // its own is a callback. The record MUST stay where it is until its last completion has come.
 #pragma once
 
+#include <coroutine>
 #include <cstdint>
+#include <utility>
 
 #include "lichen/coro/promise.hpp"
 #include "lichen/coro/strand.hpp"
@@ -97,25 +99,46 @@ class OperationWait : public Operation, private coro::Wait {
   bool pending_ = false;
 };
 
-// Moves the running task to `home` and keeps it there until it goes on; no effect if it is there.
-class GoTo {
+// Keeps the running task on one core, for as long as it lives: what belongs to a core is used there only,
+// and a task that waits might else go on anywhere. Must be a local of a coroutine.
+class [[nodiscard]] Stay {
  public:
-  explicit GoTo(coro::Core& home) noexcept : home_{home} {}
-  [[nodiscard]] bool await_ready() const noexcept { return coro::this_core() == &home_; }
-  template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    strand_ = handle.promise().strand;
-    // A task that is bound elsewhere is lent out for the call.
-    bound_to_ = strand_->pinned();
-    strand_->pin(&home_);
-    coro::hooks::post(&home_, handle.promise());
-  }
-  void await_resume() const noexcept {
+  Stay(Stay&& other) noexcept
+      : strand_{std::exchange(other.strand_, nullptr)}, bound_to_{other.bound_to_} {}
+  Stay& operator=(Stay&&) = delete;
+  ~Stay() {
     if (strand_) strand_->pin(bound_to_);
   }
 
  private:
-  coro::Core& home_;
+  friend class StayOn;
+  Stay(coro::Strand& strand, coro::Core* bound_to) noexcept
+      : strand_{&strand}, bound_to_{bound_to} {}
+
+  coro::Strand* strand_;
+  coro::Core* bound_to_;
+};
+
+// const io::Stay stay = co_await io::StayOn{core}: moves the running task there, if it is elsewhere. A
+// task that is bound to another core is lent out until then.
+class [[nodiscard("co_await it")]] StayOn {
+ public:
+  explicit StayOn(coro::Core& core) noexcept : core_{core} {}
+  [[nodiscard]] bool await_ready() noexcept {
+    coro::Core* here = coro::this_core();
+    strand_ = here->current();
+    bound_to_ = strand_->pinned();
+    strand_->pin(&core_);
+    return here == &core_;
+  }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+    coro::hooks::post(&core_, handle.promise());
+  }
+  [[nodiscard]] Stay await_resume() const noexcept { return {*strand_, bound_to_}; }
+
+ private:
+  coro::Core& core_;
   coro::Strand* strand_ = nullptr;
   coro::Core* bound_to_ = nullptr;
 };

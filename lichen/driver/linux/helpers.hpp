@@ -76,7 +76,7 @@ class HelperThreads {
     }
     if (Result<void> waited = co_await job->wait(); !waited) {
       // Stopped; the task may go on elsewhere than on the job's core.
-      co_await io::GoTo{core.core()};
+      const io::Stay stay = co_await io::StayOn{core.core()};
       job->abandon();
       co_return waited.error();
     }

@@ -30,12 +30,13 @@ bool is_shortage(int error) noexcept {
 }
 
 // The name in the file system of a listener whose program died stays behind and would block the next one.
-// It is removed if nobody listens there.
+// It is removed if nobody has it: a datagram socket is refused there then, and finds the wrong type of
+// socket otherwise, without the listener's noticing.
 void remove_stale_name(const SocketAddress& address, std::string_view name) noexcept {
   const std::string path{name};
   struct stat info;
   if (lstat(path.c_str(), &info) < 0 || !S_ISSOCK(info.st_mode)) return;
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int probe = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (probe < 0) return;
   if (::connect(probe, address.data(), address.size) < 0 && errno == ECONNREFUSED)
     unlink(path.c_str());
@@ -220,7 +221,7 @@ Result<std::unique_ptr<io::Listener>> HostListener::create(UringCore& core, cons
 }
 
 Task<Result<std::unique_ptr<io::Stream>>> HostListener::accept() {
-  co_await io::GoTo{acceptor_.core().core()};
+  const io::Stay stay = co_await io::StayOn{acceptor_.core().core()};
   Turn turn{acceptor_.accepting};
   if (!turn) co_return Error::busy;
   for (;;) {

@@ -41,7 +41,7 @@ Task<Result<std::unique_ptr<io::Stream>>> HostNetwork::connect(io::Address to) {
     sqe.off = address.size;
   }));
   // A task may go on elsewhere than where it waited; the stream belongs to the ring that connected it.
-  co_await io::GoTo{core.core()};
+  const io::Stay stay = co_await io::StayOn{core.core()};
   close_it.dismiss();
   co_return make_stream(Socket::create(core, fd));
 }

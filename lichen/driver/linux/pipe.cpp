@@ -44,7 +44,7 @@ Result<io::System::Pipe> make_host_pipe(UringCore& core) {
 }
 
 Task<Result<std::size_t>> HostPipeReader::read(std::span<std::byte> into) {
-  co_await io::GoTo{core_.core()};
+  const io::Stay stay = co_await io::StayOn{core_.core()};
   Turn turn{reading_};
   if (!turn) co_return Error::busy;
   co_return CO_TRY(
@@ -52,7 +52,7 @@ Task<Result<std::size_t>> HostPipeReader::read(std::span<std::byte> into) {
 }
 
 Task<Result<io::Buffer>> HostPipeReader::receive() {
-  co_await io::GoTo{core_.core()};
+  const io::Stay stay = co_await io::StayOn{core_.core()};
   Turn turn{reading_};
   if (!turn) co_return Error::busy;
   CO_TRY(co_await core_.submit([fd = fd_.get()](io_uring_sqe& sqe) noexcept {
@@ -69,7 +69,7 @@ Task<Result<io::Buffer>> HostPipeReader::receive() {
 }
 
 Task<Result<std::size_t>> HostPipeWriter::write(std::span<const std::byte> from) {
-  co_await io::GoTo{core_.core()};
+  const io::Stay stay = co_await io::StayOn{core_.core()};
   Turn turn{writing_};
   if (!turn) co_return Error::busy;
   co_return CO_TRY(

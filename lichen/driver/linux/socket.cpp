@@ -192,7 +192,7 @@ void Socket::free_if_done() noexcept {
 }
 
 Task<Result<io::Buffer>> HostStream::receive() {
-  co_await io::GoTo{socket_.core().core()};
+  const io::Stay stay = co_await io::StayOn{socket_.core().core()};
   Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
   for (;;) {
@@ -202,7 +202,7 @@ Task<Result<io::Buffer>> HostStream::receive() {
 }
 
 Task<Result<std::size_t>> HostStream::read(std::span<std::byte> into) {
-  co_await io::GoTo{socket_.core().core()};
+  const io::Stay stay = co_await io::StayOn{socket_.core().core()};
   Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
   for (;;) {
@@ -219,14 +219,14 @@ Task<Result<std::size_t>> HostStream::read(std::span<std::byte> into) {
 }
 
 Task<Result<std::size_t>> HostStream::write(std::span<const std::byte> from) {
-  co_await io::GoTo{socket_.core().core()};
+  const io::Stay stay = co_await io::StayOn{socket_.core().core()};
   Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   co_return CO_TRY(co_await socket_.send(from, 0));
 }
 
 Task<Result<void>> HostStream::write_all(std::span<const std::byte> from) {
-  co_await io::GoTo{socket_.core().core()};
+  const io::Stay stay = co_await io::StayOn{socket_.core().core()};
   Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   while (!from.empty()) from = from.subspan(CO_TRY(co_await socket_.send(from, MSG_WAITALL)));
@@ -234,7 +234,7 @@ Task<Result<void>> HostStream::write_all(std::span<const std::byte> from) {
 }
 
 Task<Result<void>> HostStream::write_pieces(std::span<const std::span<const std::byte>> pieces) {
-  co_await io::GoTo{socket_.core().core()};
+  const io::Stay stay = co_await io::StayOn{socket_.core().core()};
   Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   std::array<iovec, 16> vectors;
