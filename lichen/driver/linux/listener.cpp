@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <new>
-#include <string>
 #include <utility>
 
 #include "lichen/base/defer.hpp"
@@ -32,15 +31,21 @@ bool is_shortage(int error) noexcept {
 // The name in the file system of a listener whose program died stays behind and would block the next one.
 // It is removed if nobody has it: a datagram socket is refused there then, and finds the wrong type of
 // socket otherwise, without the listener's noticing.
-void remove_stale_name(const SocketAddress& address, std::string_view name) noexcept {
-  const std::string path{name};
+void remove_stale_name(const SocketAddress& address) noexcept {
   struct stat info;
-  if (lstat(path.c_str(), &info) < 0 || !S_ISSOCK(info.st_mode)) return;
+  if (lstat(address.name(), &info) < 0 || !S_ISSOCK(info.st_mode)) return;
   const int probe = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (probe < 0) return;
   if (::connect(probe, address.data(), address.size) < 0 && errno == ECONNREFUSED)
-    unlink(path.c_str());
+    unlink(address.name());
   ::close(probe);
+}
+
+// Of a local socket's name in the file system; 0 where there is none.
+std::uint64_t inode_of_name(const io::Address& address) noexcept {
+  struct stat info;
+  if (address.octets()[0] == '@' || lstat(SocketAddress{address}.name(), &info) < 0) return 0;
+  return info.st_ino;
 }
 
 }  // namespace
@@ -160,6 +165,8 @@ void Acceptor::close() noexcept {
 
 void Acceptor::close_here() noexcept {
   if (std::exchange(closed_, true)) return;
+  // The address is free from here on, while the descriptor may take a moment.
+  ::shutdown(fd_, SHUT_RDWR);
   while (Socket* socket = next()) socket->close();
   if (armed_ && !withdrawn_) core_.cancel(accept_);
   if (pausing_) core_.cancel(pause_);
@@ -184,6 +191,12 @@ void Acceptor::free_if_done() noexcept {
   coro::hooks::free_frame(this, sizeof(Acceptor));
 }
 
+void HostListener::close() noexcept {
+  if (name_inode_ != 0 && inode_of_name(local_) == std::exchange(name_inode_, 0))
+    unlink(SocketAddress{local_}.name());
+  acceptor_.close();
+}
+
 Result<std::unique_ptr<io::Listener>> HostListener::create(UringCore& core, const io::Address& at,
                                                            const io::ListenOptions& options) {
   SocketAddress address{at};
@@ -195,9 +208,7 @@ Result<std::unique_ptr<io::Listener>> HostListener::create(UringCore& core, cons
 
   const int on = 1;
   if (local) {
-    const auto name = at.octets();
-    if (name[0] != '@')
-      remove_stale_name(address, {reinterpret_cast<const char*>(name.data()), name.size()});
+    if (at.octets()[0] != '@') remove_stale_name(address);
   } else {
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (options.share_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
@@ -208,11 +219,12 @@ Result<std::unique_ptr<io::Listener>> HostListener::create(UringCore& core, cons
   if (::bind(fd, address.data(), address.size) < 0) return from_errno(errno);
   if (::listen(fd, static_cast<int>(options.backlog)) < 0) return from_errno(errno);
   const io::Address bound = local ? at : local_address(fd);
+  const std::uint64_t name_inode = local ? inode_of_name(bound) : 0;
 
   close_it.dismiss();
   Acceptor* acceptor = Acceptor::create(core, fd);
   if (!acceptor) return Error::no_memory;
-  auto* listener = new (std::nothrow) HostListener{*acceptor, bound};
+  auto* listener = new (std::nothrow) HostListener{*acceptor, bound, name_inode};
   if (!listener) {
     acceptor->destroy();
     return Error::no_memory;

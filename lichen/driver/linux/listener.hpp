@@ -78,11 +78,14 @@ class Acceptor {
 
 class HostListener final : public io::Listener {
  public:
-  HostListener(Acceptor& acceptor, io::Address local) noexcept
-      : acceptor_{acceptor}, local_{local} {}
+  HostListener(Acceptor& acceptor, io::Address local, std::uint64_t name_inode) noexcept
+      : acceptor_{acceptor}, local_{local}, name_inode_{name_inode} {}
   HostListener(const HostListener&) = delete;
   HostListener& operator=(const HostListener&) = delete;
-  ~HostListener() override { acceptor_.destroy(); }
+  ~HostListener() override {
+    close();
+    acceptor_.destroy();
+  }
 
   // A listener on `core`, which MUST be the calling one.
   static Result<std::unique_ptr<io::Listener>> create(UringCore& core, const io::Address& at,
@@ -90,11 +93,13 @@ class HostListener final : public io::Listener {
 
   Task<Result<std::unique_ptr<io::Stream>>> accept() override;
   [[nodiscard]] io::Address local() const override { return local_; }
-  void close() noexcept override { acceptor_.close(); }
+  // Takes a local socket's name out of the file system, if it is still ours.
+  void close() noexcept override;
 
  private:
   Acceptor& acceptor_;
   io::Address local_;
+  std::uint64_t name_inode_;
 };
 
 }  // namespace lichen::driver

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cstddef>
 
@@ -19,6 +20,10 @@ struct SocketAddress {
     return reinterpret_cast<const sockaddr*>(&storage);
   }
   [[nodiscard]] sockaddr* data() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+  // The path of a local socket.
+  [[nodiscard]] const char* name() const noexcept {
+    return reinterpret_cast<const char*>(&storage) + offsetof(sockaddr_un, sun_path);
+  }
   [[nodiscard]] int family() const noexcept { return storage.ss_family; }
 
   sockaddr_storage storage{};
