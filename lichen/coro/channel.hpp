@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -151,15 +152,17 @@ class Channel {
     std::construct_at(ring_ + ((first_ + size_++) & (slots_ - 1)), std::move(message));
     return true;
   }
-  bool receive_one(Inbox& in) noexcept {
+  enum class Quick : std::uint8_t { done, nothing, undecided };
+  Quick receive_one(Inbox& in) noexcept {
     SpinGuard guard{lock_};
-    if (size_ == 0 || !senders_.empty()) return false;
+    if (!senders_.empty()) [[unlikely]] return Quick::undecided;
+    if (size_ == 0) return closed_ == Error{} ? Quick::nothing : Quick::undecided;
     T* message = ring_ + (first_++ & (slots_ - 1));
     std::construct_at(in.next, std::move(*message));
     std::destroy_at(message);
     --size_;
     in.taken = 1;
-    return true;
+    return Quick::done;
   }
   // Queues a receiver where nothing else can happen.
   bool wait_for_one(Inbox& in, Waiter& waiter) noexcept {
@@ -170,11 +173,6 @@ class Channel {
     receivers_.push_back(waiter);
     return true;
   }
-  bool nothing_to_receive() noexcept {
-    SpinGuard guard{lock_};
-    return size_ == 0 && senders_.empty() && closed_ == Error{};
-  }
-
   // Hands over, buffers, or queues `waiter` (if any). True when complete: all gone, or failed.
   [[gnu::noinline]] bool offer(Outbox& out, Waiter* waiter, bool* refused = nullptr) noexcept {
     Waiter* receiver = nullptr;
@@ -386,8 +384,12 @@ class Channel {
       if (in_.taken) std::destroy_at(reinterpret_cast<T*>(storage_));
     }
     bool try_now() noexcept {
-      if (channel_.receive_one(in_)) return true;
-      return !channel_.nothing_to_receive() && channel_.collect(in_, nullptr);
+      switch (channel_.receive_one(in_)) {
+        case Quick::done: return true;
+        case Quick::nothing: return false;
+        case Quick::undecided: break;
+      }
+      return channel_.collect(in_, nullptr);
     }
     Enqueued enqueue(Waiter& waiter) noexcept {
       if (channel_.wait_for_one(in_, waiter)) return Enqueued::waiting;

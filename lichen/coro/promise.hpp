@@ -40,6 +40,9 @@ class PooledFrame {
   static void free_aligned(void* frame, std::size_t size, std::size_t alignment) noexcept;
 };
 
+template <class T>
+class Task;
+
 class PromiseBase : public Runnable, public PooledFrame {
  public:
   // Nothing is initialized: whoever starts the coroutine sets what it needs, and a frame is made for
@@ -58,6 +61,9 @@ class PromiseBase : public Runnable, public PooledFrame {
     where_ = where;
     return static_cast<Awaitable&&>(awaitable);
   }
+  // A task is awaited once: co_await f(), or co_await std::move(task).
+  template <class T>
+  void await_transform(Task<T>& task, std::source_location = {}) = delete;
   [[noreturn]] void unhandled_exception() noexcept { hooks::fatal("an exception left a coroutine"); }
 
   // The frame that awaits this one; null for the root of a strand.

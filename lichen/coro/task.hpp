@@ -122,7 +122,7 @@ class TaskPromise final : public TaskResult<T> {
 
 template <class T>
 class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  //
-[[clang::coro_return_type]] [[clang::coro_lifetimebound]] Task {
+[[clang::coro_return_type]] [[clang::coro_lifetimebound]] [[clang::coro_only_destroy_when_complete]] Task {
  public:
   using promise_type = TaskPromise<T>;
   using Value = typename Flattened<T>::Value;
@@ -140,8 +140,19 @@ class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  
   // False when the frame could not be allocated.
   [[nodiscard]] bool has_frame() const noexcept { return promise_ != nullptr; }
 
-  class Awaiter;
-  Awaiter operator co_await() && noexcept { return Awaiter{*this}; }
+  // What `co_await f()` does: the task runs inside the one that awaits it. Its frame ends with the Task,
+  // as a rule at the end of that expression. PromiseBase::await_transform() lets only rvalues through.
+  [[nodiscard]] bool await_ready() const noexcept { return promise_ == nullptr; }
+  template <class Parent>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Parent> parent) noexcept {
+    promise_->parent = &parent.promise();
+    promise_->strand = parent.promise().strand;
+    return handle_of(*promise_);
+  }
+  Result<Value> await_resume() noexcept {
+    if (!promise_) [[unlikely]] return Error::no_memory;
+    return promise_->take();
+  }
 
   // For those who start tasks: Scope, when_all and their like. The frame leaves the Task with release();
   // promise() lends it, and the Task MUST then outlive the run.
@@ -158,34 +169,6 @@ class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  
   explicit Task(promise_type* promise) noexcept : promise_{promise} {}
 
   promise_type* promise_;
-};
-
-// Runs a task inside the one that awaits it, and ends its frame. The Task outlives its Awaiter: both are
-// temporaries of one full expression, or the Task is a variable.
-template <class T>
-class Task<T>::Awaiter {
- public:
-  explicit Awaiter(Task& task) noexcept : task_{task} {}
-  Awaiter(const Awaiter&) = delete;
-  Awaiter& operator=(const Awaiter&) = delete;
-
-  [[nodiscard]] bool await_ready() const noexcept { return task_.promise_ == nullptr; }
-  template <class Parent>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Parent> parent) noexcept {
-    task_.promise_->parent = &parent.promise();
-    task_.promise_->strand = parent.promise().strand;
-    return handle_of(*task_.promise_);
-  }
-  Result<Value> await_resume() noexcept {
-    promise_type* promise = std::exchange(task_.promise_, nullptr);
-    if (!promise) [[unlikely]] return Error::no_memory;
-    Result<Value> result = promise->take();
-    handle_of(*promise).destroy();
-    return result;
-  }
-
- private:
-  Task& task_;
 };
 
 template <class T>

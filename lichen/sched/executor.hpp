@@ -16,6 +16,7 @@
 #include "lichen/mem/heap.hpp"
 #include "lichen/sched/batch_ring.hpp"
 #include "lichen/sched/event_source.hpp"
+#include "lichen/sched/frame_cache.hpp"
 #include "lichen/sched/inbox.hpp"
 
 namespace lichen::sched {
@@ -54,6 +55,7 @@ class Executor final : public coro::Core {
   void share() noexcept;
 
   [[nodiscard]] mem::Heap& heap() noexcept { return heap_; }
+  [[nodiscard]] FrameCache& frames() noexcept { return frames_; }
   [[nodiscard]] EventSource& events() noexcept { return *events_; }
   [[nodiscard]] CoreStatistics statistics() const noexcept;
 
@@ -96,6 +98,7 @@ class Executor final : public coro::Core {
   bool pinned_turn_ = false;
   unsigned fruitless_polls_ = 0;
   mem::Heap heap_;
+  FrameCache frames_{heap_};
 
   alignas(64) BatchRing ring_;
   alignas(64) Inbox<coro::Runnable, &coro::Runnable::next> posted_;

@@ -9,13 +9,13 @@ namespace lichen::coro::hooks {
 
 void* allocate_frame(std::size_t size) noexcept {
   if (Core* core = this_core()) [[likely]]
-    return static_cast<sched::Executor*>(core)->heap().allocate(size);
+    return static_cast<sched::Executor*>(core)->frames().allocate(size);
   return sched::boot_allocate(size);
 }
 
 void free_frame(void* frame, std::size_t size) noexcept {
   if (Core* core = this_core()) [[likely]]
-    static_cast<sched::Executor*>(core)->heap().free(frame, size);
+    static_cast<sched::Executor*>(core)->frames().free(frame, size);
   else
     sched::boot_free(frame, size);
 }

@@ -9,7 +9,11 @@ namespace {
 
 // Runs pinned to the core whose heap it reads.
 Task<> read_heap(mem::HeapStatistics& into) {
-  into = Executor::current().heap().statistics();
+  Executor& executor = Executor::current();
+  into = executor.heap().statistics();
+  executor.frames().count([&into](std::size_t size, std::size_t count) {
+    into.classes[mem::size_class(size)].live -= count;
+  });
   co_return;
 }
 
