@@ -65,6 +65,7 @@ Acceptor::Acceptor(UringCore& core, int fd) noexcept
       close_{[](io::Operation& operation, io::Completion) noexcept {
         Acceptor& self = *base::holder_of<Acceptor, &Acceptor::close_>(&operation);
         --self.in_flight_;
+        self.core_.sockets().subtract();
         self.free_if_done();
       }},
       remote_close_{.function = [](RemoteCall& call) noexcept {
@@ -186,15 +187,24 @@ void Acceptor::destroy() noexcept {
 
 void Acceptor::free_if_done() noexcept {
   if (in_flight_ > 0 || !destroyed_) return;
-  core_.sockets().subtract();
   this->~Acceptor();
   coro::hooks::free_frame(this, sizeof(Acceptor));
 }
 
+HostListener::~HostListener() {
+  remove_name();
+  acceptor_.destroy();
+}
+
 void HostListener::close() noexcept {
+  if (std::exchange(closed_, true)) return;
+  remove_name();
+  acceptor_.close();
+}
+
+void HostListener::remove_name() noexcept {
   if (name_inode_ != 0 && inode_of_name(local_) == std::exchange(name_inode_, 0))
     unlink(SocketAddress{local_}.name());
-  acceptor_.close();
 }
 
 Result<std::unique_ptr<io::Listener>> HostListener::create(UringCore& core, const io::Address& at,

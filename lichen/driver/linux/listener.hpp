@@ -35,7 +35,7 @@ class Acceptor {
     return news_.wait(core_.core());
   }
 
-  // Both from any core. destroy() is the last use.
+  // Both from any core, once. destroy() is the last use.
   void close() noexcept;
   void destroy() noexcept;
 
@@ -82,10 +82,7 @@ class HostListener final : public io::Listener {
       : acceptor_{acceptor}, local_{local}, name_inode_{name_inode} {}
   HostListener(const HostListener&) = delete;
   HostListener& operator=(const HostListener&) = delete;
-  ~HostListener() override {
-    close();
-    acceptor_.destroy();
-  }
+  ~HostListener() override;
 
   // A listener on `core`, which MUST be the calling one.
   static Result<std::unique_ptr<io::Listener>> create(UringCore& core, const io::Address& at,
@@ -97,9 +94,12 @@ class HostListener final : public io::Listener {
   void close() noexcept override;
 
  private:
+  void remove_name() noexcept;
+
   Acceptor& acceptor_;
   io::Address local_;
   std::uint64_t name_inode_;
+  bool closed_ = false;
 };
 
 }  // namespace lichen::driver
