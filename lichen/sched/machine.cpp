@@ -80,6 +80,8 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested
 Machine::~Machine() {
   Machine* self = this;
   the_machine.compare_exchange_strong(self, nullptr);
+  // A core's cache holds frames from other cores' heaps, which are still there.
+  for (auto& executor : executors_) executor->frames().flush();
 }
 
 Result<void> Machine::run(Task<Result<void>> main) {
