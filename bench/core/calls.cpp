@@ -1,5 +1,5 @@
-// calls: what one operation executes in steady state: instructions, atomic read-modify-writes, heap calls
-// and system calls, counted instruction by instruction.
+// calls: what one operation executes in steady state: instructions, atomic read-modify-writes, heap
+// calls and system calls, counted instruction by instruction.
 #include "counting.hpp"
 #include "lichen/coro/channel.hpp"
 #include "lichen/coro/scope.hpp"
@@ -71,7 +71,9 @@ void calls(const Args& args) {
   for (const char* operation : {"spawn and join", "yield", "await", "channel message"}) {
     Plan plan{operation, count};
     const Executed executed = count_in_child(&run_plan, &plan);
-    auto each = [count](std::uint64_t n) { return static_cast<double>(n) / static_cast<double>(count); };
+    auto each = [count](std::uint64_t n) {
+      return static_cast<double>(n) / static_cast<double>(count);
+    };
     std::printf(
         "{\"name\":\"calls\",\"variant\":\"%s\",\"instructions\":%.1f,\"atomic_operations\":%.3f,"
         "\"heap_calls\":%.3f,\"system_calls\":%.3f}\n",

@@ -94,13 +94,14 @@ void channel(const Args& args) {
     std::exit(2);
   }
   on_machine(cores, [&]() -> Task<Result<void>> {
-    const double ns =
-        CO_TRY(co_await ns_per_op(repeat, static_cast<double>(messages), [&]() -> Task<Result<void>> {
+    const double ns = CO_TRY(
+        co_await ns_per_op(repeat, static_cast<double>(messages), [&]() -> Task<Result<void>> {
           if (kind == "pingpong") co_return co_await ping_pong(messages, capacity);
           co_return co_await stream(messages, capacity, kind == "batch");
         }));
-    print("channel", std::to_string(cores) + (cores == 1 ? " core, " : " cores, ") + kind +
-                         ", capacity " + std::to_string(capacity),
+    print("channel",
+          std::to_string(cores) + (cores == 1 ? " core, " : " cores, ") + kind + ", capacity " +
+              std::to_string(capacity),
           ns);
     co_return Result<void>{};
   });

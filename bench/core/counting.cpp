@@ -28,8 +28,8 @@ void classify(const unsigned char* code, Executed& executed) {
   for (int i = 0; i < 5; ++i) {
     const unsigned char byte = code[i];
     if (byte == 0xf0) locked = true;
-    const bool prefix = byte == 0xf0 || byte == 0xf2 || byte == 0xf3 || byte == 0x66 || byte == 0x2e ||
-                        byte == 0x64 || byte == 0x65 || (byte & 0xf0) == 0x40;
+    const bool prefix = byte == 0xf0 || byte == 0xf2 || byte == 0xf3 || byte == 0x66 ||
+                        byte == 0x2e || byte == 0x64 || byte == 0x65 || (byte & 0xf0) == 0x40;
     if (prefix) continue;
     if ((byte == 0x86 || byte == 0x87) && (code[i + 1] & 0xc0) != 0xc0) locked = true;
     if (byte == 0x0f && code[i + 1] == 0x05) ++executed.system_calls;
@@ -97,7 +97,8 @@ Executed count_in_child(void (*work)(void* argument), void* argument) {
       for (const std::uintptr_t function : heap_functions)
         if (registers.rip == function) ++executed.heap_calls;
     }
-    if (ptrace(stepping ? PTRACE_SINGLESTEP : PTRACE_CONT, child, nullptr, signal) != 0) fail("ptrace");
+    if (ptrace(stepping ? PTRACE_SINGLESTEP : PTRACE_CONT, child, nullptr, signal) != 0)
+      fail("ptrace");
   }
 }
 

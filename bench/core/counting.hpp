@@ -7,17 +7,18 @@ namespace bench {
 
 struct Executed {
   std::uint64_t instructions = 0;
-  std::uint64_t locked = 0;        // atomic read-modify-writes: LOCK prefix, or XCHG with memory
+  std::uint64_t locked = 0;  // atomic read-modify-writes: LOCK prefix, or XCHG with memory
   std::uint64_t system_calls = 0;
-  std::uint64_t heap_calls = 0;    // entries into malloc, calloc, realloc, free, operator new and delete
+  std::uint64_t heap_calls =
+      0;  // entries into malloc, calloc, realloc, free, operator new and delete
 };
 
 // Between these two the process counts, if it runs under count_in_child().
 void counting_starts() noexcept;
 void counting_ends() noexcept;
 
-// Runs `work` in a child process that is single-stepped between counting_starts() and counting_ends().
-// x86-64 Linux with ptrace. Ends the process if that is not allowed.
+// Runs `work` in a child process that is single-stepped between counting_starts() and
+// counting_ends(). x86-64 Linux with ptrace. Ends the process if that is not allowed.
 Executed count_in_child(void (*work)(void* argument), void* argument);
 
 }  // namespace bench

@@ -64,7 +64,8 @@ Task<Result<double>> ns_per_op(std::uint64_t repeat, double operations, Work wor
 }
 
 inline void print(const char* name, const std::string& variant, double ns) {
-  std::printf("{\"name\":\"%s\",\"variant\":\"%s\",\"ns_per_op\":%.3f}\n", name, variant.c_str(), ns);
+  std::printf("{\"name\":\"%s\",\"variant\":\"%s\",\"ns_per_op\":%.3f}\n", name, variant.c_str(),
+              ns);
   std::fflush(stdout);
 }
 

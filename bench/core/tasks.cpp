@@ -82,9 +82,9 @@ void spawn(const Args& args) {
   const std::uint64_t repeat = args.number("repeat", 5);
   const auto cores = static_cast<unsigned>(args.number("workers", 1));
   on_machine(cores, [&]() -> Task<Result<void>> {
-    const double ns = CO_TRY(co_await ns_per_op(repeat, static_cast<double>(batches * batch), [&] [[clang::coro_wrapper]] () {
-      return spawn_batches(batches, batch);
-    }));
+    const double ns = CO_TRY(co_await ns_per_op(
+        repeat, static_cast<double>(batches * batch),
+        [&] [[clang::coro_wrapper]] () { return spawn_batches(batches, batch); }));
     print("spawn", cores_text(cores) + ", batch " + std::to_string(batch), ns);
     co_return Result<void>{};
   });
@@ -95,8 +95,9 @@ void yields(const Args& args) {
   const std::uint64_t each = std::max<std::uint64_t>(args.number("total", 10'000'000) / tasks, 1);
   const std::uint64_t repeat = args.number("repeat", 5);
   on_machine(1, [&]() -> Task<Result<void>> {
-    const double ns = CO_TRY(co_await ns_per_op(
-        repeat, static_cast<double>(tasks * each), [&] [[clang::coro_wrapper]] () { return yield_among(tasks, each); }));
+    const double ns = CO_TRY(
+        co_await ns_per_op(repeat, static_cast<double>(tasks * each),
+                           [&] [[clang::coro_wrapper]] () { return yield_among(tasks, each); }));
     print("yield", "1 core, " + std::to_string(tasks) + " tasks", ns);
     co_return Result<void>{};
   });
@@ -107,8 +108,9 @@ void awaits(const Args& args) {
   const std::uint64_t chains = args.number("total", 10'000'000) / depth;
   const std::uint64_t repeat = args.number("repeat", 5);
   on_machine(1, [&]() -> Task<Result<void>> {
-    const double ns = CO_TRY(co_await ns_per_op(
-        repeat, static_cast<double>(chains * depth), [&] [[clang::coro_wrapper]] () { return await_chains(chains, depth); }));
+    const double ns = CO_TRY(
+        co_await ns_per_op(repeat, static_cast<double>(chains * depth),
+                           [&] [[clang::coro_wrapper]] () { return await_chains(chains, depth); }));
     print("await", "depth " + std::to_string(depth), ns);
     co_return Result<void>{};
   });
@@ -119,8 +121,8 @@ void skynet(const Args& args) {
   const std::uint64_t repeat = args.number("repeat", 5);
   const auto cores = static_cast<unsigned>(args.number("workers", 1));
   on_machine(cores, [&]() -> Task<Result<void>> {
-    const double ns =
-        CO_TRY(co_await ns_per_op(repeat, 1, [&] [[clang::coro_wrapper]] () { return grow_tree(leaves); }));
+    const double ns = CO_TRY(co_await ns_per_op(
+        repeat, 1, [&] [[clang::coro_wrapper]] () { return grow_tree(leaves); }));
     print("skynet", cores_text(cores), ns);
     co_return Result<void>{};
   });

@@ -1,10 +1,11 @@
 // One word for each core (on a host: each thread), found through the processor's thread pointer.
 #pragma once
 
-// The compiler may keep the address of a thread-local across the suspension of a coroutine, which may
-// then run on another thread (LLVM #111257). So the word is read by an instruction that the compiler
-// neither remembers nor moves across a suspension. A kernel gives each core thread-local storage of the
-// same layout (ELF TLS, initial-exec model), so this file is the same on a host and on bare rock.
+// The compiler may keep the address of a thread-local across the suspension of a coroutine, which
+// may then run on another thread (LLVM #111257). So the word is read by an instruction that the
+// compiler neither remembers nor moves across a suspension. A kernel gives each core thread-local
+// storage of the same layout (ELF TLS, initial-exec model), so this file is the same on a host and
+// on bare rock.
 extern "C" {
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local void* lichen_core_slot;
 }

@@ -129,20 +129,21 @@ namespace lichen {
 using base::Result;
 }  // namespace lichen
 
-// TRY(expression): the value of a Result, or return its error from this function. CO_TRY is the same
-// inside a coroutine (and its expression may co_await). They are the only control macros in Lichen.
-#define TRY(...)                                          \
-  ({                                                      \
-    auto lichen_try_ = (__VA_ARGS__);                     \
-    if (!lichen_try_) [[unlikely]]                        \
-      return lichen_try_.error();                         \
-    *std::move(lichen_try_);                              \
+// TRY(expression): the value of a Result, or return its error from this function. CO_TRY is the
+// same inside a coroutine (and its expression may co_await). They are the only control macros in
+// Lichen.
+#define TRY(...)                      \
+  ({                                  \
+    auto lichen_try_ = (__VA_ARGS__); \
+    if (!lichen_try_) [[unlikely]]    \
+      return lichen_try_.error();     \
+    *std::move(lichen_try_);          \
   })
 
-#define CO_TRY(...)                                       \
-  ({                                                      \
-    auto lichen_try_ = (__VA_ARGS__);                     \
-    if (!lichen_try_) [[unlikely]]                        \
-      co_return lichen_try_.error();                      \
-    *std::move(lichen_try_);                              \
+#define CO_TRY(...)                   \
+  ({                                  \
+    auto lichen_try_ = (__VA_ARGS__); \
+    if (!lichen_try_) [[unlikely]]    \
+      co_return lichen_try_.error();  \
+    *std::move(lichen_try_);          \
   })

@@ -19,8 +19,9 @@ namespace lichen::coro {
 inline constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 
 // Any number of senders and receivers, on any cores; first come, first served on both sides. MUST
-// outlive those who wait. A message is moved, never copied, and no message is lost: one that a stopped
-// or outrun receiver did not take stays for the next, one that was not sent stays with its sender.
+// outlive those who wait. A message is moved, never copied, and no message is lost: one that a
+// stopped or outrun receiver did not take stays for the next, one that was not sent stays with its
+// sender.
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>);
@@ -55,24 +56,27 @@ class Channel {
   class ReceiveSomeOperation;
 
   // Waits for room. Error::no_memory when the buffer cannot grow, the close reason once closed.
-  Await<SendOperation> send(T message) noexcept { return Await<SendOperation>{*this, std::move(message)}; }
-  // Sends all messages in order, as many at a time as there is room: the cheap way across cores. Yields
-  // how many were sent; fewer than all when the channel was closed or the task stopped meanwhile. The
-  // span stays borrowed; the messages sent are moved from.
+  Await<SendOperation> send(T message) noexcept {
+    return Await<SendOperation>{*this, std::move(message)};
+  }
+  // Sends all messages in order, as many at a time as there is room: the cheap way across cores.
+  // Yields how many were sent; fewer than all when the channel was closed or the task stopped
+  // meanwhile. The span stays borrowed; the messages sent are moved from.
   Await<SendAllOperation> send_all(std::span<T> messages) noexcept {
     return Await<SendAllOperation>{*this, messages};
   }
   // Waits for a message. The close reason once closed and empty.
   Await<ReceiveOperation> receive() noexcept { return Await<ReceiveOperation>{*this}; }
-  // Waits for at least one message and takes as many as are there and fit; assigns them to the front of
-  // `into` (not empty) and yields how many.
+  // Waits for at least one message and takes as many as are there and fit; assigns them to the
+  // front of `into` (not empty) and yields how many.
   Await<ReceiveSomeOperation> receive_some(std::span<T> into) noexcept
     requires std::is_trivially_copyable_v<T>
   {
     return Await<ReceiveSomeOperation>{*this, into};
   }
 
-  // Without waiting; Error::would_block when that cannot be done. On an error `message` is untouched.
+  // Without waiting; Error::would_block when that cannot be done. On an error `message` is
+  // untouched.
   Result<void> try_send(T& message) noexcept {
     Outbox out{&message, 1};
     if (!offer(out, nullptr)) return Error::would_block;
@@ -87,8 +91,8 @@ class Channel {
     return take_from(reinterpret_cast<T*>(storage));
   }
 
-  // Senders fail with `reason` from now on; receivers do once they have taken what is there. Idempotent:
-  // the first reason stays.
+  // Senders fail with `reason` from now on; receivers do once they have taken what is there.
+  // Idempotent: the first reason stays.
   void close(Error reason = Error::closed) noexcept {
     Woken woken;
     {
@@ -134,10 +138,12 @@ class Channel {
     in.taken += n;
   }
 
-  // The common cases of one message, in few instructions; false leaves everything to offer() or collect().
+  // The common cases of one message, in few instructions; false leaves everything to offer() or
+  // collect().
   bool send_one(T& message) noexcept {
     SpinGuard guard{lock_};
-    if (closed_ != Error{}) [[unlikely]] return false;
+    if (closed_ != Error{}) [[unlikely]]
+      return false;
     if (Waiter* receiver = receivers_.front()) {
       if (receiver->waiting->several()) return false;
       receiver->node.unlink();
@@ -155,7 +161,8 @@ class Channel {
   enum class Quick : std::uint8_t { done, nothing, undecided };
   Quick receive_one(Inbox& in) noexcept {
     SpinGuard guard{lock_};
-    if (!senders_.empty()) [[unlikely]] return Quick::undecided;
+    if (!senders_.empty()) [[unlikely]]
+      return Quick::undecided;
     if (size_ == 0) return closed_ == Error{} ? Quick::nothing : Quick::undecided;
     T* message = ring_ + (first_++ & (slots_ - 1));
     std::construct_at(in.next, std::move(*message));
@@ -194,8 +201,10 @@ class Channel {
           if (!next) break;
           if (!next->waiting->claim(next)) continue;
           hand_over(out, *static_cast<Inbox*>(next->slot));
-          if (receiver) more.push(*next);
-          else receiver = next;
+          if (receiver)
+            more.push(*next);
+          else
+            receiver = next;
         }
         while (out.left > 0 && size_ < capacity_) {
           if (size_ == slots_ && !grow()) {
@@ -222,7 +231,8 @@ class Channel {
     return complete;
   }
 
-  // Takes what is there, or queues `waiter` (if any). True when complete: something taken, or failed.
+  // Takes what is there, or queues `waiter` (if any). True when complete: something taken, or
+  // failed.
   [[gnu::noinline]] bool collect(Inbox& in, Waiter* waiter, bool* refused = nullptr) noexcept {
     Waiter* sender = nullptr;
     Woken more;
@@ -259,8 +269,10 @@ class Channel {
           senders_.push_front(*next);
           break;
         }
-        if (sender) more.push(*next);
-        else sender = next;
+        if (sender)
+          more.push(*next);
+        else
+          sender = next;
       }
       if (in.taken == 0 && closed_ != Error{}) in.error = closed_;
       complete = in.taken > 0 || in.error != Error{};

@@ -1,4 +1,5 @@
-// Core: what a core's hot paths touch, and nobody else does. The scheduler's executor derives from it.
+// Core: what a core's hot paths touch, and nobody else does. The scheduler's executor derives from
+// it.
 #pragma once
 
 #include <array>
@@ -28,18 +29,20 @@ class Core {
   // Behind everything that is ready here. Called on this core.
   void push(Runnable& runnable) noexcept {
     ready_.push_back(runnable);
-    if (ready_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]] hooks::share(*this);
+    if (ready_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]]
+      hooks::share(*this);
   }
   // Before what is ready here: the newest fork first.
   void push_fork(Runnable& runnable) noexcept {
     forks_.push_front(runnable);
-    if (forks_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]] hooks::share(*this);
+    if (forks_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]]
+      hooks::share(*this);
   }
   // Behind the other tasks that may run on this core only.
   void push_pinned(Runnable& runnable) noexcept { pinned_.push_back(runnable); }
-  // Runs before everything else that is ready here, as soon as the running task suspends: for a task
-  // that was just handed something (the wake slot). Called on this core.
-  // Returns what it displaces, which MUST be pushed.
+  // Runs before everything else that is ready here, as soon as the running task suspends: for a
+  // task that was just handed something (the wake slot). Called on this core. Returns what it
+  // displaces, which MUST be pushed.
   [[nodiscard]] Runnable* exchange_next(Runnable* runnable) noexcept {
     return std::exchange(next_, runnable);
   }

@@ -15,9 +15,9 @@
 
 namespace lichen::coro {
 
-// Runs inside the task that calls next(), one value ahead of nobody. It rests only before its start, at
-// a co_yield and at its end, and there it may be destroyed. It ends by co_return of an Error, which
-// next() yields once (Error{}: plain end, Error::end_of_stream).
+// Runs inside the task that calls next(), one value ahead of nobody. It rests only before its
+// start, at a co_yield and at its end, and there it may be destroyed. It ends by co_return of an
+// Error, which next() yields once (Error{}: plain end, Error::end_of_stream).
 template <class T>
 class [[nodiscard]] [[clang::coro_return_type]] [[clang::coro_lifetimebound]] Generator {
  public:
@@ -32,7 +32,8 @@ class [[nodiscard]] [[clang::coro_return_type]] [[clang::coro_lifetimebound]] Ge
     // Hands control back to whoever called next().
     struct BackToConsumer {
       static bool await_ready() noexcept { return false; }
-      static std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> self) noexcept {
+      static std::coroutine_handle<> await_suspend(
+          std::coroutine_handle<promise_type> self) noexcept {
         return self.promise().parent->handle();
       }
       static void await_resume() noexcept {}
@@ -42,9 +43,7 @@ class [[nodiscard]] [[clang::coro_return_type]] [[clang::coro_lifetimebound]] Ge
       value_.emplace(std::move(value));
       return {};
     }
-    void return_value(Error end) noexcept {
-      end_ = end == Error{} ? Error::end_of_stream : end;
-    }
+    void return_value(Error end) noexcept { end_ = end == Error{} ? Error::end_of_stream : end; }
     void return_value(Result<void> end) noexcept { return_value(end ? Error{} : end.error()); }
 
    private:
@@ -65,7 +64,9 @@ class [[nodiscard]] [[clang::coro_return_type]] [[clang::coro_lifetimebound]] Ge
   class Next {
    public:
     explicit Next(promise_type* promise) noexcept : promise_{promise} {}
-    [[nodiscard]] bool await_ready() const noexcept { return !promise_ || promise_->end_ != Error{}; }
+    [[nodiscard]] bool await_ready() const noexcept {
+      return !promise_ || promise_->end_ != Error{};
+    }
     template <class Consumer>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Consumer> consumer) const noexcept {
       promise_->parent = &consumer.promise();

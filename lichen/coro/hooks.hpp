@@ -23,7 +23,8 @@ void share(Core& core) noexcept;
 // Makes a Runnable ready on another core, from any thread; takes effect at once. A null core means
 // any core.
 void post(Core* core, Runnable& runnable) noexcept;
-// Asks `core` to call handle_stop(strand) between two tasks; called at most once until it has done so.
+// Asks `core` to call handle_stop(strand) between two tasks; called at most once until it has done
+// so.
 void post_stop(Core& core, Strand& strand) noexcept;
 
 // Monotonic time in nanoseconds.

@@ -8,8 +8,9 @@
 
 namespace lichen::coro {
 
-// True while more than one core runs tasks. Set by the scheduler when no lock is held and before the
-// second core starts; on a single core locks cost one predictable branch and no atomic operation.
+// True while more than one core runs tasks. Set by the scheduler when no lock is held and before
+// the second core starts; on a single core locks cost one predictable branch and no atomic
+// operation.
 inline constinit bool cores_share = false;
 
 // Held by code that must not suspend. `co_await` excludes it (see PromiseBase::await_transform), so
@@ -31,7 +32,8 @@ class [[clang::capability("mutex")]] SpinLock {
  public:
   void lock() noexcept __attribute__((acquire_capability())) {
     if (!cores_share) return;
-    if (held_.exchange(true, std::memory_order_acquire)) [[unlikely]] lock_contended();
+    if (held_.exchange(true, std::memory_order_acquire)) [[unlikely]]
+      lock_contended();
   }
   void unlock() noexcept __attribute__((release_capability())) {
     if (!cores_share) return;

@@ -21,8 +21,8 @@ class PooledFrame {
   static void operator delete(void* frame, std::size_t size) noexcept {
     hooks::free_frame(frame, size);
   }
-  // For frames that hold over-aligned objects. With -fcoro-aligned-allocation the compiler prefers these
-  // for all frames, and the alignment is a constant there.
+  // For frames that hold over-aligned objects. With -fcoro-aligned-allocation the compiler prefers
+  // these for all frames, and the alignment is a constant there.
   static void* operator new(std::size_t size, std::align_val_t alignment) noexcept {
     if (static_cast<std::size_t>(alignment) <= pool_alignment) return hooks::allocate_frame(size);
     return allocate_aligned(size, static_cast<std::size_t>(alignment));
@@ -45,8 +45,8 @@ class Task;
 
 class PromiseBase : public Runnable, public PooledFrame {
  public:
-  // Nothing is initialized: whoever starts the coroutine sets what it needs, and a frame is made for
-  // every call.
+  // Nothing is initialized: whoever starts the coroutine sets what it needs, and a frame is made
+  // for every call.
   PromiseBase() noexcept {}
   PromiseBase(const PromiseBase&) = delete;
   PromiseBase& operator=(const PromiseBase&) = delete;
@@ -55,8 +55,8 @@ class PromiseBase : public Runnable, public PooledFrame {
   // Remembers where the coroutine suspends, for stack traces, and refuses to compile in a critical
   // section (-Wthread-safety).
   template <class Awaitable>
-  Awaitable&& await_transform(Awaitable&& awaitable, std::source_location where =
-                                                         std::source_location::current()) noexcept
+  Awaitable&& await_transform(Awaitable&& awaitable,
+                              std::source_location where = std::source_location::current()) noexcept
       __attribute__((locks_excluded(no_suspend))) {
     where_ = where;
     return static_cast<Awaitable&&>(awaitable);
@@ -64,7 +64,9 @@ class PromiseBase : public Runnable, public PooledFrame {
   // A task is awaited once: co_await f(), or co_await std::move(task).
   template <class T>
   void await_transform(Task<T>& task, std::source_location = {}) = delete;
-  [[noreturn]] void unhandled_exception() noexcept { hooks::fatal("an exception left a coroutine"); }
+  [[noreturn]] void unhandled_exception() noexcept {
+    hooks::fatal("an exception left a coroutine");
+  }
 
   // The frame that awaits this one; null for the root of a strand.
   PromiseBase* parent = nullptr;
@@ -91,7 +93,8 @@ class PromiseBase : public Runnable, public PooledFrame {
   };
 };
 
-// Ends a strand: reports the error (Error{} for none) to its scope, destroys the frame. Defined with Scope.
+// Ends a strand: reports the error (Error{} for none) to its scope, destroys the frame. Defined
+// with Scope.
 void finish_strand(PromiseBase& root, Error error) noexcept;
 
 template <class Promise>

@@ -16,7 +16,8 @@ void SpinLock::lock_contended() noexcept {
 void* PooledFrame::allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
   void* whole = hooks::allocate_frame(size + alignment);
   if (!whole) return nullptr;
-  // Room for the address of the whole lies before the frame: the alignment exceeds a pointer's size.
+  // Room for the address of the whole lies before the frame: the alignment exceeds a pointer's
+  // size.
   const auto address =
       (reinterpret_cast<std::uintptr_t>(whole) + alignment) & ~(std::uintptr_t{alignment} - 1);
   auto* frame = reinterpret_cast<void**>(address);
@@ -44,7 +45,9 @@ Scope::Scope(Shielded, OnError on_error) noexcept : on_error_{on_error} {}
 
 Scope::~Scope() {
   if (active_.load(std::memory_order_acquire) != 0)
-    hooks::fatal("a Scope was destroyed with tasks running in it: co_await scope.join() first, or use with_scope()");
+    hooks::fatal(
+        "a Scope was destroyed with tasks running in it: co_await scope.join() first, or use "
+        "with_scope()");
   if (parent_) remove_from_parent();
   // The last child may still be letting go of the lock.
   SpinGuard guard{lock_};

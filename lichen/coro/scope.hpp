@@ -1,5 +1,5 @@
-// Scope: the parent of concurrent tasks. Children end before it does; stop requests flow down through
-// it and errors flow up.
+// Scope: the parent of concurrent tasks. Children end before it does; stop requests flow down
+// through it and errors flow up.
 #pragma once
 
 #include <cstddef>
@@ -19,13 +19,13 @@ enum class OnError : std::uint8_t {
 };
 
 // Opened inside a task, whose stop request it passes on to its children. join() MUST have completed
-// before it is destroyed: leaving tasks behind is a broken contract and ends the machine. with_scope()
-// cannot be misused in that way.
+// before it is destroyed: leaving tasks behind is a broken contract and ends the machine.
+// with_scope() cannot be misused in that way.
 class Scope {
  public:
   explicit Scope(OnError on_error = OnError::stop_others) noexcept;
-  // The parts of a program that must still run while everything stops (writing back, saying goodbye)
-  // belong in a scope that does not pass on the stop request.
+  // The parts of a program that must still run while everything stops (writing back, saying
+  // goodbye) belong in a scope that does not pass on the stop request.
   struct Shielded {};
   explicit Scope(Shielded, OnError on_error = OnError::stop_others) noexcept;
   Scope(const Scope&) = delete;
@@ -47,8 +47,8 @@ class Scope {
     return false;
   }
 
-  // Starts a task whose frame and result stay with the caller; `task` MUST outlive its run. An error it
-  // returns is the caller's to see and does not touch the siblings.
+  // Starts a task whose frame and result stay with the caller; `task` MUST outlive its run. An
+  // error it returns is the caller's to see and does not touch the siblings.
   template <class T>
   void start(Task<T>& task, Core* pinned = nullptr,
              std::source_location where = std::source_location::current()) noexcept {
@@ -58,14 +58,13 @@ class Scope {
   // The same for divide and conquer: the child runs before older work, so a tree of forks is walked
   // depth first and only its current branch is alive on a core; idle cores take the oldest forks.
   template <class T>
-  void fork(Task<T>& task,
-            std::source_location where = std::source_location::current()) noexcept {
+  void fork(Task<T>& task, std::source_location where = std::source_location::current()) noexcept {
     if (auto* promise = task.promise()) [[likely]]
       start(*promise, where, nullptr, true, Order::first);
   }
 
-  // Waits until no child is left. Yields the first error of a child, if any. Does not end early when
-  // the parent is stopped: the children are, and their end is what it waits for.
+  // Waits until no child is left. Yields the first error of a child, if any. Does not end early
+  // when the parent is stopped: the children are, and their end is what it waits for.
   auto join() noexcept;
   // Asks all children to stop, those to come as well. Idempotent, on any core.
   void request_stop() noexcept;
@@ -98,8 +97,8 @@ class Scope {
   std::atomic<std::size_t> active_{0};
   base::List<Strand, &Strand::sibling> children_;
   PromiseBase* joiner_ = nullptr;
-  Strand* parent_ = nullptr;        // whose stop requests are passed on
-  Scope* next_outer_ = nullptr;     // in parent_'s list of open scopes
+  Strand* parent_ = nullptr;     // whose stop requests are passed on
+  Scope* next_outer_ = nullptr;  // in parent_'s list of open scopes
   Scope* next_inner_ = nullptr;
 
  public:
@@ -125,8 +124,8 @@ class Scope {
 
 inline auto Scope::join() noexcept { return JoinAwaiter{*this}; }
 
-// Runs body(scope), a coroutine, then joins: whichever way the body leaves, no child is left behind.
-// A body that fails stops the children. Yields the body's error, else the first child's.
+// Runs body(scope), a coroutine, then joins: whichever way the body leaves, no child is left
+// behind. A body that fails stops the children. Yields the body's error, else the first child's.
 template <class Body>
 Task<Result<void>> with_scope(Body body, OnError on_error = OnError::stop_others) {
   Scope scope{on_error};

@@ -174,9 +174,13 @@ TEST_F(ScopeTest, WhenAnyTakesTheFirstAndStopsTheRest) {
 }
 
 TEST_F(ScopeTest, TimeoutsStopWhatIsLate) {
-  auto late = []() -> Task<Result<int>> { co_return co_await with_timeout(1ms, value_after(1, 1h)); };
+  auto late = []() -> Task<Result<int>> {
+    co_return co_await with_timeout(1ms, value_after(1, 1h));
+  };
   EXPECT_EQ(loop_.run(late())->error(), Error::timed_out);
-  auto in_time = []() -> Task<Result<int>> { co_return co_await with_timeout(1h, value_after(1, 1ms)); };
+  auto in_time = []() -> Task<Result<int>> {
+    co_return co_await with_timeout(1h, value_after(1, 1ms));
+  };
   EXPECT_EQ(**loop_.run(in_time()), 1);
   EXPECT_EQ(loop_.timers().size(), 0U);
 }

@@ -154,9 +154,10 @@ class SelectRound : WaitingForSeveral {
 
 }  // namespace detail
 
-// Yields a variant with the Result of the operation that was first; an earlier argument has precedence
-// where several are ready. Operations of primitives that are not first do not happen at all: no message
-// is taken, no permit held. Tasks run as children and are stopped. Error::stopped when the caller is.
+// Yields a variant with the Result of the operation that was first; an earlier argument has
+// precedence where several are ready. Operations of primitives that are not first do not happen at
+// all: no message is taken, no permit held. Tasks run as children and are stopped. Error::stopped
+// when the caller is.
 template <class... Sources>
 Task<Result<std::variant<Result<typename detail::ArmFor<Sources>::Value>...>>> select(
     Sources&&... sources) {
@@ -177,7 +178,8 @@ Task<Result<std::variant<Result<typename detail::ArmFor<Sources>::Value>...>>> s
     if (first == detail::select_again) first = co_await detail::SelectRound<Arms>{arms};
   }
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    ((first == I ? void(outcome.emplace(std::in_place_index<I>, std::get<I>(arms).result())) : void()),
+    ((first == I ? void(outcome.emplace(std::in_place_index<I>, std::get<I>(arms).result()))
+                 : void()),
      ...);
   }(std::index_sequence_for<Sources...>{});
   children.request_stop();

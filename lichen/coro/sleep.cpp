@@ -6,7 +6,8 @@ namespace lichen::coro {
 
 Enqueued SleepOperation::enqueue(Waiter& waiter) noexcept {
   entry_.waiter = &waiter;
-  const bool set = this_core()->timers().set_unless(waiter.waiting->stop_flag(), entry_.timer, deadline_.ns);
+  const bool set =
+      this_core()->timers().set_unless(waiter.waiting->stop_flag(), entry_.timer, deadline_.ns);
   return set ? Enqueued::waiting : Enqueued::refused;
 }
 
@@ -14,7 +15,8 @@ void SleepOperation::fire(Timer& timer) noexcept {
   Waiter& waiter = *base::holder_of<Entry, &Entry::timer>(&timer)->waiter;
   Waiting& waiting = *waiter.waiting;
   const bool claimed = waiting.claim(&waiter);
-  // From here on the task may go on and take the timer with it; if it was claimed, not before we say so.
+  // From here on the task may go on and take the timer with it; if it was claimed, not before we
+  // say so.
   timer.fired();
   if (claimed) waiting.complete_in_order();
 }

@@ -1,8 +1,9 @@
-// StopSource and StopToken: asking tasks to stop from outside their tree, and seeing the request inside.
+// StopSource and StopToken: asking tasks to stop from outside their tree, and seeing the request
+// inside.
 //
-// Every task has a stop request of its own that comes down the tree: stop_requested(), stop_event().
-// A StopSource adds one that is not bound to the tree: a Scope that follows a token stops when the
-// source says so.
+// Every task has a stop request of its own that comes down the tree: stop_requested(),
+// stop_event(). A StopSource adds one that is not bound to the tree: a Scope that follows a token
+// stops when the source says so.
 #pragma once
 
 #include <atomic>

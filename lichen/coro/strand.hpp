@@ -1,8 +1,8 @@
 // Strand: a spawned task with everything it awaits. The unit of scheduling, stopping and tracing.
 //
-// At any time a strand runs, is ready, or waits in exactly one place; that place is its `wait`. So a
-// stop request finds the operation to cancel without any operation having registered anywhere, and a
-// stack trace finds the leaf. A wait costs two stores on one core.
+// At any time a strand runs, is ready, or waits in exactly one place; that place is its `wait`. So
+// a stop request finds the operation to cancel without any operation having registered anywhere,
+// and a stack trace finds the leaf. A wait costs two stores on one core.
 //
 //                 spawn                    begin_wait                 finish
 //      (created) ------> ready <---> running ---------> waiting        ------> (gone)
@@ -25,9 +25,10 @@ class Scope;
 
 // What a strand waits for, seen by whoever stops or traces it.
 struct Wait {
-  // A stop was requested. Called with the strand's lock held, so the waiting task cannot resume before
-  // the call returns. MUST make the task ready, now or soon, unless it is being woken anyway. Returns
-  // null when that is done, or the only core on which it can be done; it is then called again there.
+  // A stop was requested. Called with the strand's lock held, so the waiting task cannot resume
+  // before the call returns. MUST make the task ready, now or soon, unless it is being woken
+  // anyway. Returns null when that is done, or the only core on which it can be done; it is then
+  // called again there.
   using Cancel = Core*(Wait& wait) noexcept;
 
   Cancel* cancel;
@@ -60,7 +61,7 @@ struct Strand {
  public:
   Wait* wait = nullptr;
   Scope* owner;
-  base::ListNode sibling;    // in owner's children
+  base::ListNode sibling;      // in owner's children
   Scope* innermost = nullptr;  // the newest scope opened by this strand
   std::source_location spawned_at;
   Strand* next_stop = nullptr;  // in the list of post_stop()

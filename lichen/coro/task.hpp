@@ -3,11 +3,11 @@
 //   Task<Result<std::size_t>> copy(io::Reader& from, io::Writer& to);
 //   std::size_t n = CO_TRY(co_await copy(a, b));
 //
-// Awaiting a Task<T> yields Result<T>; where T is a Result<U> already it yields that. A task whose frame
-// could not be allocated yields Error::no_memory. Task<> therefore yields Result<void>.
+// Awaiting a Task<T> yields Result<T>; where T is a Result<U> already it yields that. A task whose
+// frame could not be allocated yields Error::no_memory. Task<> therefore yields Result<void>.
 //
-// A task does not run before it is awaited or spawned, and from then on its frame belongs to whoever
-// awaits it: no handle is left with which it could be destroyed in the middle.
+// A task does not run before it is awaited or spawned, and from then on its frame belongs to
+// whoever awaits it: no handle is left with which it could be destroyed in the middle.
 #pragma once
 
 #include <coroutine>
@@ -41,7 +41,8 @@ struct FinalSuspend {
   template <class Promise>
   static std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> finished) noexcept {
     Promise& promise = finished.promise();
-    if (PromiseBase* parent = promise.parent) [[likely]] return parent->handle();
+    if (PromiseBase* parent = promise.parent) [[likely]]
+      return parent->handle();
     finish_strand(promise, promise.error());
     return std::noop_coroutine();
   }
@@ -79,8 +80,7 @@ class TaskResult : public PromiseBase {
 };
 
 template <class T>
-  requires(base::is_result<T> &&
-           std::is_trivially_destructible_v<T>)
+  requires(base::is_result<T> && std::is_trivially_destructible_v<T>)
 class TaskResult<T> : public PromiseBase {
  public:
   using Value = typename Flattened<T>::Value;
@@ -122,7 +122,10 @@ class TaskPromise final : public TaskResult<T> {
 
 template <class T>
 class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  //
-[[clang::coro_return_type]] [[clang::coro_lifetimebound]] [[clang::coro_only_destroy_when_complete]] Task {
+[[clang::
+      coro_return_type]] [[clang::
+                               coro_lifetimebound]] [[clang::
+                                                          coro_only_destroy_when_complete]] Task {
  public:
   using promise_type = TaskPromise<T>;
   using Value = typename Flattened<T>::Value;
@@ -140,8 +143,9 @@ class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  
   // False when the frame could not be allocated.
   [[nodiscard]] bool has_frame() const noexcept { return promise_ != nullptr; }
 
-  // What `co_await f()` does: the task runs inside the one that awaits it. Its frame ends with the Task,
-  // as a rule at the end of that expression. PromiseBase::await_transform() lets only rvalues through.
+  // What `co_await f()` does: the task runs inside the one that awaits it. Its frame ends with the
+  // Task, as a rule at the end of that expression. PromiseBase::await_transform() lets only rvalues
+  // through.
   [[nodiscard]] bool await_ready() const noexcept { return promise_ == nullptr; }
   template <class Parent>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Parent> parent) noexcept {
@@ -150,12 +154,13 @@ class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  
     return handle_of(*promise_);
   }
   Result<Value> await_resume() noexcept {
-    if (!promise_) [[unlikely]] return Error::no_memory;
+    if (!promise_) [[unlikely]]
+      return Error::no_memory;
     return promise_->take();
   }
 
-  // For those who start tasks: Scope, when_all and their like. The frame leaves the Task with release();
-  // promise() lends it, and the Task MUST then outlive the run.
+  // For those who start tasks: Scope, when_all and their like. The frame leaves the Task with
+  // release(); promise() lends it, and the Task MUST then outlive the run.
   [[nodiscard]] promise_type* promise() const noexcept { return promise_; }
   promise_type* release() noexcept { return std::exchange(promise_, nullptr); }
   // The result of a task that ran to its end. Once.

@@ -56,7 +56,9 @@ TEST_F(TaskTest, IsLazyAndMayBeDroppedBeforeItStarts) {
     flag = true;
     co_return;
   };
-  { auto task = body(ran); }
+  {
+    auto task = body(ran);
+  }
   EXPECT_FALSE(ran);
 }
 

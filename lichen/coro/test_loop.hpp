@@ -1,5 +1,5 @@
-// TestLoop: the smallest thing that runs coroutines. One core, virtual time, every frame counted; for the
-// unit tests of coro, which need neither scheduler nor frame pool. It defines the hooks.
+// TestLoop: the smallest thing that runs coroutines. One core, virtual time, every frame counted;
+// for the unit tests of coro, which need neither scheduler nor frame pool. It defines the hooks.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ class TestLoop final : public Core {
   TestLoop() noexcept : Core{0} { set_this_core(this); }
   ~TestLoop() { set_this_core(nullptr); }
 
-  // Runs what is ready; when nothing is, time jumps to the next timer. Returns when neither is left.
+  // Runs what is ready; when nothing is, time jumps to the next timer. Returns when neither is
+  // left.
   void run() noexcept {
     for (;;) {
       batch_now_ns_ = virtual_now_ns;

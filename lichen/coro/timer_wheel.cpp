@@ -6,7 +6,8 @@
 namespace lichen::coro {
 
 namespace {
-// Longest list that next_deadline() searches for the exact minimum before it settles for the slot's start.
+// Longest list that next_deadline() searches for the exact minimum before it settles for the slot's
+// start.
 constexpr unsigned search_limit = 64;
 
 void make_empty(TimerLink& list) noexcept { list.next = list.previous = &list; }

@@ -1,8 +1,8 @@
 // TimerWheel: a core's timers. Setting and cancelling are O(1) and touch only neighbours.
 //
-// Hierarchical timing wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987):
-// nine levels of 64 slots. A timer lies on the level of the highest 6-bit digit in which its tick
-// differs from the wheel's, so the lowest occupied level always holds the earliest timers.
+// Hierarchical timing wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP
+// 1987): nine levels of 64 slots. A timer lies on the level of the highest 6-bit digit in which its
+// tick differs from the wheel's, so the lowest occupied level always holds the earliest timers.
 #pragma once
 
 #include <array>
@@ -29,8 +29,9 @@ class Timer : TimerLink {
  public:
   using Fire = void(Timer& timer) noexcept;
 
-  // `fire` is called once, on the wheel's core, at or after the deadline. It MUST call timer.fired()
-  // before it lets anybody run who may end the timer's life, and not touch the timer after that.
+  // `fire` is called once, on the wheel's core, at or after the deadline. It MUST call
+  // timer.fired() before it lets anybody run who may end the timer's life, and not touch the timer
+  // after that.
   explicit Timer(Fire* fire) noexcept : fire_{fire} {}
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
@@ -59,17 +60,18 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  // Sets a timer that is not set. Called on the wheel's core. A deadline in the past fires at the next
-  // advance(); a timer never fires early and at most one tick late by the wheel's own doing.
+  // Sets a timer that is not set. Called on the wheel's core. A deadline in the past fires at the
+  // next advance(); a timer never fires early and at most one tick late by the wheel's own doing.
   void set(Timer& timer, std::uint64_t deadline_ns) noexcept;
-  // Names the wheel before the timer is set, so that cancel() may come at any time. Then sets it, unless
-  // `stopped` is true: the check and the setting are one step for cancel().
+  // Names the wheel before the timer is set, so that cancel() may come at any time. Then sets it,
+  // unless `stopped` is true: the check and the setting are one step for cancel().
   void prepare(Timer& timer) noexcept { timer.wheel_ = this; }
-  bool set_unless(const std::atomic<bool>& stopped, Timer& timer, std::uint64_t deadline_ns) noexcept;
+  bool set_unless(const std::atomic<bool>& stopped, Timer& timer,
+                  std::uint64_t deadline_ns) noexcept;
   // Fires what is due at `now_ns`, in order of ticks. Returns how many fired.
   std::size_t advance(std::uint64_t now_ns) noexcept;
-  // The earliest deadline, or a moment before it at which advance() has sorting to do; no_deadline when
-  // nothing is set.
+  // The earliest deadline, or a moment before it at which advance() has sorting to do; no_deadline
+  // when nothing is set.
   [[nodiscard]] std::uint64_t next_deadline() noexcept;
   [[nodiscard]] bool empty() const noexcept { return occupied_levels_ == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }

@@ -1,4 +1,5 @@
-// Async stack traces: where a suspended task waits, leaf to root, across the scopes that spawned it.
+// Async stack traces: where a suspended task waits, leaf to root, across the scopes that spawned
+// it.
 #pragma once
 
 #include <cstddef>
@@ -22,10 +23,11 @@ struct TraceLine {
   std::uint32_t line = 0;
 };
 
-// Fills `into` with the trace of a strand that waits, leaf first; returns the number of lines, at most
-// into.size(). 0 when the strand does not wait at the moment. May be called on any core.
+// Fills `into` with the trace of a strand that waits, leaf first; returns the number of lines, at
+// most into.size(). 0 when the strand does not wait at the moment. May be called on any core.
 std::size_t trace(Strand& strand, std::span<TraceLine> into) noexcept;
-// Only the strand's own frames and where it was spawned: what a visitor of for_each_strand() may ask for.
+// Only the strand's own frames and where it was spawned: what a visitor of for_each_strand() may
+// ask for.
 std::size_t trace_strand(Strand& strand, std::span<TraceLine> into) noexcept;
 // The trace of the running task, from the caller of `co_await current_trace(...)` on.
 class CurrentTrace {
@@ -46,11 +48,12 @@ class CurrentTrace {
 };
 inline CurrentTrace current_trace(std::span<TraceLine> into) noexcept { return CurrentTrace{into}; }
 
-// Calls `visit` for every strand below a scope, parents before children, with its depth (0: children of
-// the scope). The visitor MUST NOT suspend, spawn or stop; locks are held.
+// Calls `visit` for every strand below a scope, parents before children, with its depth (0:
+// children of the scope). The visitor MUST NOT suspend, spawn or stop; locks are held.
 void for_each_strand(Scope& scope, base::FunctionRef<void(Strand&, unsigned depth)> visit) noexcept;
 
-// "  file.cpp:12  in function" without the path's folders; for logs. Returns the part of `into` used.
+// "  file.cpp:12  in function" without the path's folders; for logs. Returns the part of `into`
+// used.
 std::string_view format_line(const TraceLine& line, std::span<char> into) noexcept;
 
 }  // namespace lichen::coro

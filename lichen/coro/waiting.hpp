@@ -1,14 +1,14 @@
-// How a task waits in a primitive's queue: the machinery shared by Event, Mutex, Semaphore, Channel,
-// sleep and select.
+// How a task waits in a primitive's queue: the machinery shared by Event, Mutex, Semaphore,
+// Channel, sleep and select.
 //
 // A primitive offers an operation:
 //
 //   struct SomeOperation {
 //     using Value = ...;                              // what co_await yields, as a Result
 //     bool try_now() noexcept;                        // complete without waiting?
-//     Enqueued enqueue(Waiter& waiter) noexcept;      // check and subscribe, one atomic step (law 7)
-//     bool dequeue(Waiter& waiter) noexcept;          // leave the queue; false if no longer in it
-//     Result<Value> result() noexcept;                // after completion
+//     Enqueued enqueue(Waiter& waiter) noexcept;      // check and subscribe, one atomic step (law
+//     7) bool dequeue(Waiter& waiter) noexcept;          // leave the queue; false if no longer in
+//     it Result<Value> result() noexcept;                // after completion
 //   };
 //
 // Await<Operation> is what co_await sees; select() waits on several operations at once.
@@ -27,17 +27,19 @@ namespace lichen::coro {
 
 struct Waiter;
 
-// One suspension. A single wait is decided by whoever takes its only waiter from the queue, under that
-// queue's lock. A select has waiters in several queues, so its first taker is found by an atomic step.
+// One suspension. A single wait is decided by whoever takes its only waiter from the queue, under
+// that queue's lock. A select has waiters in several queues, so its first taker is found by an
+// atomic step.
 class Waiting : public Wait {
  public:
   explicit Waiting(Cancel* cancel, bool several = false) noexcept
       : Wait{.cancel = cancel}, several_{several} {}
 
-  // Under the queue's lock, before anything is handed to the waiter: is this waiting still to be ended?
-  // If so it is ended now, by `by`.
+  // Under the queue's lock, before anything is handed to the waiter: is this waiting still to be
+  // ended? If so it is ended now, by `by`.
   bool claim(Waiter* by) noexcept {
-    if (!several_) [[likely]] return true;
+    if (!several_) [[likely]]
+      return true;
     return claim_one_of_several(by);
   }
   // After claim() succeeded and the value is in place, outside the lock: makes the task ready.
@@ -95,8 +97,8 @@ struct Waiter {
 };
 using WaitQueue = base::List<Waiter, &Waiter::node>;
 
-// Waiters without a value that were taken from a queue and claimed together, to be woken in order once
-// the lock is released. They are in no queue any more, so a stop request leaves them alone.
+// Waiters without a value that were taken from a queue and claimed together, to be woken in order
+// once the lock is released. They are in no queue any more, so a stop request leaves them alone.
 class Woken {
  public:
   void push(Waiter& waiter) noexcept {
@@ -145,11 +147,8 @@ class [[nodiscard("co_await it")]] Await : Waiting {
     switch (operation_.enqueue(queued_)) {
       case Enqueued::waiting:
         return true;  // the task may be running elsewhere already: nothing here may be touched
-      case Enqueued::complete:
-        break;
-      case Enqueued::refused:
-        stopped_ = true;
-        break;
+      case Enqueued::complete: break;
+      case Enqueued::refused: stopped_ = true; break;
     }
     return false;
   }

@@ -19,13 +19,15 @@ namespace detail {
 
 // Runs `task`, keeps its result, then tells `on_end` how it went.
 template <class T, class OnEnd>
-Task<> run_and_tell(Task<T> task, std::optional<Result<typename Task<T>::Value>>& result, OnEnd on_end) {
+Task<> run_and_tell(Task<T> task, std::optional<Result<typename Task<T>::Value>>& result,
+                    OnEnd on_end) {
   result.emplace(co_await std::move(task));
   on_end(result->has_value());
 }
 
 template <class Results, class... Tasks, std::size_t... I>
-void spawn_all(Scope& scope, Results& results, auto on_end, std::index_sequence<I...>, Tasks&... tasks) {
+void spawn_all(Scope& scope, Results& results, auto on_end, std::index_sequence<I...>,
+               Tasks&... tasks) {
   auto spawn_one = [&]<std::size_t Index>(auto& task) {
     auto end = [on_end](bool ok) { on_end(Index, ok); };
     if (!scope.spawn(run_and_tell(std::move(task), std::get<Index>(results), end))) {
@@ -38,26 +40,28 @@ void spawn_all(Scope& scope, Results& results, auto on_end, std::index_sequence<
 
 }  // namespace detail
 
-// Runs the tasks concurrently and yields the tuple of their Results, in order. As soon as one fails the
-// others are asked to stop (they may still succeed).
+// Runs the tasks concurrently and yields the tuple of their Results, in order. As soon as one fails
+// the others are asked to stop (they may still succeed).
 template <class... T>
 Task<std::tuple<Result<typename Task<T>::Value>...>> when_all(Task<T>... tasks) {
   std::tuple<std::optional<Result<typename Task<T>::Value>>...> results;
   Scope scope;
   detail::spawn_all(
-      scope, results, [&scope](std::size_t, bool ok) { if (!ok) scope.request_stop(); },
+      scope, results,
+      [&scope](std::size_t, bool ok) {
+        if (!ok) scope.request_stop();
+      },
       std::index_sequence_for<T...>{}, tasks...);
   (co_await scope.join()).ignore();  // every outcome is in its own Result
-  co_return std::apply(
-      [](auto&... result) { return std::tuple{std::move(*result)...}; }, results);
+  co_return std::apply([](auto&... result) { return std::tuple{std::move(*result)...}; }, results);
 }
 
 // The first task to end, by its place in the argument list, and its Result.
 template <class... T>
 using First = std::variant<Result<typename Task<T>::Value>...>;
 
-// Runs the tasks concurrently, yields the Result of the first that ends and asks the others to stop;
-// returns when all have ended. What the others yield is dropped.
+// Runs the tasks concurrently, yields the Result of the first that ends and asks the others to
+// stop; returns when all have ended. What the others yield is dropped.
 template <class... T>
 Task<First<T...>> when_any(Task<T>... tasks) {
   static_assert(sizeof...(T) > 0);
@@ -102,8 +106,9 @@ class ScopeDeadline {
   bool fired_ = false;
 };
 
-// Runs the task until the deadline, then asks it to stop and waits for its end. Yields Error::timed_out
-// when it ended by that stop, else what it yielded: a value that came late is not thrown away.
+// Runs the task until the deadline, then asks it to stop and waits for its end. Yields
+// Error::timed_out when it ended by that stop, else what it yielded: a value that came late is not
+// thrown away.
 template <class T>
 Task<Result<typename Task<T>::Value>> with_deadline(Deadline deadline, Task<T> task) {
   if (!task.has_frame()) co_return Error::no_memory;

@@ -1,5 +1,5 @@
-// main() of an app that runs as a Linux process: takes the options that all programs share, starts the
-// machine, hands the app its world.
+// main() of an app that runs as a Linux process: takes the options that all programs share, starts
+// the machine, hands the app its world.
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -28,8 +28,9 @@ enum Exit : int { ended_well = 0, failed = 1, wrong_arguments = 2 };
 void write_log_line(base::log::Level level, std::string_view line) noexcept {
   char buffer[base::log::max_line + 32];
   const std::string_view label = base::log::name(level);
-  const int size = std::snprintf(buffer, sizeof buffer, "%.*s: %.*s\n", static_cast<int>(label.size()),
-                                 label.data(), static_cast<int>(line.size()), line.data());
+  const int size =
+      std::snprintf(buffer, sizeof buffer, "%.*s: %.*s\n", static_cast<int>(label.size()),
+                    label.data(), static_cast<int>(line.size()), line.data());
   hal::write_console({buffer, static_cast<std::size_t>(size)});
 }
 
@@ -60,7 +61,8 @@ bool parse_size(std::string_view text, std::size_t& size) {
 
 bool parse_level(std::string_view text) {
   using base::log::Level;
-  for (const Level level : {Level::debug, Level::info, Level::warning, Level::error, Level::nothing}) {
+  for (const Level level :
+       {Level::debug, Level::info, Level::warning, Level::error, Level::nothing}) {
     if (text != (level == Level::nothing ? "nothing" : base::log::name(level))) continue;
     base::log::set_level(level);
     return true;
@@ -94,16 +96,15 @@ int main(int count, char** words) {
         return refuse(word, "a number from 0 to 64 is wanted");
       options.cores = static_cast<unsigned>(number);
     } else if (word == "--memory") {
-      if (!parse_size(value, options.memory_limit)) return refuse(word, "a size such as 64M is wanted");
+      if (!parse_size(value, options.memory_limit))
+        return refuse(word, "a size such as 64M is wanted");
     } else if (!parse_level(value)) {
       return refuse(word, "debug, info, warning, error or nothing is wanted");
     }
   }
-  const auto outcome = run(
-      [&rest] [[clang::coro_wrapper]] (io::System& system) {
-        return program_main(Program{system, rest});
-      },
-      options);
+  const auto outcome = run([&rest] [[clang::coro_wrapper]] (
+                               io::System & system) { return program_main(Program{system, rest}); },
+                           options);
   if (outcome || outcome.failed_with(Error::stopped)) return ended_well;
   if (outcome.failed_with(Error::invalid_argument)) return wrong_arguments;
   base::log::error("ended: {}", outcome.error());

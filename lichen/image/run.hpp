@@ -42,16 +42,18 @@ class Host {
 };
 
 template <class T>
-Task<Result<void>> keep_result(Task<T> task, std::optional<Result<typename Task<T>::Value>>& result) {
+Task<Result<void>> keep_result(Task<T> task,
+                               std::optional<Result<typename Task<T>::Value>>& result) {
   result.emplace(co_await std::move(task));
   co_return Result<void>{};
 }
 
 }  // namespace image
 
-// Runs the task `main` on a machine of its own and yields its result. Returns when it has ended, with
-// everything it started. One run at a time in a process. Errors of its own: no_memory, already_exists (a
-// run is under way), not_supported (the kernel lacks io_uring; the log says what to do), limit_reached.
+// Runs the task `main` on a machine of its own and yields its result. Returns when it has ended,
+// with everything it started. One run at a time in a process. Errors of its own: no_memory,
+// already_exists (a run is under way), not_supported (the kernel lacks io_uring; the log says what
+// to do), limit_reached.
 template <class T>
 Result<typename Task<T>::Value> run(Task<T> main, const RunOptions& options = {}) {
   image::Host host = TRY(image::Host::create());

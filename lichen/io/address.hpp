@@ -1,4 +1,5 @@
-// Address: where a socket is. IPv4 and IPv6 with a port, or a name in the host's local (Unix) domain.
+// Address: where a socket is. IPv4 and IPv6 with a port, or a name in the host's local (Unix)
+// domain.
 #pragma once
 
 #include <array>
@@ -41,8 +42,8 @@ class Address {
   }
   // A path, or a name that starts with '@' (the host's abstract namespace).
   static Result<Address> local(std::string_view name) noexcept;
-  // "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80", "local:/path". RFC 4291 section 2.2 for IPv6 text.
-  // Error::invalid_argument for anything else.
+  // "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80", "local:/path". RFC 4291 section 2.2 for IPv6
+  // text. Error::invalid_argument for anything else.
   static Result<Address> parse(std::string_view text) noexcept;
 
   [[nodiscard]] constexpr AddressFamily family() const noexcept { return family_; }

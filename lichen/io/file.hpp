@@ -18,9 +18,9 @@ enum class FileType : std::uint8_t { file, folder, link, other };
 
 struct FileInfo {
   FileType type = FileType::other;
-  std::uint64_t size = 0;           // bytes
-  std::int64_t modified_ns = 0;     // nanoseconds since 1970-01-01 00:00 UTC
-  std::uint64_t inode = 0;          // identity within its medium
+  std::uint64_t size = 0;        // bytes
+  std::int64_t modified_ns = 0;  // nanoseconds since 1970-01-01 00:00 UTC
+  std::uint64_t inode = 0;       // identity within its medium
 };
 
 struct FolderEntry {
@@ -43,11 +43,11 @@ class File {
 };
 
 enum class OpenMode : std::uint8_t {
-  read,            // must exist
-  write,           // read and write, must exist
-  create,          // read and write, made if missing
-  create_new,      // read and write, Error::already_exists if there
-  replace,         // read and write, made if missing, emptied if there
+  read,        // must exist
+  write,       // read and write, must exist
+  create,      // read and write, made if missing
+  create_new,  // read and write, Error::already_exists if there
+  replace,     // read and write, made if missing, emptied if there
 };
 
 // Paths are relative, with '/' between components. A path that leads out of the folder, by "..", by

@@ -1,5 +1,5 @@
-// What an app is: a coroutine with the outside world in its hand. The composition root (lichen/image)
-// starts it, as a process on a host or as an image of its own.
+// What an app is: a coroutine with the outside world in its hand. The composition root
+// (lichen/image) starts it, as a process on a host or as an image of its own.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,9 @@ struct Program {
   std::span<const std::string_view> arguments;
 };
 
-// An app defines these two. The help is shown by --help, before the options that all programs share.
-// Error::invalid_argument means that the arguments made no sense and that the app has said so.
+// An app defines these two. The help is shown by --help, before the options that all programs
+// share. Error::invalid_argument means that the arguments made no sense and that the app has said
+// so.
 extern const std::string_view program_help;
 Task<Result<void>> program_main(Program program);
 

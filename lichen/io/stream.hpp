@@ -13,8 +13,8 @@
 namespace lichen::io {
 
 // At most one read and one write may be in progress on a stream at a time; a second one of the same
-// direction fails with Error::busy. Every wait ends with Error::stopped when the task is stopped and
-// then no byte is lost: what was not delivered is delivered by the next call.
+// direction fails with Error::busy. Every wait ends with Error::stopped when the task is stopped
+// and then no byte is lost: what was not delivered is delivered by the next call.
 class Reader {
  public:
   virtual ~Reader() = default;
@@ -47,7 +47,8 @@ enum class Direction : unsigned char { send, both };
 class Stream : public Reader, public Writer {
  public:
   virtual Task<Result<void>> shutdown(Direction direction) = 0;
-  // Cuts the connection at once: waiting calls fail, the peer sees a reset where the medium has one.
+  // Cuts the connection at once: waiting calls fail, the peer sees a reset where the medium has
+  // one.
   virtual void abort() noexcept = 0;
   [[nodiscard]] virtual Address peer() const { return {}; }
 };
@@ -58,12 +59,13 @@ class Listener {
   // Waits for the next connection. Error::closed after close().
   virtual Task<Result<std::unique_ptr<Stream>>> accept() = 0;
   [[nodiscard]] virtual Address local() const = 0;
-  // Stops accepting; a waiting accept() ends with Error::closed. Connections not yet accepted are cut.
+  // Stops accepting; a waiting accept() ends with Error::closed. Connections not yet accepted are
+  // cut.
   virtual void close() noexcept = 0;
 };
 
-// Two streams joined back to back, in memory, with `capacity` bytes of buffer each way: for tests, and
-// for parts of one program that talk through a stream.
+// Two streams joined back to back, in memory, with `capacity` bytes of buffer each way: for tests,
+// and for parts of one program that talk through a stream.
 struct StreamPair {
   std::unique_ptr<Stream> first;
   std::unique_ptr<Stream> second;

@@ -1,5 +1,5 @@
-// What an app is given to reach the outside: the composition root makes one System for its world and
-// hands it to the app. Nothing is reachable that was not handed over.
+// What an app is given to reach the outside: the composition root makes one System for its world
+// and hands it to the app. Nothing is reachable that was not handed over.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,16 @@
 namespace lichen::io {
 
 struct ListenOptions {
-  unsigned backlog = 1024;      // connections the medium may hold that were not accepted yet
-  bool share_port = false;      // several listeners (one a core) may share the address
+  unsigned backlog = 1024;  // connections the medium may hold that were not accepted yet
+  bool share_port = false;  // several listeners (one a core) may share the address
 };
 
 class Network {
  public:
   virtual ~Network() = default;
   // The listener belongs to the core that called. Error::address_in_use, Error::access_denied, ...
-  virtual Task<Result<std::unique_ptr<Listener>>> listen(Address at, ListenOptions options = {}) = 0;
+  virtual Task<Result<std::unique_ptr<Listener>>> listen(Address at,
+                                                         ListenOptions options = {}) = 0;
   virtual Task<Result<std::unique_ptr<Stream>>> connect(Address to) = 0;
   virtual Task<Result<std::unique_ptr<Datagram>>> bind(Address at) = 0;
   // All addresses of a host name or a literal address, best first, with `port` filled in.
@@ -36,7 +37,7 @@ enum class Request : std::uint8_t { stop, reload };
 
 // What a core's device queue has done since its start.
 struct DeviceStatistics {
-  std::uint64_t operations = 0;      // handed to the device
+  std::uint64_t operations = 0;  // handed to the device
   std::uint64_t completions = 0;
   std::uint64_t system_calls = 0;    // on a host: entries into its kernel for both
   std::uint64_t in_flight = 0;       // operations that have not completed

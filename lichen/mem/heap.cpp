@@ -1,7 +1,6 @@
 #include "lichen/mem/heap.hpp"
 
 #include <algorithm>
-#include <mutex>
 #include <span>
 #include <utility>
 
@@ -28,18 +27,18 @@ constinit Slab no_slab{};
 
 // One line for each granule of the page region; a line takes memory when its granule is first used.
 bool prepare_table() noexcept {
-  static constinit std::once_flag once;
-  std::call_once(once, [] {
+  static const bool prepared = [] {
     const auto region = hal::page_region();
-    if (region.empty()) return;
+    if (region.empty()) return false;
     auto table = hal::allocate_pages(
         base::divide_up((region.size() >> detail::granule_shift) * sizeof(Slab), hal::page_size));
-    if (!table) return;
+    if (!table) return false;
     detail::slab_table =
         reinterpret_cast<std::uintptr_t>(table->data()) -
         (reinterpret_cast<std::uintptr_t>(region.data()) >> detail::granule_shift) * sizeof(Slab);
-  });
-  return detail::slab_table != 0;
+    return true;
+  }();
+  return prepared;
 }
 
 std::byte* memory_of(const Slab& slab) noexcept {
@@ -118,8 +117,10 @@ void* Heap::allocate_slow(unsigned size_class) noexcept {
     }
     current_[size_class] = &no_slab;
     Slab* fresh = acquire_slab(size_class);
-    if (!fresh) return nullptr;
-    current_[size_class] = fresh;
+    if (fresh)
+      current_[size_class] = fresh;
+    else if (!flush_quarantine())
+      return nullptr;
   }
 }
 
@@ -152,10 +153,7 @@ Slab* Heap::acquire_slab(unsigned size_class) noexcept {
     --cached_count_;
   } else {
     if (detail::slab_table == 0) return nullptr;
-    if (!account_.charge(hal::granule_size)) {
-      if (flush_quarantine() && cached_) return acquire_slab(size_class);
-      return nullptr;
-    }
+    if (!account_.charge(hal::granule_size)) return nullptr;
     auto memory = hal::allocate_aligned(hal::granule_size, hal::granule_size);
     if (!memory) {
       account_.discharge(hal::granule_size);
@@ -205,6 +203,7 @@ void Heap::give_back(Slab& slab) noexcept {
 }
 
 void Heap::trim() noexcept {
+  flush_quarantine();
   collect();
   cached_count_ = 0;
   for (Slab* slab = std::exchange(cached_, nullptr); slab;)

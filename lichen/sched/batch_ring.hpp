@@ -11,8 +11,9 @@
 namespace lichen::sched {
 
 // Bounded ring of batches, each a null-terminated chain of Runnables. The owner pushes at the tail;
-// owner and thieves take from the head with one compare-and-swap, which a chain of tasks shares. A slot
-// is overwritten only after the head has passed it, so a thief that read it too late loses the swap.
+// owner and thieves take from the head with one compare-and-swap, which a chain of tasks shares. A
+// slot is overwritten only after the head has passed it, so a thief that read it too late loses the
+// swap.
 class BatchRing {
  public:
   static constexpr std::size_t capacity = 256;

@@ -17,13 +17,15 @@ Executor::Executor(Machine& machine, std::uint32_t index, mem::Account& account)
 Runnable* Executor::pick() noexcept {
   if (next_) {
     Runnable* runnable = std::exchange(next_, nullptr);
-    if (++wake_slot_picks_ <= wake_slot_limit) [[likely]] return runnable;
+    if (++wake_slot_picks_ <= wake_slot_limit) [[likely]]
+      return runnable;
     // Tasks that keep waking each other have had their turn.
     coro::enqueue_here(*this, *runnable);
   }
   wake_slot_picks_ = 0;
   if (!forks_.empty()) {
-    if (++fork_picks_ <= fork_limit) [[likely]] return &forks_.pop_front();
+    if (++fork_picks_ <= fork_limit) [[likely]]
+      return &forks_.pop_front();
     fork_picks_ = 0;  // one pick for everybody else
   }
   if (coro::cores_share) {
@@ -47,7 +49,8 @@ Runnable* Executor::pick_shared() noexcept {
 unsigned Executor::run_batch() noexcept {
   unsigned count = 0;
   while (count < batch_limit) {
-    if (!posted_.empty()) [[unlikely]] take_posted();
+    if (!posted_.empty()) [[unlikely]]
+      take_posted();
     Runnable* runnable = pick();
     if (!runnable) break;
     ++count;
@@ -64,7 +67,8 @@ void Executor::run_loop(EventSource& events) noexcept {
     batch_now_ns_ = hal::now_ns();
     if (!timers_.empty()) add(timers_fired_, timers_.advance(batch_now_ns_));
     events.poll();
-    if (!stops_.empty()) [[unlikely]] take_posted();
+    if (!stops_.empty()) [[unlikely]]
+      take_posted();
     const unsigned count = run_batch();
     add(batches_, 1);
     ready_seen_.store(ready_.size() + pinned_.size() + forks_.size(), std::memory_order_relaxed);
@@ -75,8 +79,8 @@ void Executor::run_loop(EventSource& events) noexcept {
   current_ = nullptr;
 }
 
-// Idle cores lower our sharing threshold when they announce themselves; here it rises again, and work
-// that was queued before is offered.
+// Idle cores lower our sharing threshold when they announce themselves; here it rises again, and
+// work that was queued before is offered.
 void Executor::look_for_idle_cores() noexcept {
   const bool hungry = machine_.others_idle(index_);
   set_hungry(hungry);
@@ -103,8 +107,9 @@ void Executor::post_stop(coro::Strand& strand) noexcept {
 }
 
 void Executor::notify() noexcept {
-  // Pairs with park(): the parking core says that it is parked and then looks at its inboxes; we put
-  // something in and then look whether it is parked. All four steps are sequentially consistent.
+  // Pairs with park(): the parking core says that it is parked and then looks at its inboxes; we
+  // put something in and then look whether it is parked. All four steps are sequentially
+  // consistent.
   if (state_.load(std::memory_order_seq_cst) == State::parked &&
       state_.exchange(State::awake, std::memory_order_seq_cst) == State::parked)
     events_->wake();
@@ -120,8 +125,8 @@ void Executor::publish(Runnable& batch) noexcept {
     ready_.push_back(*std::exchange(runnable, runnable->next));
 }
 
-// Keeps the front half of a queue, which runs here next, and publishes the rest: of forks these are the
-// oldest and so the largest.
+// Keeps the front half of a queue, which runs here next, and publishes the rest: of forks these are
+// the oldest and so the largest.
 bool Executor::publish_half_of(coro::RunQueue& queue) noexcept {
   if (queue.size() < hungry_at) return false;
   coro::RunQueue front = queue.split_front((queue.size() + 1) / 2);

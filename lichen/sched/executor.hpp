@@ -1,10 +1,10 @@
-// Executor: the loop of one core. Picks what is ready, looks for events between batches, sleeps when
-// there is nothing to do.
+// Executor: the loop of one core. Picks what is ready, looks for events between batches, sleeps
+// when there is nothing to do.
 //
 // Ready work lies in: the wake slot (next_), the stack of forks (forks_), the queue of pinned tasks
-// (pinned_), and for tasks that may move, oldest first, the batch in hand (batch_), the ring of published
-// batches that other cores may take (ring_), the private queue (ready_). On a single core neither batches
-// nor ring are used and no atomic read-modify-write is executed.
+// (pinned_), and for tasks that may move, oldest first, the batch in hand (batch_), the ring of
+// published batches that other cores may take (ring_), the private queue (ready_). On a single core
+// neither batches nor ring are used and no atomic read-modify-write is executed.
 #pragma once
 
 #include <atomic>
@@ -25,15 +25,15 @@ class Machine;
 
 // What a core has done since its start. Written by the core, read by anyone.
 struct CoreStatistics {
-  std::uint64_t tasks_run = 0;     // resumptions
-  std::uint64_t batches = 0;       // rounds of the loop
-  std::uint64_t stolen = 0;        // batches taken from other cores
-  std::uint64_t published = 0;     // batches offered to other cores
-  std::uint64_t posted = 0;        // Runnables that came from other threads
-  std::uint64_t parks = 0;         // times the core slept
+  std::uint64_t tasks_run = 0;  // resumptions
+  std::uint64_t batches = 0;    // rounds of the loop
+  std::uint64_t stolen = 0;     // batches taken from other cores
+  std::uint64_t published = 0;  // batches offered to other cores
+  std::uint64_t posted = 0;     // Runnables that came from other threads
+  std::uint64_t parks = 0;      // times the core slept
   std::uint64_t timers_fired = 0;
-  std::uint64_t ready = 0;         // Runnables that wait for the core now
-  std::uint64_t timers = 0;        // timers set now
+  std::uint64_t ready = 0;   // Runnables that wait for the core now
+  std::uint64_t timers = 0;  // timers set now
 };
 
 class Executor final : public coro::Core {
@@ -63,12 +63,12 @@ class Executor final : public coro::Core {
   friend class Machine;
   using Counter = std::atomic<std::uint64_t>;
 
-  static constexpr unsigned batch_limit = 64;       // tasks between two looks at events and timers
-  static constexpr unsigned wake_slot_limit = 16;   // consecutive picks of the wake slot
-  static constexpr unsigned fork_limit = 256;       // consecutive picks of forks
-  static constexpr std::uint32_t publish_at = 32;   // private tasks that make a batch for others
-  static constexpr std::uint32_t hungry_at = 2;     // the same while another core is idle
-  static constexpr unsigned hopeless_polls = 2;     // fruitless polls after which a core parks at once
+  static constexpr unsigned batch_limit = 64;      // tasks between two looks at events and timers
+  static constexpr unsigned wake_slot_limit = 16;  // consecutive picks of the wake slot
+  static constexpr unsigned fork_limit = 256;      // consecutive picks of forks
+  static constexpr std::uint32_t publish_at = 32;  // private tasks that make a batch for others
+  static constexpr std::uint32_t hungry_at = 2;    // the same while another core is idle
+  static constexpr unsigned hopeless_polls = 2;  // fruitless polls after which a core parks at once
 
   enum class State : std::uint32_t { awake, parked };
 

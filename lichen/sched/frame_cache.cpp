@@ -5,7 +5,8 @@
 namespace lichen::sched {
 
 void* FrameCache::allocate_slow(std::size_t size) noexcept {
-  if (void* block = heap_.allocate(size)) [[likely]] return block;
+  if (void* block = heap_.allocate(size)) [[likely]]
+    return block;
   // The owner's limit is reached: what rests here counts against it.
   flush();
   return heap_.allocate(size);

@@ -10,9 +10,9 @@
 
 namespace lichen::sched {
 
-// A stack of blocks for each 16 bytes of size, in front of the core's heap: a frame is made and ended in
-// four loads and four stores, whichever core's heap the block came from. Bounded by count, so that a core
-// which only ends what others made gives the blocks back. Belongs to its core.
+// A stack of blocks for each 16 bytes of size, in front of the core's heap: a frame is made and
+// ended in four loads and four stores, whichever core's heap the block came from. Bounded by count,
+// so that a core which only ends what others made gives the blocks back. Belongs to its core.
 class FrameCache {
  public:
   explicit FrameCache(mem::Heap& heap) noexcept : heap_{heap} {}
@@ -23,19 +23,23 @@ class FrameCache {
   // As mem::Heap.
   void* allocate(std::size_t size) noexcept {
     const std::size_t index = (size + granule - 1) / granule;
-    if (!enabled || index >= classes) [[unlikely]] return allocate_slow(size);
+    if (!enabled || index >= classes) [[unlikely]]
+      return allocate_slow(size);
     Stack& stack = stacks_[index];
     Block* block = stack.top;
-    if (!block) [[unlikely]] return allocate_slow(index * granule);
+    if (!block) [[unlikely]]
+      return allocate_slow(index * granule);
     stack.top = block->next;
     --stack.count;
     return block;
   }
   void free(void* frame, std::size_t size) noexcept {
     const std::size_t index = (size + granule - 1) / granule;
-    if (!enabled || index >= classes) [[unlikely]] return heap_.free(frame, size);
+    if (!enabled || index >= classes) [[unlikely]]
+      return heap_.free(frame, size);
     Stack& stack = stacks_[index];
-    if (stack.count >= limit) [[unlikely]] return heap_.free(frame, size);
+    if (stack.count >= limit) [[unlikely]]
+      return heap_.free(frame, size);
     auto* block = static_cast<Block*>(frame);
     block->next = stack.top;
     stack.top = block;

@@ -5,12 +5,14 @@
 
 namespace lichen::sched {
 
-// A stack of elements linked through `Next`; the reader takes all of it at once and turns it round, so
-// each writer's elements come out in the order in which it put them in.
+// A stack of elements linked through `Next`; the reader takes all of it at once and turns it round,
+// so each writer's elements come out in the order in which it put them in.
 template <class T, T* T::* Next>
 class Inbox {
  public:
-  [[nodiscard]] bool empty() const noexcept { return top_.load(std::memory_order_relaxed) == nullptr; }
+  [[nodiscard]] bool empty() const noexcept {
+    return top_.load(std::memory_order_relaxed) == nullptr;
+  }
 
   // On any thread. Sequentially consistent: the writer then looks whether the reader sleeps.
   void push(T& item) noexcept {

@@ -21,8 +21,8 @@ namespace lichen::sched {
 struct MachineOptions {
   unsigned cores = 1;  // 0: as many as the process may use; at most 64
   bool pin = true;     // bind each core to a processor where there are enough
-  // A core that ran out of work looks for more that long before it sleeps, as long as that pays off:
-  // waking a sleeping core costs 11 to 25 us on a virtual machine.
+  // A core that ran out of work looks for more that long before it sleeps, as long as that pays
+  // off: waking a sleeping core costs 11 to 25 us on a virtual machine.
   coro::Duration poll = std::chrono::microseconds{50};
   std::size_t memory_limit = SIZE_MAX;  // bytes of coroutine frames and runtime objects
 };
@@ -39,7 +39,8 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
   ~Machine();
 
-  // Runs `main` to its end on all cores, core 0 being the calling thread, and yields its outcome. Once.
+  // Runs `main` to its end on all cores, core 0 being the calling thread, and yields its outcome.
+  // Once.
   Result<void> run(Task<Result<void>> main, MakeEventSource make_events);
   // The same with cores that sleep in the HAL: no I/O.
   Result<void> run(Task<Result<void>> main);
@@ -64,7 +65,8 @@ class Machine {
   void stop_cores() noexcept;
   // All cores meet: nobody goes on before the last has come.
   void meet(std::atomic<unsigned>& missing, unsigned core) noexcept;
-  static Task<Result<void>> run_main(Machine& machine, Task<Result<void>> main, Result<void>& outcome);
+  static Task<Result<void>> run_main(Machine& machine, Task<Result<void>> main,
+                                     Result<void>& outcome);
   // Idle cores announce themselves; whoever has surplus work wakes one of them.
   void announce_idle(unsigned core) noexcept;
   void retract_idle(unsigned core) noexcept;
