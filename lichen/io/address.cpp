@@ -180,6 +180,13 @@ void format_value(base::TextBuffer& out, const Address& address) noexcept {
   }
 }
 
+bool Address::is_loopback() const noexcept {
+  const auto bytes = octets();
+  if (family_ == AddressFamily::ipv4) return bytes[0] == 127;
+  return family_ == AddressFamily::ipv6 && bytes.back() == 1 &&
+         std::ranges::all_of(bytes.first(15), [](std::uint8_t octet) { return octet == 0; });
+}
+
 std::string Address::text() const {
   const auto text = base::format<local_prefix.size() + max_local_name>("{}", *this);
   return std::string{text.view()};

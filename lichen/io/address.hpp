@@ -48,6 +48,8 @@ class Address {
 
   [[nodiscard]] constexpr AddressFamily family() const noexcept { return family_; }
   [[nodiscard]] constexpr std::uint16_t port() const noexcept { return port_; }
+  // 127.0.0.0/8 or ::1 (RFC 1122, RFC 4291).
+  [[nodiscard]] bool is_loopback() const noexcept;
   [[nodiscard]] constexpr std::uint32_t scope() const noexcept { return scope_; }
   constexpr void set_port(std::uint16_t port) noexcept { port_ = port; }
   // 4 or 16 octets in network order, or the local name.

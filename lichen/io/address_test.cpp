@@ -56,6 +56,15 @@ TEST(Address, RefusesWhatIsNoIpv6Address) {
     EXPECT_EQ(round_trip(text), "invalid_argument") << text;
 }
 
+TEST(Address, KnowsLoopback) {
+  EXPECT_TRUE(Address::loopback(1).is_loopback());
+  EXPECT_TRUE(Address::parse("127.9.9.9:1")->is_loopback());
+  EXPECT_TRUE(Address::parse("[::1]:1")->is_loopback());
+  for (const char* text : {"128.0.0.1:1", "[::]:1", "[1::1]:1", "[::2]:1", "local:/127"})
+    EXPECT_FALSE(Address::parse(text)->is_loopback()) << text;
+  EXPECT_FALSE(Address{}.is_loopback());
+}
+
 TEST(Address, NamesLocalSockets) {
   EXPECT_EQ(round_trip("local:/run/x.sock"), "local:/run/x.sock");
   EXPECT_EQ(round_trip("local:@hidden"), "local:@hidden");

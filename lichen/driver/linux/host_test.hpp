@@ -29,6 +29,9 @@ struct HostRun {
   unsigned cores = 1;
   Features allowed = Features::all();
   BufferRingOptions buffers = {};
+  unsigned entries = 512;       // of the submission queue
+  unsigned completions = 4096;  // and the completion queue
+  bool zero_copy = false;       // also over loopback
   std::size_t memory_limit = SIZE_MAX;
 };
 

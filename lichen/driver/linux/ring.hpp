@@ -78,6 +78,7 @@ class Ring {
   // io_uring_register(2). Yields its result.
   Result<int> register_with(unsigned operation, void* argument, unsigned count) noexcept;
 
+  [[nodiscard]] int descriptor() const noexcept { return fd_; }
   [[nodiscard]] Features features() const noexcept { return features_; }
   // Says that a feature turned out not to work.
   void lose(Feature feature, Error reason) noexcept;

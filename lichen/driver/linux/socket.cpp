@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <new>
 
 #include "lichen/base/error_map.hpp"
@@ -17,6 +16,14 @@
 #include "lichen/driver/linux/turn.hpp"
 
 namespace lichen::driver {
+
+namespace {
+
+bool same_host(const io::Address& a, const io::Address& b) noexcept {
+  return std::ranges::equal(a.octets(), b.octets());
+}
+
+}  // namespace
 
 Socket::Socket(UringCore& core, int fd) noexcept
     : core_{core},
@@ -27,6 +34,9 @@ Socket::Socket(UringCore& core, int fd) noexcept
         Socket& self = *base::holder_of<Socket, &Socket::close_>(&operation);
         --self.in_flight_;
         self.free_if_done();
+      }},
+      register_{[](io::Operation& operation, io::Completion completion) noexcept {
+        base::holder_of<Socket, &Socket::register_>(&operation)->file_registered(completion.result);
       }},
       remote_close_{.function = [](RemoteCall& call) noexcept {
         base::holder_of<Socket, &Socket::remote_close_>(&call)->close_here();
@@ -42,6 +52,40 @@ Socket* Socket::create(UringCore& core, int fd) noexcept {
     return nullptr;
   }
   return new (memory) Socket{core, fd};
+}
+
+void Socket::register_file() noexcept {
+  slot_ = core_.take_slot();
+  if (slot_ == UringCore::no_slot) return;
+  ++in_flight_;
+  io_uring_sqe& sqe = core_.prepare(register_);
+  sqe.opcode = IORING_OP_FILES_UPDATE;
+  sqe.fd = -1;
+  sqe.addr = reinterpret_cast<std::uint64_t>(&fd_);
+  sqe.len = 1;
+  sqe.off = static_cast<std::uint64_t>(slot_);
+}
+
+void Socket::file_registered(std::int32_t result) noexcept {
+  --in_flight_;
+  slot_ready_ = result == 1;
+  if (closing_) free_if_done();
+}
+
+// Over loopback the kernel copies what it promised not to, and tells us later than if it had not
+// promised (docs/decisions).
+bool Socket::may_send_zero_copy() noexcept {
+  if (zero_copy_ == ZeroCopy::undecided) {
+    const io::Address peer = peer_address(fd_);
+    const bool network = peer.family() == io::AddressFamily::ipv4 ||
+                         peer.family() == io::AddressFamily::ipv6;
+    const bool ourselves = !core_.options().zero_copy_to_ourselves &&
+                           (peer.is_loopback() || same_host(peer, local_address(fd_)));
+    zero_copy_ = core_.features().has(Feature::send_zero_copy) && network && !ourselves
+                     ? ZeroCopy::yes
+                     : ZeroCopy::no;
+  }
+  return zero_copy_ == ZeroCopy::yes;
 }
 
 void Socket::arm() noexcept {
@@ -178,6 +222,16 @@ void Socket::close_here() noexcept {
   front_.release();
   while (queued_ > 0) take_queued().release();
   if (armed_ && !withdrawn_) core_.cancel(receive_);
+  if (slot_ != UringCore::no_slot) {
+    // After the entry into the table, which may be under way, and before the place is used again.
+    static constexpr std::int32_t nothing = -1;
+    io_uring_sqe& sqe = core_.prepare_unheard();
+    sqe.opcode = IORING_OP_FILES_UPDATE;
+    sqe.fd = -1;
+    sqe.addr = reinterpret_cast<std::uint64_t>(&nothing);
+    sqe.len = 1;
+    sqe.off = static_cast<std::uint64_t>(slot_);
+  }
   io_uring_sqe& sqe = core_.prepare(close_);
   sqe.opcode = IORING_OP_CLOSE;
   sqe.fd = fd_;
@@ -187,6 +241,7 @@ void Socket::close_here() noexcept {
 void Socket::free_if_done() noexcept {
   if (in_flight_ > 0) return;
   core_.sockets().subtract();
+  if (slot_ != UringCore::no_slot) core_.put_slot(slot_);
   this->~Socket();
   coro::hooks::free_frame(this, sizeof(Socket));
 }
@@ -209,7 +264,7 @@ Task<Result<std::size_t>> HostStream::read(std::span<std::byte> into) {
     if (auto received = socket_.next()) {
       io::Buffer buffer = CO_TRY(*std::move(received));
       const std::size_t size = std::min(buffer.size(), into.size());
-      std::memcpy(into.data(), buffer.bytes().data(), size);
+      std::copy_n(buffer.bytes().data(), size, into.data());
       buffer.consume(size);
       if (!buffer.empty()) socket_.put_back(std::move(buffer));
       co_return size;
@@ -249,9 +304,10 @@ Task<Result<void>> HostStream::write_pieces(std::span<const std::span<const std:
     vectors[0].iov_len -= sent;
     message.msg_iovlen = count;
     const bool last = count == pieces.size();
+    socket_.will_send();
     sent += CO_TRY(co_await socket_.core().submit([&](io_uring_sqe& sqe) noexcept {
       sqe.opcode = IORING_OP_SENDMSG;
-      sqe.fd = socket_.fd();
+      socket_.name_file(sqe);
       sqe.addr = reinterpret_cast<std::uint64_t>(&message);
       sqe.len = 1;
       sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL | (last ? 0 : MSG_MORE);

@@ -67,6 +67,43 @@ TEST(HostStream, EchoesOnTwoCores) { run_on_host(echo_many, {.cores = 2}); }
 TEST(HostStream, EchoesWithVeryFewBuffers) {
   run_on_host(echo_many, {.buffers = {.count = 4, .size = 512, .posted_at_first = 1}});
 }
+TEST(HostStream, EchoesThroughTinyQueues) {
+  run_on_host(echo_many, {.entries = 4, .completions = 8});
+}
+TEST(HostStream, EchoesWithoutCopying) { run_on_host(echo_many, {.zero_copy = true}); }
+
+// Often enough to be entered into the table of files, and out again; more of them than it has places.
+Task<Result<void>> chat(io::Network& network, io::Address at) {
+  auto stream = CO_TRY(co_await network.connect(at));
+  std::array<std::byte, 4> into;
+  for (int i = 0; i < 60; ++i) {
+    const std::array<std::span<const std::byte>, 2> pieces{bytes_of("pi"), bytes_of("ng")};
+    CO_TRY(co_await stream->write_pieces(pieces));
+    CO_TRY(co_await stream->read_exact(into));
+    EXPECT_EQ(text_of(into), "ping");
+  }
+  co_return Result<void>{};
+}
+Task<Result<void>> chat_many(HostSystem& host) {
+  auto listener = CO_TRY(co_await host.network().listen(io::Address::loopback(0)));
+  Scope connections{OnError::keep_going};
+  Scope accepting;
+  accepting.spawn(serve(*listener, connections));
+  Result<void> outcome;
+  for (int round = 0; round < 5 && outcome; ++round) {
+    Scope clients;
+    for (int i = 0; i < 6; ++i) clients.spawn(chat(host.network(), listener->local()));
+    outcome = co_await clients.join();
+  }
+  listener->close();
+  (co_await accepting.join()).ignore();
+  const Result<void> served = co_await connections.join();
+  co_return outcome ? served : outcome;
+}
+TEST(HostStream, RegistersWhoSendsOften) {
+  run_on_host(chat_many);
+  run_on_host(chat_many, {.cores = 2});
+}
 
 Task<Result<void>> drop_thousand(HostSystem& host) {
   auto listener = CO_TRY(co_await host.network().listen(io::Address::loopback(0)));

@@ -14,25 +14,37 @@
 namespace lichen::driver {
 
 Result<std::unique_ptr<UringCore>> UringCore::create(coro::Core& core, const UringOptions& options) {
-  std::unique_ptr<UringCore> uring{new (std::nothrow) UringCore{core}};
+  std::unique_ptr<UringCore> uring{new (std::nothrow) UringCore{core, options}};
   if (!uring) return Error::no_memory;
-  TRY(uring->set_up(options));
+  TRY(uring->set_up());
   return uring;
 }
 
-Result<void> UringCore::set_up(const UringOptions& options) {
-  ring_ = TRY(Ring::create(options.ring));
+Result<void> UringCore::set_up() {
+  ring_ = TRY(Ring::create(options_.ring));
   if (features().has(Feature::buffer_ring) && features().has(Feature::multishot_receive)) {
-    Result<std::unique_ptr<BufferRing>> buffers = BufferRing::create(*ring_, core_, options.buffers);
+    Result<std::unique_ptr<BufferRing>> buffers = BufferRing::create(*ring_, core_, options_.buffers);
     if (buffers)
       buffers_ = *std::move(buffers);
     else
       ring_->lose(Feature::buffer_ring, buffers.error());
   }
+  if (features().has(Feature::registered_files)) register_files();
   wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd_ < 0) return from_errno(errno);
   arm_wakes();
   return {};
+}
+
+void UringCore::register_files() noexcept {
+  io_uring_rsrc_register table{};
+  table.nr = options_.registered_files;
+  table.flags = IORING_RSRC_REGISTER_SPARSE;
+  const Result<int> registered =
+      ring_->register_with(IORING_REGISTER_FILES2, &table, sizeof table);
+  if (!registered) return ring_->lose(Feature::registered_files, registered.error());
+  free_slots_.reserve(table.nr);
+  for (unsigned slot = table.nr; slot-- > 0;) free_slots_.push_back(static_cast<int>(slot));
 }
 
 UringCore::~UringCore() {

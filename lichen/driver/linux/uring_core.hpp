@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "lichen/base/error_map.hpp"
 #include "lichen/base/result.hpp"
@@ -27,6 +28,9 @@ namespace lichen::driver {
 struct UringOptions {
   RingOptions ring;
   BufferRingOptions buffers;
+  unsigned registered_files = 4096;       // sockets in use that the kernel finds without counting
+  std::size_t zero_copy_from = 64 << 10;  // bytes of a send that is worth the bookkeeping
+  bool zero_copy_to_ourselves = false;    // over loopback it copies all the same: for tests
 };
 
 struct UringStatistics {
@@ -103,6 +107,16 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   // Null where the kernel offers no multishot receive.
   [[nodiscard]] BufferRing* buffers() noexcept { return buffers_.get(); }
   void lose_multishot_receive(Error reason) noexcept { ring_->lose(Feature::multishot_receive, reason); }
+  [[nodiscard]] const UringOptions& options() const noexcept { return options_; }
+  // A free place in the table of registered files, or no_slot.
+  static constexpr int no_slot = -1;
+  int take_slot() noexcept {
+    if (free_slots_.empty()) return no_slot;
+    const int slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+  void put_slot(int slot) noexcept { free_slots_.push_back(slot); }
   [[nodiscard]] Counter& sockets() noexcept { return sockets_; }
   // From any thread; the figures of a running core are as of about now.
   [[nodiscard]] UringStatistics statistics() const noexcept;
@@ -112,9 +126,10 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   class Submission;
   static constexpr coro::Duration no_timeout = coro::Duration::max();
 
-  explicit UringCore(coro::Core& core) noexcept
-      : core_{core}, wakes_{&woken} {}
-  Result<void> set_up(const UringOptions& options);
+  UringCore(coro::Core& core, const UringOptions& options) noexcept
+      : core_{core}, options_{options}, wakes_{&woken} {}
+  Result<void> set_up();
+  void register_files() noexcept;
   void link_timeout(io_uring_sqe& sqe, coro::Duration limit, __kernel_timespec& timeout) noexcept;
   void arm_wakes() noexcept;
   static void woken(io::Operation& operation, io::Completion completion) noexcept;
@@ -122,9 +137,11 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   unsigned take_calls() noexcept;
 
   coro::Core& core_;
+  const UringOptions options_;
   UringCores* joined_ = nullptr;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<BufferRing> buffers_;
+  std::vector<int> free_slots_;
   int wake_fd_ = -1;
   bool closing_ = false;
   io::Operation wakes_;
