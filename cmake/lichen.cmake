@@ -46,6 +46,8 @@ if(LICHEN_LTO)
   set(CMAKE_RANLIB llvm-ranlib-19)
   add_compile_options(-flto=thin)
   add_link_options(-flto=thin -Wl,--thinlto-cache-dir=${PROJECT_BINARY_DIR}/lto.cache)
+  # The installed libraries are bitcode then, which not every linker reads.
+  target_link_options(lichen_flags INTERFACE $<INSTALL_INTERFACE:-fuse-ld=lld>)
 endif()
 add_link_options(-fuse-ld=lld-19)
 
