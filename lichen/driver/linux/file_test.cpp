@@ -139,6 +139,35 @@ TEST(HostFolder, LetsNoPathOut) {
   run_on_host(confined, {.allowed = Features::all().without(Feature::open_beneath)});
 }
 
+// Every operation may be stopped at any moment; it has then happened or not, and nothing is left of it.
+Task<Result<void>> stopped_operations(HostSystem& host) {
+  const TemporaryFolder temporary;
+  auto folder = CO_TRY(co_await host.open_folder(temporary.path()));
+  auto file = CO_TRY(co_await folder->open("file", OpenMode::replace));
+  std::vector<std::byte> bytes(1 << 20);
+  for (int round = 0; round < 10; ++round) {
+    for (const auto limit : {0ns, 1'000ns, 100'000ns}) {
+      (co_await with_timeout(limit, file->write_at(0, bytes))).ignore();
+      (co_await with_timeout(limit, file->read_at(0, bytes))).ignore();
+      (co_await with_timeout(limit, file->sync())).ignore();
+      (co_await with_timeout(limit, file->truncate(1000))).ignore();
+      (co_await with_timeout(limit, file->info())).ignore();
+      (co_await with_timeout(limit, folder->open("new", OpenMode::create))).ignore();
+      (co_await with_timeout(limit, folder->open_folder("."))).ignore();
+      (co_await with_timeout(limit, folder->list())).ignore();
+      (co_await with_timeout(limit, folder->make_folder("sub"))).ignore();
+      (co_await with_timeout(limit, folder->rename("new", "newer"))).ignore();
+      (co_await with_timeout(limit, folder->remove("sub"))).ignore();
+      (co_await with_timeout(limit, host.open_folder(temporary.path()))).ignore();
+    }
+  }
+  co_return Result<void>{};
+}
+TEST(HostFile, OperationsCanBeStopped) {
+  run_on_host(stopped_operations);
+  run_on_host(stopped_operations, {.allowed = Features{}});
+}
+
 // Something that is neither file nor folder does not hold anybody up.
 Task<Result<void>> named_pipe(HostSystem& host) {
   const TemporaryFolder temporary;
