@@ -43,8 +43,8 @@ bool parse_ipv4(std::string_view text, std::uint8_t* octets) noexcept {
   return true;
 }
 
-// Groups of hexadecimal digits separated by colons, the last perhaps an IPv4 address; how many octets, or
-// nothing. An empty text has none.
+// Groups of hexadecimal digits separated by colons, the last perhaps an IPv4 address; how many
+// octets, or nothing. An empty text has none.
 std::optional<std::size_t> parse_groups(std::string_view text, std::uint8_t* octets) noexcept {
   std::size_t size = 0;
   if (text.empty()) return size;
@@ -84,8 +84,8 @@ void write_ipv4(base::TextBuffer& out, const std::uint8_t* octets) noexcept {
   base::format_to(out, "{}.{}.{}.{}", octets[0], octets[1], octets[2], octets[3]);
 }
 
-// RFC 5952: lower case, no leading zeros, "::" for the longest run of zero groups, the first of equals,
-// never for a single one; an IPv4-mapped address ends in dotted form (section 5).
+// RFC 5952: lower case, no leading zeros, "::" for the longest run of zero groups, the first of
+// equals, never for a single one; an IPv4-mapped address ends in dotted form (section 5).
 void write_ipv6(base::TextBuffer& out, const std::uint8_t* octets) noexcept {
   constexpr std::uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   if (std::memcmp(octets, mapped, sizeof mapped) == 0) {
@@ -160,9 +160,7 @@ Result<Address> Address::parse(std::string_view text) noexcept {
 void format_value(base::TextBuffer& out, const Address& address) noexcept {
   const auto octets = address.octets();
   switch (address.family()) {
-    case AddressFamily::none:
-      out.append("no address");
-      break;
+    case AddressFamily::none: out.append("no address"); break;
     case AddressFamily::ipv4:
       write_ipv4(out, octets.data());
       base::format_to(out, ":{}", address.port());

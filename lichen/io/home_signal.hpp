@@ -11,7 +11,8 @@
 namespace lichen::io {
 
 // notify() and wait() are for the home core only; what they announce lies beside the signal, so a
-// waiter looks there first, on the same core, and no wake can be lost in between. At most one waiter.
+// waiter looks there first, on the same core, and no wake can be lost in between. At most one
+// waiter.
 class HomeSignal {
  public:
   class Awaiter : coro::Wait {

@@ -1,8 +1,9 @@
 // Operation: the record of one thing a device was asked to do, and the doors to it.
 //
-// A driver hands the record's address to its device along with the request; the device gives it back
-// with each completion. Doors: OperationWait is what `co_await` waits on; an Operation with a function of
-// its own is a callback. The record MUST stay where it is until its last completion has come.
+// A driver hands the record's address to its device along with the request; the device gives it
+// back with each completion. Doors: OperationWait is what `co_await` waits on; an Operation with a
+// function of its own is a callback. The record MUST stay where it is until its last completion has
+// come.
 #pragma once
 
 #include <coroutine>
@@ -14,8 +15,8 @@
 
 namespace lichen::io {
 
-// As a ring's completion entry: the result of the operation (at least 0), or minus an error number in
-// the sense of base/error_map.hpp; and flags that mean what the device says they mean.
+// As a ring's completion entry: the result of the operation (at least 0), or minus an error number
+// in the sense of base/error_map.hpp; and flags that mean what the device says they mean.
 struct Completion {
   std::int32_t result = 0;
   std::uint32_t flags = 0;
@@ -23,7 +24,8 @@ struct Completion {
 
 class Operation {
  public:
-  // Called on the core that submitted, for each completion. MUST NOT run a task, only make it ready.
+  // Called on the core that submitted, for each completion. MUST NOT run a task, only make it
+  // ready.
   using Complete = void(Operation& operation, Completion completion) noexcept;
 
   explicit constexpr Operation(Complete* complete) noexcept : complete_{complete} {}
@@ -99,8 +101,8 @@ class OperationWait : public Operation, private coro::Wait {
   bool pending_ = false;
 };
 
-// Keeps the running task on one core, for as long as it lives: what belongs to a core is used there only,
-// and a task that waits might else go on anywhere. Must be a local of a coroutine.
+// Keeps the running task on one core, for as long as it lives: what belongs to a core is used there
+// only, and a task that waits might else go on anywhere. Must be a local of a coroutine.
 class [[nodiscard]] Stay {
  public:
   Stay(Stay&& other) noexcept
@@ -119,8 +121,8 @@ class [[nodiscard]] Stay {
   coro::Core* bound_to_;
 };
 
-// const io::Stay stay = co_await io::StayOn{core}: moves the running task there, if it is elsewhere. A
-// task that is bound to another core is lent out until then.
+// const io::Stay stay = co_await io::StayOn{core}: moves the running task there, if it is
+// elsewhere. A task that is bound to another core is lent out until then.
 class [[nodiscard("co_await it")]] StayOn {
  public:
   explicit StayOn(coro::Core& core) noexcept : core_{core} {}

@@ -12,8 +12,8 @@ namespace lichen::io {
 
 namespace {
 
-// One direction: a ring of bytes between one reader and one writer, on any cores. Each side moves its
-// bytes outside the lock, in the part of the ring that is its own, and then says so.
+// One direction: a ring of bytes between one reader and one writer, on any cores. Each side moves
+// its bytes outside the lock, in the part of the ring that is its own, and then says so.
 class Lane {
  public:
   Lane(std::unique_ptr<std::byte[]> ring, std::size_t capacity) noexcept
@@ -151,7 +151,9 @@ class PairedStream final : public Stream {
     in_.cut(Error::closed);
   }
 
-  Task<Result<std::size_t>> read(std::span<std::byte> into) override { co_return co_await in_.read(into); }
+  Task<Result<std::size_t>> read(std::span<std::byte> into) override {
+    co_return co_await in_.read(into);
+  }
   Task<Result<Buffer>> receive() override { co_return co_await in_.receive(); }
   Task<Result<std::size_t>> write(std::span<const std::byte> from) override {
     co_return co_await out_.write(from);

@@ -24,7 +24,9 @@ void run(MainTask* main, unsigned cores = 1) {
   EXPECT_TRUE(outcome) << name(outcome.error());
 }
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span{text}); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span{text});
+}
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -64,8 +66,8 @@ Task<Result<void>> through_a_small_ring() {
   StreamPair pair = CO_TRY(make_stream_pair(7));
   std::vector<std::byte> much(100'000);
   for (std::size_t i = 0; i < much.size(); ++i) much[i] = static_cast<std::byte>(i * 31 >> 3);
-  auto [written, read] = CO_TRY(
-      co_await when_all(write_much(*pair.first, much), read_much(*pair.second, much)));
+  auto [written, read] =
+      CO_TRY(co_await when_all(write_much(*pair.first, much), read_much(*pair.second, much)));
   EXPECT_TRUE(written);
   co_return read;
 }
@@ -92,8 +94,7 @@ Task<Result<void>> ends() {
   pair.first->abort();
   CO_TRY(co_await scope.join());
   EXPECT_TRUE(waiting.take_result().failed_with(Error::connection_reset));
-  EXPECT_TRUE(
-      (co_await pair.second->write(bytes_of("x"))).failed_with(Error::connection_reset));
+  EXPECT_TRUE((co_await pair.second->write(bytes_of("x"))).failed_with(Error::connection_reset));
   EXPECT_TRUE(make_stream_pair(0).failed_with(Error::invalid_argument));
   co_return Result<void>{};
 }

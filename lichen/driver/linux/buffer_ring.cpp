@@ -89,8 +89,8 @@ void BufferRing::put(std::uint16_t id) noexcept {
 }
 
 void BufferRing::give_back(std::span<std::byte> whole) noexcept {
-  const auto id = static_cast<std::uint16_t>(
-      static_cast<std::size_t>(whole.data() - buffers_) / size_);
+  const auto id =
+      static_cast<std::uint16_t>(static_cast<std::size_t>(whole.data() - buffers_) / size_);
   if (coro::this_core() == &home_) [[likely]] {
     put(id);
     return;
@@ -103,7 +103,8 @@ void BufferRing::give_back(std::span<std::byte> whole) noexcept {
 }
 
 void BufferRing::collect_returned() noexcept {
-  if (returned_.load(std::memory_order_relaxed) == none) [[likely]] return;
+  if (returned_.load(std::memory_order_relaxed) == none) [[likely]]
+    return;
   std::uint16_t id = returned_.exchange(none, std::memory_order_acquire);
   while (id != none) {
     const std::uint16_t following = notes_[id].next;

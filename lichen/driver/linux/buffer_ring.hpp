@@ -1,12 +1,12 @@
-// BufferRing: receive buffers that the kernel picks from when data has come, so that a connection which
-// waits holds none.
+// BufferRing: receive buffers that the kernel picks from when data has come, so that a connection
+// which waits holds none.
 //
 //   free (ours, newest first) --post--> posted (kernel's ring) --take()--> lent --give_back()--+
 //      ^                                      ^                                                |
 //      +------------ enough are posted -------+--------- fewer than wanted are posted ---------+
 //
-// Only as many are posted as there was need for at once, so a few buffers that stay in the caches go
-// round; running out (ENOBUFS) doubles their number.
+// Only as many are posted as there was need for at once, so a few buffers that stay in the caches
+// go round; running out (ENOBUFS) doubles their number.
 #pragma once
 
 #include <linux/io_uring.h>
@@ -27,8 +27,8 @@
 namespace lichen::driver {
 
 struct BufferRingOptions {
-  unsigned count = 2048;        // a power of two, at most 32768
-  unsigned size = 8192;         // bytes of a buffer, a power of two
+  unsigned count = 2048;  // a power of two, at most 32768
+  unsigned size = 8192;   // bytes of a buffer, a power of two
   unsigned posted_at_first = 32;
 };
 

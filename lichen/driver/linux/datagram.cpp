@@ -18,10 +18,9 @@ Result<std::unique_ptr<io::Datagram>> HostDatagram::create(UringCores& cores,
   Descriptor fd{::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   if (fd.get() < 0) return from_errno(errno);
   if (::bind(fd.get(), address.data(), address.size) < 0) return from_errno(errno);
-  const io::Address local =
-      at.family() == io::AddressFamily::local ? at : local_address(fd.get());
-  std::unique_ptr<io::Datagram> datagram{
-      new (std::nothrow) HostDatagram{cores, std::move(fd), local}};
+  const io::Address local = at.family() == io::AddressFamily::local ? at : local_address(fd.get());
+  std::unique_ptr<io::Datagram> datagram{new (std::nothrow)
+                                             HostDatagram{cores, std::move(fd), local}};
   if (!datagram) return Error::no_memory;
   return datagram;
 }

@@ -15,13 +15,15 @@ struct Row {
 
 constexpr std::array<Row, feature_count> rows{{
     {Feature::deferred_work, "deferred_work", "completions interrupt the core"},
-    {Feature::registered_ring, "registered_ring", "the ring's descriptor is looked up at each call"},
+    {Feature::registered_ring, "registered_ring",
+     "the ring's descriptor is looked up at each call"},
     {Feature::multishot_accept, "multishot_accept", "one request for each connection"},
     {Feature::multishot_receive, "multishot_receive", "waits for data, then reads it"},
     {Feature::buffer_ring, "buffer_ring", "waits for data, then reads it"},
     {Feature::registered_files, "registered_files", "ordinary descriptors"},
     {Feature::send_zero_copy, "send_zero_copy", "sends copy"},
-    {Feature::open_beneath, "open_beneath", "paths are walked one component at a time, without links"},
+    {Feature::open_beneath, "open_beneath",
+     "paths are walked one component at a time, without links"},
     {Feature::truncate, "truncate", "truncates on a helper thread"},
 }};
 

@@ -14,7 +14,7 @@ namespace lichen::driver {
 namespace {
 
 constexpr std::size_t request_limit = 1U << 30;  // bytes in one request
-constexpr unsigned operation_ftruncate = 55;     // IORING_OP_FTRUNCATE, newer than our kernel headers
+constexpr unsigned operation_ftruncate = 55;  // IORING_OP_FTRUNCATE, newer than our kernel headers
 
 void fill(io_uring_sqe& sqe, unsigned operation, int fd, std::uint64_t offset, const void* bytes,
           std::size_t size) noexcept {
@@ -25,8 +25,8 @@ void fill(io_uring_sqe& sqe, unsigned operation, int fd, std::uint64_t offset, c
   sqe.len = static_cast<std::uint32_t>(std::min(size, request_limit));
 }
 
-// Files are opened so that a pipe with a name cannot hold us up. Where a file system cannot tell whether
-// it would wait, that flag makes a read fail; then it is taken back. True when that helps.
+// Files are opened so that a pipe with a name cannot hold us up. Where a file system cannot tell
+// whether it would wait, that flag makes a read fail; then it is taken back. True when that helps.
 bool let_it_wait(int fd, Error error) noexcept {
   if (error != Error::would_block) return false;
   const int flags = fcntl(fd, F_GETFL);

@@ -33,7 +33,8 @@ Task<Result<void>> files(HostSystem& host) {
   EXPECT_TRUE((co_await folder->open("a", OpenMode::read)).failed_with(Error::not_found));
   EXPECT_TRUE((co_await folder->open("a", OpenMode::write)).failed_with(Error::not_found));
   CO_TRY(co_await write_text(*folder, "a", "one two three"));
-  EXPECT_TRUE((co_await folder->open("a", OpenMode::create_new)).failed_with(Error::already_exists));
+  EXPECT_TRUE(
+      (co_await folder->open("a", OpenMode::create_new)).failed_with(Error::already_exists));
   EXPECT_EQ(CO_TRY(co_await read_text(*folder, "a")), "one two three");
 
   auto file = CO_TRY(co_await folder->open("a", OpenMode::create));
@@ -72,7 +73,8 @@ Task<Result<void>> folders(HostSystem& host) {
   CO_TRY(co_await folder->make_folder("sub/deep/"));
   CO_TRY(co_await write_text(*folder, "sub/deep/file", "text"));
   EXPECT_TRUE((co_await folder->open("sub", OpenMode::read)).failed_with(Error::is_a_folder));
-  EXPECT_TRUE((co_await folder->open("sub/deep/file/x", OpenMode::read)).failed_with(Error::not_a_folder));
+  EXPECT_TRUE(
+      (co_await folder->open("sub/deep/file/x", OpenMode::read)).failed_with(Error::not_a_folder));
   EXPECT_TRUE((co_await folder->open_folder("sub/deep/file")).failed_with(Error::not_a_folder));
   auto sub = CO_TRY(co_await folder->open_folder("sub"));
   EXPECT_EQ(CO_TRY(co_await read_text(*sub, "deep/file")), "text");
@@ -97,7 +99,8 @@ Task<Result<void>> folders(HostSystem& host) {
   CO_TRY(co_await folder->remove("sub"));
   EXPECT_TRUE((co_await folder->remove("sub")).failed_with(Error::not_found));
   EXPECT_TRUE(CO_TRY(co_await folder->list()).empty());
-  EXPECT_TRUE((co_await host.open_folder(temporary.path() + "/none")).failed_with(Error::not_found));
+  EXPECT_TRUE(
+      (co_await host.open_folder(temporary.path() + "/none")).failed_with(Error::not_found));
   co_return Result<void>{};
 }
 TEST(HostFolder, HoldsFilesAndFolders) {
@@ -116,7 +119,8 @@ Task<Result<void>> confined(HostSystem& host) {
   auto folder = CO_TRY(co_await outside->open_folder("inside"));
   for (const char* path : {"../secret", "sub/../../secret", "/etc/passwd", "link", "up/secret",
                            "etc/passwd", "sub/../link", ".."}) {
-    EXPECT_TRUE((co_await folder->open(path, OpenMode::read)).failed_with(Error::path_escapes)) << path;
+    EXPECT_TRUE((co_await folder->open(path, OpenMode::read)).failed_with(Error::path_escapes))
+        << path;
     EXPECT_TRUE((co_await folder->info(path)).failed_with(Error::path_escapes)) << path;
   }
   for (const char* path : {"../new", "/new", "up/new", "..", "sub/.."}) {
@@ -128,7 +132,8 @@ Task<Result<void>> confined(HostSystem& host) {
   EXPECT_TRUE((co_await folder->open("", OpenMode::read)).failed_with(Error::invalid_argument));
   EXPECT_TRUE((co_await folder->open(std::string_view{"a\0b", 3}, OpenMode::read))
                   .failed_with(Error::invalid_argument));
-  EXPECT_TRUE((co_await folder->open(std::string(5000, 'x'), OpenMode::read)).failed_with(Error::too_large));
+  EXPECT_TRUE((co_await folder->open(std::string(5000, 'x'), OpenMode::read))
+                  .failed_with(Error::too_large));
   // A link itself may be taken away.
   CO_TRY(co_await folder->remove("link"));
   EXPECT_EQ(CO_TRY(co_await read_text(*outside, "secret")), "secret");
@@ -139,7 +144,8 @@ TEST(HostFolder, LetsNoPathOut) {
   run_on_host(confined, {.allowed = Features::all().without(Feature::open_beneath)});
 }
 
-// Every operation may be stopped at any moment; it has then happened or not, and nothing is left of it.
+// Every operation may be stopped at any moment; it has then happened or not, and nothing is left of
+// it.
 Task<Result<void>> stopped_operations(HostSystem& host) {
   const TemporaryFolder temporary;
   auto folder = CO_TRY(co_await host.open_folder(temporary.path()));
@@ -190,7 +196,8 @@ Task<Result<void>> pipes(HostSystem& host) {
   CO_TRY(co_await pipe.writer->write_all(bytes_of("lent")));
   EXPECT_EQ(text_of(CO_TRY(co_await pipe.reader->receive()).bytes()), "lent");
   const std::vector<std::byte> much(8 << 20);
-  EXPECT_TRUE((co_await with_timeout(5ms, pipe.writer->write_all(much))).failed_with(Error::timed_out));
+  EXPECT_TRUE(
+      (co_await with_timeout(5ms, pipe.writer->write_all(much))).failed_with(Error::timed_out));
   pipe.reader.reset();
   EXPECT_TRUE((co_await pipe.writer->write_all(bytes_of("x"))).failed_with(Error::closed));
   pipe = CO_TRY(host.make_pipe());

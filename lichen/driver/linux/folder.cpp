@@ -23,7 +23,8 @@ constexpr mode_t folder_mode = 0777;
 constexpr int rename_races = 16;  // times a path may be renamed under our feet before we give up
 
 int flags_of(io::OpenMode mode) noexcept {
-  // A pipe with a name is opened without waiting for its other end, a terminal does not become ours.
+  // A pipe with a name is opened without waiting for its other end, a terminal does not become
+  // ours.
   constexpr int always = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   switch (mode) {
     case io::OpenMode::read: return always | O_RDONLY;
@@ -113,11 +114,11 @@ Task<Result<Descriptor>> HostFolder::open_beneath(std::string_view path, int fla
     // The copy of the path is the work's own, and so is that of the descriptor.
     const int folder = fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0);
     if (folder < 0) co_return from_errno(errno);
-    co_return co_await helpers_.run(
-        core, [held = Descriptor{folder}, path = std::string{path},
-               flags]() noexcept -> Result<Descriptor> {
-          return Descriptor{TRY(walk_beneath(held.get(), path, flags))};
-        });
+    co_return co_await helpers_.run(core,
+                                    [held = Descriptor{folder}, path = std::string{path},
+                                     flags]() noexcept -> Result<Descriptor> {
+                                      return Descriptor{TRY(walk_beneath(held.get(), path, flags))};
+                                    });
   }
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags);
@@ -176,8 +177,7 @@ Task<Result<std::vector<io::FolderEntry>>> HostFolder::list() {
   const int folder = fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0);
   if (folder < 0) co_return from_errno(errno);
   co_return co_await helpers_.run(
-      cores_.here(),
-      [held = Descriptor{folder}]() noexcept { return list_folder(held.get()); });
+      cores_.here(), [held = Descriptor{folder}]() noexcept { return list_folder(held.get()); });
 }
 
 Task<Result<HostFolder::Place>> HostFolder::find_place(std::string_view path) {

@@ -1,6 +1,6 @@
-// HostFolder: a folder of the host, as a capability. openat2(2) with RESOLVE_BENEATH keeps every path
-// inside; where the kernel lacks it, a path is walked by its components and may hold neither ".." nor a
-// symbolic link.
+// HostFolder: a folder of the host, as a capability. openat2(2) with RESOLVE_BENEATH keeps every
+// path inside; where the kernel lacks it, a path is walked by its components and may hold neither
+// ".." nor a symbolic link.
 #pragma once
 
 #include "lichen/base/result.hpp"

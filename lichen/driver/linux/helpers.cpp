@@ -11,8 +11,7 @@
 
 namespace lichen::driver {
 
-HelperJob::HelperJob(UringCore& core) noexcept
-    : core_{core}, return_{.function = &returned} {
+HelperJob::HelperJob(UringCore& core) noexcept : core_{core}, return_{.function = &returned} {
   core_.foreign_work_began();
 }
 
@@ -59,7 +58,8 @@ struct HelperThreads::Shared {
   bool stopping = false;
 
   static void* main(void* argument) noexcept {
-    std::unique_ptr<std::shared_ptr<Shared>> handed{static_cast<std::shared_ptr<Shared>*>(argument)};
+    std::unique_ptr<std::shared_ptr<Shared>> handed{
+        static_cast<std::shared_ptr<Shared>*>(argument)};
     const std::shared_ptr<Shared> self = std::move(*handed);
     self->serve();
     return nullptr;

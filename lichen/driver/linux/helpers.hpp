@@ -2,7 +2,8 @@
 //
 //   auto found = co_await helpers.run(core, [name] { return look_up(name); });
 //
-// The work owns what it needs: a task that is stopped goes on at once, and the call then ends alone.
+// The work owns what it needs: a task that is stopped goes on at once, and the call then ends
+// alone.
 #pragma once
 
 #include <atomic>

@@ -43,9 +43,7 @@ Task<Result<std::unique_ptr<io::Folder>>> HostSystem::open_folder(std::string_vi
 
 Result<io::System::Pipe> HostSystem::make_pipe() { return make_host_pipe(cores_.here()); }
 
-Task<Result<io::Request>> HostSystem::next_request() {
-  co_return co_await requests_.next(cores_);
-}
+Task<Result<io::Request>> HostSystem::next_request() { co_return co_await requests_.next(cores_); }
 
 std::int64_t HostSystem::wall_clock_ns() const noexcept {
   timespec now{};

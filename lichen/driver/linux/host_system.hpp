@@ -26,8 +26,8 @@ struct HostOptions {
 // MUST outlive the machine whose cores it serves, and everything it hands out.
 class HostSystem final : public io::System {
  public:
-  // Raises the process's limit of open files as far as allowed and ignores SIGPIPE: writing to somebody
-  // who is gone is an error of that write.
+  // Raises the process's limit of open files as far as allowed and ignores SIGPIPE: writing to
+  // somebody who is gone is an error of that write.
   static Result<std::unique_ptr<HostSystem>> create(const HostOptions& options = {});
   HostSystem(const HostSystem&) = delete;
   HostSystem& operator=(const HostSystem&) = delete;

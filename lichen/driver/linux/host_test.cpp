@@ -46,13 +46,12 @@ void run_on_host(MainTask* main, const HostRun& how) {
   ASSERT_TRUE(warm);
   const std::size_t descriptors = open_descriptors();
   {
-    auto host = HostSystem::create(
-        {.uring = {.ring = {.entries = how.entries,
-                            .completions = how.completions,
-                            .allowed = how.allowed},
-                   .buffers = how.buffers,
-                   .registered_files = 8,
-                   .zero_copy_to_ourselves = how.zero_copy}});
+    auto host = HostSystem::create({.uring = {.ring = {.entries = how.entries,
+                                                       .completions = how.completions,
+                                                       .allowed = how.allowed},
+                                              .buffers = how.buffers,
+                                              .registered_files = 8,
+                                              .zero_copy_to_ourselves = how.zero_copy}});
     ASSERT_TRUE(host);
     auto machine = sched::Machine::create(
         {.cores = how.cores, .pin = false, .memory_limit = how.memory_limit});

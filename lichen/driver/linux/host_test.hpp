@@ -1,5 +1,5 @@
-// What the driver's tests share: a machine on this host for the length of one task, and the check that
-// nothing is left afterwards.
+// What the driver's tests share: a machine on this host for the length of one task, and the check
+// that nothing is left afterwards.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -28,9 +28,9 @@ bool is_shortage(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-// The name in the file system of a listener whose program died stays behind and would block the next one.
-// It is removed if nobody has it: a datagram socket is refused there then, and finds the wrong type of
-// socket otherwise, without the listener's noticing.
+// The name in the file system of a listener whose program died stays behind and would block the
+// next one. It is removed if nobody has it: a datagram socket is refused there then, and finds the
+// wrong type of socket otherwise, without the listener's noticing.
 void remove_stale_name(const SocketAddress& address) noexcept {
   struct stat info;
   if (lstat(address.name(), &info) < 0 || !S_ISSOCK(info.st_mode)) return;
@@ -68,12 +68,14 @@ Acceptor::Acceptor(UringCore& core, int fd) noexcept
         self.core_.sockets().subtract();
         self.free_if_done();
       }},
-      remote_close_{.function = [](RemoteCall& call) noexcept {
-        base::holder_of<Acceptor, &Acceptor::remote_close_>(&call)->close_here();
-      }},
-      remote_destroy_{.function = [](RemoteCall& call) noexcept {
-        base::holder_of<Acceptor, &Acceptor::remote_destroy_>(&call)->destroy();
-      }},
+      remote_close_{.function =
+                        [](RemoteCall& call) noexcept {
+                          base::holder_of<Acceptor, &Acceptor::remote_close_>(&call)->close_here();
+                        }},
+      remote_destroy_{.function =
+                          [](RemoteCall& call) noexcept {
+                            base::holder_of<Acceptor, &Acceptor::remote_destroy_>(&call)->destroy();
+                          }},
       fd_{fd} {
   core.sockets().add();
 }
@@ -137,12 +139,20 @@ void Acceptor::failed(int error) noexcept {
   }
   switch (error) {
     // Of connections that died before they were accepted (accept(2) lists them), and of cancelling.
-    case ECANCELED: case EINTR: case EAGAIN: case ECONNABORTED: case EPROTO: case ENETDOWN:
-    case ENOPROTOOPT: case EHOSTDOWN: case ENONET: case EHOSTUNREACH: case EOPNOTSUPP:
-    case ENETUNREACH: case EPERM:
-      return;
-    default:
-      error_ = from_errno(error);
+    case ECANCELED:
+    case EINTR:
+    case EAGAIN:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM: return;
+    default: error_ = from_errno(error);
   }
 }
 

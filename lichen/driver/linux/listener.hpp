@@ -14,8 +14,8 @@ namespace lichen::driver {
 
 // What of a listener the kernel may still refer to when the listener is gone; as Socket.
 //
-// One multishot request accepts while anybody waits. Out of descriptors or memory, it pauses and tries
-// again: connections stay in the kernel's backlog meanwhile and none is lost.
+// One multishot request accepts while anybody waits. Out of descriptors or memory, it pauses and
+// tries again: connections stay in the kernel's backlog meanwhile and none is lost.
 class Acceptor {
  public:
   // Takes the descriptor over.

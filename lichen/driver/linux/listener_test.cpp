@@ -104,7 +104,8 @@ Task<Result<void>> out_of_descriptors(HostSystem& host) {
   setrlimit(RLIMIT_NOFILE, &tight);
   std::vector<std::unique_ptr<io::Stream>> theirs;
   for (int i = 0; i < 5; ++i) theirs.push_back(CO_TRY(co_await listener->accept()));
-  EXPECT_TRUE((co_await host.network().connect(listener->local())).failed_with(Error::limit_reached));
+  EXPECT_TRUE(
+      (co_await host.network().connect(listener->local())).failed_with(Error::limit_reached));
   const std::uint64_t calls = host.statistics(0).enters;
   EXPECT_TRUE((co_await with_timeout(100ms, listener->accept())).failed_with(Error::timed_out));
   // It did not spin.

@@ -40,7 +40,8 @@ Task<Result<std::unique_ptr<io::Stream>>> HostNetwork::connect(io::Address to) {
     sqe.addr = reinterpret_cast<std::uint64_t>(address.data());
     sqe.off = address.size;
   }));
-  // A task may go on elsewhere than where it waited; the stream belongs to the ring that connected it.
+  // A task may go on elsewhere than where it waited; the stream belongs to the ring that connected
+  // it.
   const io::Stay stay = co_await io::StayOn{core.core()};
   close_it.dismiss();
   co_return make_stream(Socket::create(core, fd));

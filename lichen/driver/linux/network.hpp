@@ -17,7 +17,8 @@ class HostNetwork final : public io::Network {
   // Error::timed_out after 30 s.
   Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
   Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
-  Task<Result<std::vector<io::Address>>> resolve(std::string_view host, std::uint16_t port) override;
+  Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
+                                                 std::uint16_t port) override;
 
  private:
   UringCores& cores_;

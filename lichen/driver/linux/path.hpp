@@ -14,8 +14,8 @@ class PathText {
  public:
   static constexpr std::size_t longest = 4095;  // bytes, PATH_MAX without the zero
 
-  // Error::path_escapes for an absolute path, invalid_argument for an empty one or one with a zero in
-  // it, too_large, no_memory.
+  // Error::path_escapes for an absolute path, invalid_argument for an empty one or one with a zero
+  // in it, too_large, no_memory.
   static Result<PathText> create(std::string_view path) noexcept;
   // Any path at all, absolute ones too.
   static Result<PathText> create_unbound(std::string_view path) noexcept;

@@ -63,8 +63,8 @@ Task<Result<io::Buffer>> HostPipeReader::receive() {
   io::Buffer buffer = io::allocate_buffer(buffer_size);
   if (buffer.room().empty()) co_return Error::no_memory;
   const auto room = buffer.room();
-  buffer.extend(CO_TRY(
-      co_await core_.submit(fill(IORING_OP_READ, fd_.get(), room.data(), room.size()))));
+  buffer.extend(
+      CO_TRY(co_await core_.submit(fill(IORING_OP_READ, fd_.get(), room.data(), room.size()))));
   co_return buffer;
 }
 

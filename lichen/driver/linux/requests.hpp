@@ -9,8 +9,9 @@
 
 namespace lichen::driver {
 
-// At most one at a time in a process. SIGINT and SIGTERM ask to stop, SIGHUP to reload. Until somebody
-// waits for requests, signals do what they do in any process; a SIGHUP that is ignored (nohup) stays so.
+// At most one at a time in a process. SIGINT and SIGTERM ask to stop, SIGHUP to reload. Until
+// somebody waits for requests, signals do what they do in any process; a SIGHUP that is ignored
+// (nohup) stays so.
 class HostRequests {
  public:
   HostRequests() noexcept = default;

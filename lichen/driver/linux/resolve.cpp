@@ -16,8 +16,8 @@ namespace lichen::driver {
 Result<io::Address> parse_host(std::string_view host, std::uint16_t port) noexcept {
   const bool bare_ipv6 = host.find(':') != std::string_view::npos && !host.starts_with('[');
   if (host.starts_with("local:")) return Error::invalid_argument;
-  const auto text = bare_ipv6 ? base::format<128>("[{}]:{}", host, port)
-                              : base::format<128>("{}:{}", host, port);
+  const auto text =
+      bare_ipv6 ? base::format<128>("[{}]:{}", host, port) : base::format<128>("{}:{}", host, port);
   if (text.truncated()) return Error::invalid_argument;
   return io::Address::parse(text);
 }
@@ -41,7 +41,8 @@ Result<std::vector<io::Address>> look_up_host(const std::string& host, std::uint
     socket_address.size = entry->ai_addrlen;
     io::Address address = socket_address.address();
     address.set_port(port);
-    if (address.family() != io::AddressFamily::none && std::ranges::find(addresses, address) == addresses.end())
+    if (address.family() != io::AddressFamily::none &&
+        std::ranges::find(addresses, address) == addresses.end())
       addresses.push_back(address);
   }
   freeaddrinfo(found);

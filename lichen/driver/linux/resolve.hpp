@@ -11,8 +11,8 @@
 
 namespace lichen::driver {
 
-// A host that is an address already, "127.0.0.1" or "::1" (brackets allowed). Error::invalid_argument
-// for anything else.
+// A host that is an address already, "127.0.0.1" or "::1" (brackets allowed).
+// Error::invalid_argument for anything else.
 Result<io::Address> parse_host(std::string_view host, std::uint16_t port) noexcept;
 
 // getaddrinfo(3): in the order of RFC 6724. Blocks. Error::name_unresolved where there is none.

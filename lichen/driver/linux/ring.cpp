@@ -22,9 +22,9 @@ namespace lichen::driver {
 namespace {
 
 constexpr unsigned operation_ftruncate = 55;  // IORING_OP_FTRUNCATE, newer than our kernel headers
-constexpr unsigned needed_features =
-    IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL |
-    IORING_FEAT_EXT_ARG;
+constexpr unsigned needed_features = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP |
+                                     IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL |
+                                     IORING_FEAT_EXT_ARG;
 
 int io_uring_setup(unsigned entries, io_uring_params& parameters) noexcept {
   return static_cast<int>(syscall(__NR_io_uring_setup, entries, &parameters));
@@ -45,23 +45,22 @@ int io_uring_disabled() noexcept {
 std::string_view explain_setup_failure(int error, int disabled) noexcept {
   switch (error) {
     case ENOSYS:
-      return "this kernel has no io_uring: Lichen needs Linux 5.11 or newer, built with CONFIG_IO_URING";
+      return "this kernel has no io_uring: Lichen needs Linux 5.11 or newer, built with "
+             "CONFIG_IO_URING";
     case EPERM:
     case EACCES:
       if (disabled > 0)
-        return "io_uring is switched off on this machine: set kernel.io_uring_disabled=0 with sysctl";
+        return "io_uring is switched off on this machine: set kernel.io_uring_disabled=0 with "
+               "sysctl";
       return "io_uring is refused by a security policy, often a container's: allow the calls "
              "io_uring_setup, io_uring_enter and io_uring_register (docker: --security-opt "
              "seccomp=unconfined)";
-    case ENOMEM:
-      return "no memory for an io_uring: raise the limit of locked memory (ulimit -l)";
+    case ENOMEM: return "no memory for an io_uring: raise the limit of locked memory (ulimit -l)";
     case EMFILE:
     case ENFILE:
       return "no descriptor left for an io_uring: raise the limit of open files (ulimit -n)";
-    case EINVAL:
-      return "this kernel's io_uring is too old: Lichen needs Linux 5.11 or newer";
-    default:
-      return "io_uring could not be set up";
+    case EINVAL: return "this kernel's io_uring is too old: Lichen needs Linux 5.11 or newer";
+    default: return "io_uring could not be set up";
   }
 }
 
@@ -118,8 +117,8 @@ Result<void> Ring::map(const io_uring_params& parameters) noexcept {
   void* rings = mmap(nullptr, rings_size_, protection, flags, fd_, IORING_OFF_SQ_RING);
   if (rings == MAP_FAILED) return from_errno(errno);
   rings_ = rings;
-  void* sqes = mmap(nullptr, sqes_size_, protection, flags, fd_,
-                    static_cast<off_t>(IORING_OFF_SQES));
+  void* sqes =
+      mmap(nullptr, sqes_size_, protection, flags, fd_, static_cast<off_t>(IORING_OFF_SQES));
   if (sqes == MAP_FAILED) return from_errno(errno);
   sqes_ = static_cast<io_uring_sqe*>(sqes);
 
@@ -141,8 +140,9 @@ Result<void> Ring::map(const io_uring_params& parameters) noexcept {
 
 void Ring::probe(const io_uring_params& parameters, Features allowed) noexcept {
   constexpr unsigned asked = 64;
-  alignas(io_uring_probe) std::array<std::byte, sizeof(io_uring_probe) +
-                                                    asked * sizeof(io_uring_probe_op)> memory{};
+  alignas(io_uring_probe)
+      std::array<std::byte, sizeof(io_uring_probe) + asked * sizeof(io_uring_probe_op)>
+          memory{};
   auto* answer = reinterpret_cast<io_uring_probe*>(memory.data());
   if (register_with(IORING_REGISTER_PROBE, answer, asked)) {
     for (unsigned i = 0; i < answer->ops_len && i < asked; ++i)
@@ -206,13 +206,14 @@ Result<int> Ring::register_with(unsigned operation, void* argument, unsigned cou
 int Ring::enter(unsigned submit, unsigned wait_for, unsigned flags, const void* argument,
                 std::size_t size) noexcept {
   counters_.enters.add();
-  const long result = syscall(__NR_io_uring_enter, enter_fd_, submit, wait_for, flags | enter_flags_,
-                              argument, size);
+  const long result = syscall(__NR_io_uring_enter, enter_fd_, submit, wait_for,
+                              flags | enter_flags_, argument, size);
   return result < 0 ? -errno : static_cast<int>(result);
 }
 
 io_uring_sqe& Ring::prepare() noexcept {
-  if (sq_tail_ - kernel_head() == sq_entries_) [[unlikely]] reserve(1);
+  if (sq_tail_ - kernel_head() == sq_entries_) [[unlikely]]
+    reserve(1);
   io_uring_sqe& sqe = sqes_[sq_tail_ & sq_mask_];
   std::memset(&sqe, 0, sizeof sqe);
   ++sq_tail_;
@@ -221,7 +222,8 @@ io_uring_sqe& Ring::prepare() noexcept {
 }
 
 void Ring::reserve(unsigned count) noexcept {
-  if (sq_entries_ - prepared() >= count) [[likely]] return;
+  if (sq_entries_ - prepared() >= count) [[likely]]
+    return;
   flush(0);
   // The kernel takes nothing while it has no room for completions: make some.
   while (prepared() > 0) {
@@ -246,7 +248,8 @@ void Ring::flush(unsigned flags) noexcept {
 
 void Ring::submit() noexcept {
   const unsigned flags = load_acquire(sq_flags_);
-  if (flags & IORING_SQ_CQ_OVERFLOW) [[unlikely]] counters_.overflows.add();
+  if (flags & IORING_SQ_CQ_OVERFLOW) [[unlikely]]
+    counters_.overflows.add();
   if (prepared() > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
     flush(IORING_ENTER_GETEVENTS);
 }

@@ -1,5 +1,5 @@
-// Ring: one io_uring, by raw system calls. Submission entries in, completions out; what they mean is the
-// business of UringCore.
+// Ring: one io_uring, by raw system calls. Submission entries in, completions out; what they mean
+// is the business of UringCore.
 //
 // Belongs to the thread that created it (IORING_SETUP_SINGLE_ISSUER): only that thread may call it.
 #pragma once
@@ -19,9 +19,9 @@
 namespace lichen::driver {
 
 struct RingOptions {
-  unsigned entries = 512;                // submissions that fit between two calls into the kernel
-  unsigned completions = 4096;           // what does not fit is kept by the kernel, at a price
-  Features allowed = Features::all();    // tests switch some off
+  unsigned entries = 512;              // submissions that fit between two calls into the kernel
+  unsigned completions = 4096;         // what does not fit is kept by the kernel, at a price
+  Features allowed = Features::all();  // tests switch some off
 };
 
 struct RingCounters {
@@ -40,21 +40,22 @@ class Ring {
   Ring& operator=(const Ring&) = delete;
   ~Ring();
 
-  // An empty entry to fill in; it is submitted by the next submit() or wait(), in order. Never fails:
-  // when the queue is full, it is submitted first.
+  // An empty entry to fill in; it is submitted by the next submit() or wait(), in order. Never
+  // fails: when the queue is full, it is submitted first.
   io_uring_sqe& prepare() noexcept;
   [[nodiscard]] unsigned prepared() const noexcept { return sq_tail_ - kernel_head(); }
   // Makes sure that the next `count` calls of prepare() go to the kernel together.
   void reserve(unsigned count) noexcept;
 
-  // Submits what is prepared and collects completions if there may be any; does nothing when there is
-  // neither. Does not wait.
+  // Submits what is prepared and collects completions if there may be any; does nothing when there
+  // is neither. Does not wait.
   void submit() noexcept;
   // Submits what is prepared, then waits until there is a completion or `timeout_ns` has passed
   // (UINT64_MAX: for ever). May return early.
   void submit_and_wait(std::uint64_t timeout_ns) noexcept;
 
-  // Hands every completion that is there to `use`, oldest first; returns how many. `use` may prepare.
+  // Hands every completion that is there to `use`, oldest first; returns how many. `use` may
+  // prepare.
   template <class Use>
   unsigned reap(Use&& use) noexcept {
     unsigned count = 0;
@@ -78,7 +79,6 @@ class Ring {
   // io_uring_register(2). Yields its result.
   Result<int> register_with(unsigned operation, void* argument, unsigned count) noexcept;
 
-  [[nodiscard]] int descriptor() const noexcept { return fd_; }
   [[nodiscard]] Features features() const noexcept { return features_; }
   // Says that a feature turned out not to work.
   void lose(Feature feature, Error reason) noexcept;

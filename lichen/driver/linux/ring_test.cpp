@@ -46,8 +46,9 @@ TEST(RingDeathTest, SaysWhatIsWrongWhereThereIsNoIoUring) {
   EXPECT_EXIT((refuse_io_uring(ENOSYS), expect_refusal(Error::not_supported)),
               testing::ExitedWithCode(0), "no io_uring: Lichen needs Linux 5.11");
   EXPECT_EXIT((refuse_io_uring(EPERM), expect_refusal(Error::access_denied)),
-              testing::ExitedWithCode(0), "security policy.*allow the calls io_uring_setup|"
-                                          "kernel.io_uring_disabled=0");
+              testing::ExitedWithCode(0),
+              "security policy.*allow the calls io_uring_setup|"
+              "kernel.io_uring_disabled=0");
   EXPECT_EXIT((refuse_io_uring(EINVAL), expect_refusal(Error::not_supported)),
               testing::ExitedWithCode(0), "too old");
   EXPECT_EXIT((refuse_io_uring(ENOMEM), expect_refusal(Error::no_memory)),

@@ -38,9 +38,10 @@ Socket::Socket(UringCore& core, int fd) noexcept
       register_{[](io::Operation& operation, io::Completion completion) noexcept {
         base::holder_of<Socket, &Socket::register_>(&operation)->file_registered(completion.result);
       }},
-      remote_close_{.function = [](RemoteCall& call) noexcept {
-        base::holder_of<Socket, &Socket::remote_close_>(&call)->close_here();
-      }},
+      remote_close_{.function =
+                        [](RemoteCall& call) noexcept {
+                          base::holder_of<Socket, &Socket::remote_close_>(&call)->close_here();
+                        }},
       fd_{fd} {
   core.sockets().add();
 }
@@ -77,8 +78,8 @@ void Socket::file_registered(std::int32_t result) noexcept {
 bool Socket::may_send_zero_copy() noexcept {
   if (zero_copy_ == ZeroCopy::undecided) {
     const io::Address peer = peer_address(fd_);
-    const bool network = peer.family() == io::AddressFamily::ipv4 ||
-                         peer.family() == io::AddressFamily::ipv6;
+    const bool network =
+        peer.family() == io::AddressFamily::ipv4 || peer.family() == io::AddressFamily::ipv6;
     const bool ourselves = !core_.options().zero_copy_to_ourselves &&
                            (peer.is_loopback() || same_host(peer, local_address(fd_)));
     zero_copy_ = core_.features().has(Feature::send_zero_copy) && network && !ourselves
@@ -149,22 +150,14 @@ void Socket::received(io::Completion completion) noexcept {
 void Socket::request_ended(std::int32_t result) noexcept {
   if (result > 0) return;  // the kernel wants to be asked again
   switch (-result) {
-    case 0:
-      ended_ = true;
-      break;
+    case 0: ended_ = true; break;
     case ECANCELED:
     case EINTR:
-    case EAGAIN:
-      break;
-    case ENOBUFS:
-      starved_ = !core_.buffers()->replenish();
-      break;
+    case EAGAIN: break;
+    case ENOBUFS: starved_ = !core_.buffers()->replenish(); break;
     case EINVAL:
-    case EOPNOTSUPP:
-      core_.lose_multishot_receive(from_errno(-result));
-      break;
-    default:
-      error_ = from_errno(-result);
+    case EOPNOTSUPP: core_.lose_multishot_receive(from_errno(-result)); break;
+    default: error_ = from_errno(-result);
   }
 }
 

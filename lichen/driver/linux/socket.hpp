@@ -16,13 +16,15 @@
 
 namespace lichen::driver {
 
-// What of a connection the kernel may still refer to when its stream is gone. It belongs to one core and
-// is used there only; close() is its last use, it frees itself when the kernel is done with it.
+// What of a connection the kernel may still refer to when its stream is gone. It belongs to one
+// core and is used there only; close() is its last use, it frees itself when the kernel is done
+// with it.
 //
-// Receiving: one multishot request stays armed from the first wait for data to the end of the stream
-// and fills a chain of buffers from the core's BufferRing. A peer that sends faster than somebody reads
-// makes us withdraw the request, so that the data stays in the kernel and its window closes. Where the
-// kernel has no multishot or no buffer is free, we wait until the socket is readable and then read.
+// Receiving: one multishot request stays armed from the first wait for data to the end of the
+// stream and fills a chain of buffers from the core's BufferRing. A peer that sends faster than
+// somebody reads makes us withdraw the request, so that the data stays in the kernel and its window
+// closes. Where the kernel has no multishot or no buffer is free, we wait until the socket is
+// readable and then read.
 class Socket {
  public:
   // Takes the descriptor over. Null when there is no memory; the descriptor is closed then.
@@ -55,8 +57,8 @@ class Socket {
       sqe.msg_flags = static_cast<std::uint32_t>(flags | MSG_NOSIGNAL);
     });
   }
-  // Called before each request to send. A socket that sends often is entered into the ring's table of
-  // files, so that the kernel need not look up and count its descriptor each time.
+  // Called before each request to send. A socket that sends often is entered into the ring's table
+  // of files, so that the kernel need not look up and count its descriptor each time.
   void will_send() noexcept {
     if (sends_ < sends_before_slot && ++sends_ == sends_before_slot) register_file();
   }
@@ -74,7 +76,7 @@ class Socket {
   bool writing = false;             // a write is in progress
 
  private:
-  static constexpr unsigned queue_limit = 8;       // buffers queued before the peer has to wait
+  static constexpr unsigned queue_limit = 8;  // buffers queued before the peer has to wait
   static constexpr std::size_t fallback_size = 8192;
   static constexpr std::uint8_t sends_before_slot = 16;
   static constexpr std::size_t send_limit = 1U << 30;  // bytes in one request
@@ -107,7 +109,7 @@ class Socket {
   io::Buffer front_;
   RemoteCall remote_close_;
   int fd_;
-  int slot_ = UringCore::no_slot;  // in the ring's table of files
+  int slot_ = UringCore::no_slot;           // in the ring's table of files
   std::uint16_t first_ = BufferRing::none;  // chain of received buffers
   std::uint16_t last_ = BufferRing::none;
   std::uint16_t queued_ = 0;
@@ -117,10 +119,10 @@ class Socket {
   bool slot_ready_ = false;
   Error error_{};
   bool armed_ = false;
-  bool polling_ = false;     // armed for readiness, not for data
-  bool withdrawn_ = false;   // the request is being cancelled
-  bool starved_ = false;     // no buffer was free: poll once
-  bool readable_ = false;    // a poll said so
+  bool polling_ = false;    // armed for readiness, not for data
+  bool withdrawn_ = false;  // the request is being cancelled
+  bool starved_ = false;    // no buffer was free: poll once
+  bool readable_ = false;   // a poll said so
   bool ended_ = false;
   bool closing_ = false;
 };

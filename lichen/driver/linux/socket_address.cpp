@@ -59,9 +59,7 @@ SocketAddress::SocketAddress(const io::Address& address) noexcept {
                                     (abstract ? 0 : 1));
       break;
     }
-    case io::AddressFamily::none:
-      size = 0;
-      break;
+    case io::AddressFamily::none: size = 0; break;
   }
 }
 
@@ -92,8 +90,7 @@ io::Address SocketAddress::address() const noexcept {
         length = strnlen(local.sun_path, length);
       return io::Address::local({local.sun_path, length}).value_or(io::Address{});
     }
-    default:
-      return {};
+    default: return {};
   }
 }
 

@@ -1,3 +1,5 @@
+#include "lichen/driver/linux/socket.hpp"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -7,7 +9,6 @@
 #include <chrono>
 
 #include "lichen/driver/linux/host_test.hpp"
-#include "lichen/driver/linux/socket.hpp"
 #include "lichen/driver/linux/socket_address.hpp"
 
 namespace lichen::driver::test {
@@ -72,7 +73,8 @@ TEST(HostStream, EchoesThroughTinyQueues) {
 }
 TEST(HostStream, EchoesWithoutCopying) { run_on_host(echo_many, {.zero_copy = true}); }
 
-// Often enough to be entered into the table of files, and out again; more of them than it has places.
+// Often enough to be entered into the table of files, and out again; more of them than it has
+// places.
 Task<Result<void>> chat(io::Network& network, io::Address at) {
   auto stream = CO_TRY(co_await network.connect(at));
   std::array<std::byte, 4> into;
@@ -187,7 +189,8 @@ TEST(HostStream, AbortEndsOurOwnWaits) { run_on_host(aborted_by_us); }
 Task<Result<void>> write_to_deaf_peer(HostSystem& host) {
   Connection pair = CO_TRY(co_await make_connection(host));
   const std::vector<std::byte> much(64 << 20);
-  EXPECT_TRUE((co_await with_timeout(20ms, pair.ours->write_all(much))).failed_with(Error::timed_out));
+  EXPECT_TRUE(
+      (co_await with_timeout(20ms, pair.ours->write_all(much))).failed_with(Error::timed_out));
   const std::array<std::span<const std::byte>, 2> pieces{much, much};
   EXPECT_TRUE(
       (co_await with_timeout(20ms, pair.ours->write_pieces(pieces))).failed_with(Error::timed_out));
@@ -196,7 +199,8 @@ Task<Result<void>> write_to_deaf_peer(HostSystem& host) {
 TEST(HostStream, AWriteToADeafPeerCanBeStopped) { run_on_host(write_to_deaf_peer); }
 
 // A peer that floods a stream nobody reads holds a bounded number of buffers, and nothing is lost.
-Task<Result<void>> watch_then_read(HostSystem& host, io::Stream& stream, std::span<std::byte> into) {
+Task<Result<void>> watch_then_read(HostSystem& host, io::Stream& stream,
+                                   std::span<std::byte> into) {
   std::uint64_t most = 0;
   for (int i = 0; i < 50; ++i) {
     most = std::max(most, host.statistics(0).buffers_in_use);
@@ -214,7 +218,8 @@ Task<Result<void>> flood(HostSystem& host) {
   std::vector<std::byte> much(size);
   for (std::size_t i = 0; i < size; ++i) much[i] = static_cast<std::byte>(i >> 8);
   std::vector<std::byte> back(size);
-  CO_TRY(co_await while_writing(pair.ours->write_all(much), watch_then_read(host, *pair.theirs, back)));
+  CO_TRY(co_await while_writing(pair.ours->write_all(much),
+                                watch_then_read(host, *pair.theirs, back)));
   EXPECT_TRUE(back == much);
   co_return Result<void>{};
 }
@@ -311,9 +316,7 @@ Task<Result<void>> tells_addresses(HostSystem& host) {
 }
 TEST(HostStream, KnowsItsPeer) { run_on_host(tells_addresses); }
 
-TEST(HostStream, IsSmall) {
-  EXPECT_LE(sizeof(Socket) + sizeof(HostStream), 400U);
-}
+TEST(HostStream, IsSmall) { EXPECT_LE(sizeof(Socket) + sizeof(HostStream), 400U); }
 
 // What every accepted connection is given without a call of its own.
 TEST(HostStream, HandsDownNoDelay) {

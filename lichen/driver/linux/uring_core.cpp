@@ -13,7 +13,8 @@
 
 namespace lichen::driver {
 
-Result<std::unique_ptr<UringCore>> UringCore::create(coro::Core& core, const UringOptions& options) {
+Result<std::unique_ptr<UringCore>> UringCore::create(coro::Core& core,
+                                                     const UringOptions& options) {
   std::unique_ptr<UringCore> uring{new (std::nothrow) UringCore{core, options}};
   if (!uring) return Error::no_memory;
   TRY(uring->set_up());
@@ -23,7 +24,8 @@ Result<std::unique_ptr<UringCore>> UringCore::create(coro::Core& core, const Uri
 Result<void> UringCore::set_up() {
   ring_ = TRY(Ring::create(options_.ring));
   if (features().has(Feature::buffer_ring) && features().has(Feature::multishot_receive)) {
-    Result<std::unique_ptr<BufferRing>> buffers = BufferRing::create(*ring_, core_, options_.buffers);
+    Result<std::unique_ptr<BufferRing>> buffers =
+        BufferRing::create(*ring_, core_, options_.buffers);
     if (buffers)
       buffers_ = *std::move(buffers);
     else
@@ -40,8 +42,7 @@ void UringCore::register_files() noexcept {
   io_uring_rsrc_register table{};
   table.nr = options_.registered_files;
   table.flags = IORING_RSRC_REGISTER_SPARSE;
-  const Result<int> registered =
-      ring_->register_with(IORING_REGISTER_FILES2, &table, sizeof table);
+  const Result<int> registered = ring_->register_with(IORING_REGISTER_FILES2, &table, sizeof table);
   if (!registered) return ring_->lose(Feature::registered_files, registered.error());
   free_slots_.reserve(table.nr);
   for (unsigned slot = table.nr; slot-- > 0;) free_slots_.push_back(static_cast<int>(slot));
@@ -49,8 +50,8 @@ void UringCore::register_files() noexcept {
 
 UringCore::~UringCore() {
   if (ring_ && wake_fd_ >= 0) {
-    // What is left is the closing of sockets that were just let go of, and what stopped tasks no longer
-    // wait for: it ends by itself.
+    // What is left is the closing of sockets that were just let go of, and what stopped tasks no
+    // longer wait for: it ends by itself.
     while (poll(), in_flight_.get() > 1) wait(UINT64_MAX);
     closing_ = true;
     cancel(wakes_);
@@ -95,7 +96,8 @@ void UringCore::wake() noexcept {
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
 }
 
-// The poll is edge-triggered, so each write to the eventfd completes it once and nobody has to read.
+// The poll is edge-triggered, so each write to the eventfd completes it once and nobody has to
+// read.
 void UringCore::arm_wakes() noexcept {
   io_uring_sqe& sqe = prepare(wakes_);
   sqe.opcode = IORING_OP_POLL_ADD;
@@ -141,7 +143,8 @@ void UringCore::call_as_foreigner(RemoteCall& remote) noexcept {
 }
 
 unsigned UringCore::take_calls() noexcept {
-  if (calls_.empty()) [[likely]] return 0;
+  if (calls_.empty()) [[likely]]
+    return 0;
   unsigned count = 0;
   for (RemoteCall* remote = calls_.take_all(); remote; ++count) {
     RemoteCall& current = *std::exchange(remote, remote->next);

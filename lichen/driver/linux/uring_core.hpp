@@ -1,5 +1,5 @@
-// UringCore: the events of one core. Its ring, the buffers the kernel receives into, and the way in for
-// other threads.
+// UringCore: the events of one core. Its ring, the buffers the kernel receives into, and the way in
+// for other threads.
 #pragma once
 
 #include <linux/time_types.h>
@@ -34,13 +34,13 @@ struct UringOptions {
 };
 
 struct UringStatistics {
-  std::uint64_t submissions = 0;      // operations handed to the kernel
-  std::uint64_t completions = 0;      // answers, wakes included
-  std::uint64_t enters = 0;           // system calls for both
-  std::uint64_t overflows = 0;        // times a queue was too small
-  std::uint64_t in_flight = 0;        // operations whose last completion has not come
-  std::uint64_t buffers_in_use = 0;   // receive buffers lent or queued
-  std::uint64_t sockets = 0;          // sockets whose descriptor is not closed yet
+  std::uint64_t submissions = 0;     // operations handed to the kernel
+  std::uint64_t completions = 0;     // answers, wakes included
+  std::uint64_t enters = 0;          // system calls for both
+  std::uint64_t overflows = 0;       // times a queue was too small
+  std::uint64_t in_flight = 0;       // operations whose last completion has not come
+  std::uint64_t buffers_in_use = 0;  // receive buffers lent or queued
+  std::uint64_t sockets = 0;         // sockets whose descriptor is not closed yet
 };
 
 // Something to be done on a core, handed over by another thread.
@@ -54,7 +54,8 @@ class UringCores;
 class UringCore final : public sched::EventSource, public io::OperationQueue {
  public:
   // On the core's own thread.
-  static Result<std::unique_ptr<UringCore>> create(coro::Core& core, const UringOptions& options = {});
+  static Result<std::unique_ptr<UringCore>> create(coro::Core& core,
+                                                   const UringOptions& options = {});
   // Cancels what is in flight and waits for its end. On the core's own thread.
   ~UringCore() override;
 
@@ -68,8 +69,8 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   [[nodiscard]] coro::Core& core() noexcept override { return core_; }
   void cancel(io::Operation& operation) noexcept override;
 
-  // An entry whose completions go to `operation`. It is submitted with everything else that is prepared
-  // when the core looks for events next.
+  // An entry whose completions go to `operation`. It is submitted with everything else that is
+  // prepared when the core looks for events next.
   io_uring_sqe& prepare(io::Operation& operation) noexcept {
     in_flight_.add();
     io_uring_sqe& sqe = ring_->prepare();
@@ -79,9 +80,9 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   // An entry whose completion interests nobody.
   io_uring_sqe& prepare_unheard() noexcept { return ring_->prepare(); }
 
-  // co_await submit([](io_uring_sqe& sqe) { ... }): fills in an entry, waits for its completion and yields
-  // its result, at least 0, as Result<unsigned>. Error::stopped when the task was stopped and the
-  // operation ended without a result for it. What the entry points to MUST live until then.
+  // co_await submit([](io_uring_sqe& sqe) { ... }): fills in an entry, waits for its completion and
+  // yields its result, at least 0, as Result<unsigned>. Error::stopped when the task was stopped
+  // and the operation ended without a result for it. What the entry points to MUST live until then.
   template <class Fill>
   auto submit(Fill fill) noexcept {
     return Submission<Fill>{*this, std::move(fill), no_timeout};
@@ -106,7 +107,9 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   [[nodiscard]] Ring& ring() noexcept { return *ring_; }
   // Null where the kernel offers no multishot receive.
   [[nodiscard]] BufferRing* buffers() noexcept { return buffers_.get(); }
-  void lose_multishot_receive(Error reason) noexcept { ring_->lose(Feature::multishot_receive, reason); }
+  void lose_multishot_receive(Error reason) noexcept {
+    ring_->lose(Feature::multishot_receive, reason);
+  }
   [[nodiscard]] const UringOptions& options() const noexcept { return options_; }
   // A free place in the table of registered files, or no_slot.
   static constexpr int no_slot = -1;
@@ -171,7 +174,8 @@ class [[nodiscard("co_await it")]] UringCore::Submission : io::OperationWait {
   }
   Result<unsigned> await_resume() noexcept {
     if (end()) return Error::stopped;
-    if (result_ >= 0) [[likely]] return static_cast<unsigned>(result_);
+    if (result_ >= 0) [[likely]]
+      return static_cast<unsigned>(result_);
     if ((result_ == -ECANCELED || result_ == -EINTR) && stop_requested()) return Error::stopped;
     if (result_ == -ECANCELED && limit_ != no_timeout) return Error::timed_out;
     return from_errno(-result_);
@@ -180,7 +184,8 @@ class [[nodiscard("co_await it")]] UringCore::Submission : io::OperationWait {
  private:
   static void completed(io::Operation& operation, io::Completion completion) noexcept {
     auto& self = static_cast<Submission&>(operation);
-    // A zero-copy send completes twice: with its result, then when its bytes are no longer borrowed.
+    // A zero-copy send completes twice: with its result, then when its bytes are no longer
+    // borrowed.
     if (!(completion.flags & IORING_CQE_F_NOTIF)) self.result_ = completion.result;
     if (!(completion.flags & IORING_CQE_F_MORE)) self.finish();
   }
