@@ -7,18 +7,22 @@
 
 namespace lichen::mem {
 
-// Charged in granules when a heap takes memory from the machine, not for each block. Thread-safe. MUST
-// outlive the heaps that charge it.
+// Charged in granules when a heap takes memory from the machine, not for each block. Thread-safe.
+// MUST outlive the heaps that charge it.
 class Account {
  public:
   explicit Account(std::size_t limit = SIZE_MAX) noexcept : limit_{limit} {}
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
-  [[nodiscard]] std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t limit() const noexcept {
+    return limit_.load(std::memory_order_relaxed);
+  }
   // May be below what is used: then nothing is granted until enough has come back.
   void set_limit(std::size_t bytes) noexcept { limit_.store(bytes, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
+  // The most that was ever used.
+  [[nodiscard]] std::size_t peak() const noexcept { return peak_.load(std::memory_order_relaxed); }
   // How often the limit refused memory.
   [[nodiscard]] std::uint64_t refusals() const noexcept {
     return refusals_.load(std::memory_order_relaxed);
@@ -44,6 +48,10 @@ class Account {
         return false;
       }
     } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+    std::size_t peak = this->peak();
+    while (peak < used + bytes &&
+           !peak_.compare_exchange_weak(peak, used + bytes, std::memory_order_relaxed)) {
+    }
     system_calls_.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
@@ -54,6 +62,7 @@ class Account {
 
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> peak_{0};
   std::atomic<std::uint64_t> refusals_{0};
   std::atomic<std::uint64_t> system_calls_{0};
   std::atomic<std::uint64_t> leaked_{0};

@@ -1,10 +1,10 @@
-// Heap: the blocks of one core for one owner. Allocating and freeing on that core touch no atomic, no clock
-// and no shared cache line; blocks may be freed on any core.
+// Heap: the blocks of one core for one owner. Allocating and freeing on that core touch no atomic,
+// no clock and no shared cache line; blocks may be freed on any core.
 //
-// Memory comes from the machine in slabs of 64 KiB, each cut into blocks of one size class. What a slab
-// knows lies outside of it, in a table with one cache line for each granule of the page region: the line is
-// found from a block's address by a shift and an add, headers do not fall on the same cache sets, and
-// blocks are as aligned as their size.
+// Memory comes from the machine in slabs of 64 KiB, each cut into blocks of one size class. What a
+// slab knows lies outside of it, in a table with one cache line for each granule of the page
+// region: the line is found from a block's address by a shift and an add, headers do not fall on
+// the same cache sets, and blocks are as aligned as their size.
 //
 //   current ──(all blocks used)──> full ──(a block is freed)──> partial ──(picked)──> current
 //                                                                  └──(last block freed)──> empty
@@ -18,7 +18,8 @@
 #include "lichen/mem/account.hpp"
 #include "lichen/mem/size_class.hpp"
 
-// Checked heaps fill freed blocks, delay their reuse, and panic on a second free or a write after free.
+// Checked heaps fill freed blocks, delay their reuse, and panic on a second free or a write after
+// free.
 #ifndef LICHEN_POISON
 #define LICHEN_POISON 0
 #endif
@@ -85,12 +86,12 @@ class Heap {
   explicit Heap(Account& account) noexcept;
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
-  // All memory goes back at once; blocks that still live are counted in the account. Nothing may free into
-  // this heap any more.
+  // All memory goes back at once; blocks that still live are counted in the account. Nothing may
+  // free into this heap any more.
   ~Heap();
 
-  // At least `size` bytes, aligned to 16; null when the account's limit or the machine's memory is reached.
-  // MUST be called on the heap's core.
+  // At least `size` bytes, aligned to 16; null when the account's limit or the machine's memory is
+  // reached. MUST be called on the heap's core.
   [[nodiscard]] void* allocate(std::size_t size) noexcept {
     if constexpr (checked) return allocate_checked(size);
     return take(size);
@@ -123,21 +124,25 @@ class Heap {
   using Slab = detail::Slab;
 
   void* take(std::size_t size) noexcept {
-    if (size > max_block) [[unlikely]] return allocate_large(size);
+    if (size > max_block) [[unlikely]]
+      return allocate_large(size);
     const unsigned size_class = mem::size_class(size);
     Slab* slab = current_[size_class];
     Block* block = slab->free;
-    if (!block) [[unlikely]] return allocate_slow(size_class);
+    if (!block) [[unlikely]]
+      return allocate_slow(size_class);
     slab->free = block->next;
     ++slab->used;
     return block;
   }
   void put(Block* block) noexcept {
     Slab* slab = detail::slab_of(block);
-    if (slab->heap != this) [[unlikely]] return slab->heap->push_remote(block);
+    if (slab->heap != this) [[unlikely]]
+      return slab->heap->push_remote(block);
     block->next = slab->free;
     slab->free = block;
-    if (--slab->used == slab->notify_at) [[unlikely]] notified(*slab);
+    if (--slab->used == slab->notify_at) [[unlikely]]
+      notified(*slab);
   }
 
   [[gnu::noinline]] void* allocate_slow(unsigned size_class) noexcept;

@@ -1,12 +1,12 @@
 #include "lichen/mem/heap.hpp"
 
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <map>
 #include <random>
 #include <thread>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace lichen::mem {
 namespace {
@@ -67,6 +67,31 @@ TEST(Heap, AtTheLimitGivesNullAndGoesOn) {
   void* again = heap.allocate(30'000);
   EXPECT_NE(again, nullptr);
   heap.free(again);
+}
+
+// What waits in a checked heap's quarantine is no reason to refuse.
+TEST(Heap, AtTheLimitReusesWhatWasFreed) {
+  Account account{65536};
+  Heap heap{account};
+  std::vector<void*> blocks;
+  while (void* block = heap.allocate(1'000)) blocks.push_back(block);
+  ASSERT_EQ(blocks.size(), 65536u / 1024);
+  for (std::size_t i = 1; i < blocks.size(); ++i) heap.free(blocks[i]);
+  blocks[1] = heap.allocate(1'000);
+  EXPECT_NE(blocks[1], nullptr);
+  heap.free(blocks[1]);
+  heap.free(blocks[0]);
+}
+
+TEST(Account, RemembersItsPeak) {
+  Account account;
+  Heap heap{account};
+  void* block = heap.allocate(300'000);
+  ASSERT_NE(block, nullptr);
+  const std::size_t most = account.used();
+  heap.free(block);
+  EXPECT_EQ(account.used(), 0u);
+  EXPECT_EQ(account.peak(), most);
 }
 
 TEST(Heap, AlignsAsAsked) {
