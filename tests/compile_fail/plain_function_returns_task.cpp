@@ -12,7 +12,7 @@ lichen::Task<int> sum_of_two(int a, int b) {
   return sum(numbers);
 }
 #else
-lichen::Task<lichen::Result<int> > sum_of_two(int a, int b) {
+lichen::Task<lichen::Result<int>> sum_of_two(int a, int b) {
   const int numbers[] = {a, b};
   co_return co_await sum(numbers);
 }

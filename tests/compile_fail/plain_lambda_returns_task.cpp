@@ -8,6 +8,6 @@ auto make() {
 #ifdef LICHEN_MISUSE
   return [](int number) { return twice(number); };
 #else
-  return [](int number) -> lichen::Task<lichen::Result<int> > { co_return co_await twice(number); };
+  return [](int number) -> lichen::Task<lichen::Result<int>> { co_return co_await twice(number); };
 #endif
 }

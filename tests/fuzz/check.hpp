@@ -6,12 +6,12 @@
 #include <memory>
 #include <string_view>
 
-#define CHECK(...)                                                              \
-  do {                                                                          \
-    if (!(__VA_ARGS__)) {                                                       \
+#define CHECK(...)                                                                   \
+  do {                                                                               \
+    if (!(__VA_ARGS__)) {                                                            \
       std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #__VA_ARGS__); \
-      std::abort();                                                             \
-    }                                                                           \
+      std::abort();                                                                  \
+    }                                                                                \
   } while (false)
 
 // A copy in memory of exactly its size, so that the sanitizer sees every step past the end.

@@ -1,4 +1,5 @@
-// What stands in single fields and in the target: ranges, entity tags, dates, paths, queries, lists.
+// What stands in single fields and in the target: ranges, entity tags, dates, paths, queries,
+// lists.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -24,7 +25,8 @@ void check_range(std::string_view value, std::uint64_t size) {
   for (const ByteRange range : set.ranges()) {
     CHECK(range.first <= range.last && range.last < size);
     for (const ByteRange other : set.ranges())
-      CHECK(&other == &range || range == other || range.last < other.first || other.last < range.first);
+      CHECK(&other == &range || range == other || range.last < other.first ||
+            other.last < range.first);
     same += std::to_string(range.first) + "-" + std::to_string(range.last) + ",";
   }
   if (set.ranges().empty()) return;
@@ -67,7 +69,8 @@ void check_lists(std::string_view text) {
   std::size_t elements = 0;
   std::string_view list = text;
   for (auto element = next_element(list); !element.empty(); element = next_element(list)) {
-    CHECK(element.data() >= text.data() && element.data() + element.size() <= text.data() + text.size());
+    CHECK(element.data() >= text.data() &&
+          element.data() + element.size() <= text.data() + text.size());
     CHECK(trim(element) == element);
     ++elements;
   }
@@ -102,7 +105,8 @@ void check_conditions(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Exact exact{{reinterpret_cast<const char*>(data), size}};
   const std::string_view text = exact.view();
-  for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1'000}, ~std::uint64_t{0}})
+  for (const std::uint64_t length :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1'000}, ~std::uint64_t{0}})
     check_range(text, length);
   check_path(text);
   check_date(text);
