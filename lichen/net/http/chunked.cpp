@@ -48,18 +48,17 @@ ChunkedDecoder::State ChunkedDecoder::next(char c) noexcept {
 
     case State::extension:
       if (c == '\r') return State::size_lf;
-      return is(value_char, c) && ++extensions_ <= max_extensions ? State::extension : State::failed;
+      return is(value_char, c) && ++extensions_ <= max_extensions ? State::extension
+                                                                  : State::failed;
 
     case State::size_lf:
       digits_ = 0;
       if (c != '\n') return State::failed;
       return left_ != 0 ? State::content : State::line_start;
 
-    case State::content_cr:
-      return c == '\r' ? State::content_lf : State::failed;
+    case State::content_cr: return c == '\r' ? State::content_lf : State::failed;
 
-    case State::content_lf:
-      return c == '\n' ? State::size : State::failed;
+    case State::content_lf: return c == '\n' ? State::size : State::failed;
 
     case State::line_start:
       if (c == '\r') return State::end_lf;
@@ -72,18 +71,16 @@ ChunkedDecoder::State ChunkedDecoder::next(char c) noexcept {
 
     case State::trailer_value:
       if (c == '\r') return State::trailer_lf;
-      return is(value_char, c) && ++trailers_ <= max_trailers ? State::trailer_value : State::failed;
+      return is(value_char, c) && ++trailers_ <= max_trailers ? State::trailer_value
+                                                              : State::failed;
 
-    case State::trailer_lf:
-      return c == '\n' ? State::line_start : State::failed;
+    case State::trailer_lf: return c == '\n' ? State::line_start : State::failed;
 
-    case State::end_lf:
-      return c == '\n' ? State::end : State::failed;
+    case State::end_lf: return c == '\n' ? State::end : State::failed;
 
     case State::content:
     case State::end:
-    case State::failed:
-      break;
+    case State::failed: break;
   }
   return State::failed;
 }

@@ -34,14 +34,14 @@ class ChunkedDecoder {
 
  private:
   enum class State : std::uint8_t {
-    size,           // in the digits of a chunk's size
+    size,              // in the digits of a chunk's size
     before_extension,  // white space behind it
     extension,
     size_lf,
     content,
     content_cr,
     content_lf,
-    line_start,     // of a trailer field, or of the empty line that ends the body
+    line_start,  // of a trailer field, or of the empty line that ends the body
     trailer_name,
     trailer_value,
     trailer_lf,
@@ -58,12 +58,14 @@ class ChunkedDecoder {
   std::uint64_t left_ = 0;  // of the current chunk
 };
 
-// The line in front of a chunk of `size` bytes, which MUST NOT be zero, and what follows each chunk and ends
-// the body. A body is: head, content, chunk_end, ... , last_chunk.
+// The line in front of a chunk of `size` bytes, which MUST NOT be zero, and what follows each chunk
+// and ends the body. A body is: head, content, chunk_end, ... , last_chunk.
 class ChunkHead {
  public:
   explicit ChunkHead(std::uint64_t size) noexcept;
-  [[nodiscard]] std::string_view text() const noexcept { return {text_.data() + begin_, text_.size() - begin_}; }
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {text_.data() + begin_, text_.size() - begin_};
+  }
 
  private:
   static constexpr std::size_t max_size = 16 + 2;

@@ -57,13 +57,28 @@ TEST(HttpChunked, Decodes) {
 
 TEST(HttpChunked, Refuses_what_two_parsers_could_read_differently) {
   using namespace std::string_view_literals;
-  for (const std::string_view input :
-       {"\r\n"sv, "5\nhello\r\n0\r\n\r\n"sv, "5\r\nhello\n0\r\n\r\n"sv, "5\r\nhelloX\r\n0\r\n\r\n"sv,
-        "0x5\r\nhello\r\n"sv, "-5\r\nhello\r\n"sv, "+5\r\nhello\r\n"sv, " 5\r\nhello\r\n"sv,
-        "5 5\r\nhello\r\n"sv, "5;a\nb\r\nhello\r\n"sv, "5;a\rb\r\nhello\r\n"sv, "5;\0\r\nhello\r\n"sv,
-        "G\r\n"sv, ";a\r\n"sv, "1000000000000000\r\n"sv, "0000000000000005\r\nhello\r\n"sv,
-        "0\r\n\n"sv, "0\r\nA b: c\r\n\r\n"sv, "0\r\n: c\r\n\r\n"sv, "0\r\nA: b\n\r\n"sv,
-        "0\r\n folded\r\n\r\n"sv, "0\r\n\rx"sv})
+  for (const std::string_view input : {"\r\n"sv,
+                                       "5\nhello\r\n0\r\n\r\n"sv,
+                                       "5\r\nhello\n0\r\n\r\n"sv,
+                                       "5\r\nhelloX\r\n0\r\n\r\n"sv,
+                                       "0x5\r\nhello\r\n"sv,
+                                       "-5\r\nhello\r\n"sv,
+                                       "+5\r\nhello\r\n"sv,
+                                       " 5\r\nhello\r\n"sv,
+                                       "5 5\r\nhello\r\n"sv,
+                                       "5;a\nb\r\nhello\r\n"sv,
+                                       "5;a\rb\r\nhello\r\n"sv,
+                                       "5;\0\r\nhello\r\n"sv,
+                                       "G\r\n"sv,
+                                       ";a\r\n"sv,
+                                       "1000000000000000\r\n"sv,
+                                       "0000000000000005\r\nhello\r\n"sv,
+                                       "0\r\n\n"sv,
+                                       "0\r\nA b: c\r\n\r\n"sv,
+                                       "0\r\n: c\r\n\r\n"sv,
+                                       "0\r\nA: b\n\r\n"sv,
+                                       "0\r\n folded\r\n\r\n"sv,
+                                       "0\r\n\rx"sv})
     EXPECT_EQ(decode(input).outcome, Outcome::failed) << input;
 }
 

@@ -6,10 +6,11 @@
 namespace lichen::net::http {
 namespace {
 
-// Whether any of the fields of this name is "*" or lists a tag that compares equal. A list that cannot
-// be read matches nothing.
+// Whether any of the fields of this name is "*" or lists a tag that compares equal. A list that
+// cannot be read matches nothing.
 template <class Equal>
-bool matches_any(const Fields& fields, std::string_view name, const Validators& current, Equal equal) {
+bool matches_any(const Fields& fields, std::string_view name, const Validators& current,
+                 Equal equal) {
   for (const Field field : fields) {
     if (!equals(field.name, name)) continue;
     if (field.value == "*") return current.exists;
@@ -63,7 +64,8 @@ Precondition evaluate(const RequestHead& request, const Validators& current) noe
   return Precondition::proceed;
 }
 
-bool range_is_current(const RequestHead& request, const Validators& current, std::int64_t now) noexcept {
+bool range_is_current(const RequestHead& request, const Validators& current,
+                      std::int64_t now) noexcept {
   const auto text = request.fields.find("If-Range");
   if (!text) return true;
   if (const auto tag = EntityTag::parse(*text))

@@ -1,4 +1,5 @@
-// Conditional requests (RFC 9110 section 13): whether a representation is still the one a client knows.
+// Conditional requests (RFC 9110 section 13): whether a representation is still the one a client
+// knows.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,10 @@ enum class Precondition : std::uint8_t {
 // In the order of precedence of RFC 9110 section 13.2.2.
 Precondition evaluate(const RequestHead& request, const Validators& current) noexcept;
 
-// Whether a Range may be honoured: there is no If-Range, or it names the current representation. `now` is
-// the time of the answer: a date is a strong validator only when the representation is older than a second.
-bool range_is_current(const RequestHead& request, const Validators& current, std::int64_t now) noexcept;
+// Whether a Range may be honoured: there is no If-Range, or it names the current representation.
+// `now` is the time of the answer: a date is a strong validator only when the representation is
+// older than a second.
+bool range_is_current(const RequestHead& request, const Validators& current,
+                      std::int64_t now) noexcept;
 
 }  // namespace lichen::net::http

@@ -18,12 +18,14 @@ struct Request {
   RequestHead head;
 
   explicit Request(std::string_view fields, std::string_view method = "GET")
-      : text{std::string{method} + " / HTTP/1.1\r\nHost: h\r\n" + std::string{fields} + "\r\n\r\n"} {
+      : text{std::string{method} + " / HTTP/1.1\r\nHost: h\r\n" + std::string{fields} +
+             "\r\n\r\n"} {
     EXPECT_TRUE(parse_request(text, head).complete());
   }
 };
 
-Precondition check(std::string_view fields, const Validators& now = current, std::string_view method = "GET") {
+Precondition check(std::string_view fields, const Validators& now = current,
+                   std::string_view method = "GET") {
   const Request request{fields, method};
   return evaluate(request.head, now);
 }
@@ -53,7 +55,8 @@ TEST(HttpConditional, If_none_match_compares_weakly) {
   EXPECT_EQ(check("If-None-Match: \"a\""), Precondition::not_modified);
   EXPECT_EQ(check("If-None-Match: W/\"a\""), Precondition::not_modified);
   EXPECT_EQ(check("If-None-Match: \"a\"", weak), Precondition::not_modified);
-  EXPECT_EQ(check("If-None-Match: \"b\"\r\nIf-None-Match: \"x,y\", \"a\""), Precondition::not_modified);
+  EXPECT_EQ(check("If-None-Match: \"b\"\r\nIf-None-Match: \"x,y\", \"a\""),
+            Precondition::not_modified);
   EXPECT_EQ(check("If-None-Match: \"b\""), Precondition::proceed);
   EXPECT_EQ(check("If-None-Match: garbage, \"a\""), Precondition::proceed);
   EXPECT_EQ(check("If-None-Match: *"), Precondition::not_modified);
@@ -68,12 +71,15 @@ TEST(HttpConditional, Dates) {
   EXPECT_EQ(check(since("If-Modified-Since", "yesterday")), Precondition::proceed);
   EXPECT_EQ(check(since("If-Unmodified-Since", same)), Precondition::proceed);
   EXPECT_EQ(check(since("If-Unmodified-Since", earlier)), Precondition::failed);
-  EXPECT_EQ(check(since("If-Unmodified-Since", earlier), {.tag = current.tag}), Precondition::proceed);
+  EXPECT_EQ(check(since("If-Unmodified-Since", earlier), {.tag = current.tag}),
+            Precondition::proceed);
 }
 
 TEST(HttpConditional, Keeps_the_order_of_precedence) {
-  EXPECT_EQ(check("If-Match: \"a\"\r\n" + since("If-Unmodified-Since", earlier)), Precondition::proceed);
-  EXPECT_EQ(check("If-None-Match: \"b\"\r\n" + since("If-Modified-Since", same)), Precondition::proceed);
+  EXPECT_EQ(check("If-Match: \"a\"\r\n" + since("If-Unmodified-Since", earlier)),
+            Precondition::proceed);
+  EXPECT_EQ(check("If-None-Match: \"b\"\r\n" + since("If-Modified-Since", same)),
+            Precondition::proceed);
   EXPECT_EQ(check("If-Match: \"b\"\r\nIf-None-Match: \"a\""), Precondition::failed);
   EXPECT_EQ(check("If-Match: \"a\"\r\nIf-None-Match: \"a\""), Precondition::not_modified);
 }

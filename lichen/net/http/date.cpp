@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::string_view month_names = "JanFebMarAprMayJunJulAugSepOctNovDec";
 constexpr std::string_view day_names = "ThuFriSatSunMonTueWed";  // from 1970-01-01 on
-constexpr std::array<std::string_view, 7> long_day_names{"Thursday", "Friday",  "Saturday", "Sunday",
-                                                         "Monday",   "Tuesday", "Wednesday"};
+constexpr std::array<std::string_view, 7> long_day_names{
+    "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"};
 constexpr std::int64_t seconds_a_day = 86'400;
 
 struct Civil {
@@ -20,7 +20,8 @@ struct Civil {
   unsigned day;    // 1 to 31
 };
 
-// Days since 1970-01-01 and back, by counting years from March in eras of 400 years, which are alike.
+// Days since 1970-01-01 and back, by counting years from March in eras of 400 years, which are
+// alike.
 constexpr std::int64_t days_from(Civil date) noexcept {
   const std::int64_t year = date.year - (date.month <= 2);
   const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -36,7 +37,8 @@ constexpr Civil civil_from(std::int64_t days) noexcept {
   const auto day_of_era = static_cast<unsigned>(days - era * 146'097);
   const unsigned year_of_era =
       (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-  const unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const unsigned day_of_year =
+      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const unsigned month_from_march = (5 * day_of_year + 2) / 153;
   const unsigned month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
   return {year_of_era + era * 400 + (month <= 2), month,
@@ -80,7 +82,8 @@ class DateReader {
     return number(1);
   }
   unsigned month() noexcept {
-    const std::size_t at = text_.size() >= 3 ? month_names.find(text_.substr(0, 3)) : month_names.npos;
+    const std::size_t at =
+        text_.size() >= 3 ? month_names.find(text_.substr(0, 3)) : month_names.npos;
     ok_ &= at != month_names.npos && at % 3 == 0;
     if (!ok_) return 1;
     text_.remove_prefix(3);
@@ -150,7 +153,8 @@ DateText::DateText(std::int64_t unix_seconds) noexcept {
   put_digits(text + 23, second % 60, 2);
 }
 
-std::optional<std::int64_t> parse_date(std::string_view text, std::int64_t now_unix_seconds) noexcept {
+std::optional<std::int64_t> parse_date(std::string_view text,
+                                       std::int64_t now_unix_seconds) noexcept {
   DateReader reader{text};
   Civil date{};
   if (text.size() == DateText::size && text[3] == ',') {  // IMF-fixdate

@@ -17,8 +17,8 @@ struct Field {
   std::string_view value;  // without the white space around it
 };
 
-// In the order of arrival. Eight bytes a field, because a request that waits for its body keeps them:
-// a head is at most 65,535 bytes long. The buffer MUST outlive the fields.
+// In the order of arrival. Eight bytes a field, because a request that waits for its body keeps
+// them: a head is at most 65,535 bytes long. The buffer MUST outlive the fields.
 class Fields {
   struct Place {
     std::uint16_t name;
@@ -34,7 +34,8 @@ class Fields {
   class Iterator {
    public:
     Field operator*() const noexcept {
-      return {{base_ + place_->name, place_->name_size}, {base_ + place_->value, place_->value_size}};
+      return {{base_ + place_->name, place_->name_size},
+              {base_ + place_->value, place_->value_size}};
     }
     Iterator& operator++() noexcept {
       ++place_;

@@ -11,7 +11,7 @@ void HeadWriter::status(Status status) noexcept {
     return;
   }
   const unsigned number = code(status);
-  ok_ = ok_ && number >= 100 && number <= 999;
+  require(number >= 100 && number <= 999);
   const std::array digits{static_cast<char>('0' + number / 100 % 10),
                           static_cast<char>('0' + number / 10 % 10),
                           static_cast<char>('0' + number % 10)};
@@ -21,7 +21,7 @@ void HeadWriter::status(Status status) noexcept {
 }
 
 void HeadWriter::request(std::string_view method, std::string_view target) noexcept {
-  ok_ = ok_ && is_token(method) && !target.empty() && all(target_char, target);
+  require(is_token(method) && !target.empty() && all(target_char, target));
   lines(method);
   lines(" ");
   lines(target);
@@ -31,7 +31,7 @@ void HeadWriter::request(std::string_view method, std::string_view target) noexc
 void HeadWriter::field(std::string_view name, std::uint64_t value) noexcept {
   std::array<char, 20> digits;
   const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value);
-  ok_ = ok_ && is_token(name);
+  require(is_token(name));
   trusted_field(name, {digits.data(), static_cast<std::size_t>(result.ptr - digits.data())});
 }
 

@@ -11,9 +11,9 @@
 
 namespace lichen::net::http {
 
-// What does not fit, or would break the format (a name that is no token, a control in a value, so that
-// no handler can be tricked into writing a second response), makes the head not ok(); nothing is written
-// after that.
+// What does not fit, or would break the format (a name that is no token, a control in a value, so
+// that no handler can be tricked into writing a second response), makes the head not ok(); nothing
+// is written after that.
 class HeadWriter {
  public:
   explicit HeadWriter(std::span<char> storage) noexcept
@@ -24,7 +24,7 @@ class HeadWriter {
   void request(std::string_view method, std::string_view target) noexcept;
 
   void field(std::string_view name, std::string_view value) noexcept {
-    ok_ = ok_ && is_token(name) && (value.empty() || all(value_char, value));
+    require(is_token(name) && (value.empty() || all(value_char, value)));
     trusted_field(name, value);
   }
   void field(std::string_view name, std::uint64_t value) noexcept;
@@ -43,11 +43,19 @@ class HeadWriter {
   void finish() noexcept { lines("\r\n"); }
 
   [[nodiscard]] bool ok() const noexcept { return ok_; }
+  // Not for want of room.
+  [[nodiscard]] bool broken() const noexcept { return broken_; }
   [[nodiscard]] std::string_view text() const noexcept {
     return {begin_, static_cast<std::size_t>(p_ - begin_)};
   }
 
  private:
+  void require(bool well_formed) noexcept {
+    if (well_formed) [[likely]]
+      return;
+    broken_ = true;
+    ok_ = false;
+  }
   bool reserve(std::size_t size) noexcept {
     ok_ = ok_ && size <= static_cast<std::size_t>(end_ - p_);
     return ok_;
@@ -61,6 +69,7 @@ class HeadWriter {
   char* end_;
   char* p_;
   bool ok_ = true;
+  bool broken_ = false;
 };
 
 }  // namespace lichen::net::http

@@ -80,8 +80,9 @@ constexpr std::array types{
 };
 static_assert(std::ranges::is_sorted(types, {}, &MediaType::ending));
 
-constexpr std::size_t longest_ending =
-    std::ranges::max(types, {}, [](const MediaType& type) { return type.ending.size(); }).ending.size();
+constexpr std::size_t longest_ending = std::ranges::max(types, {}, [](const MediaType& type) {
+                                         return type.ending.size();
+                                       }).ending.size();
 
 }  // namespace
 

@@ -8,8 +8,8 @@
 namespace lichen::net::http {
 namespace {
 
-// The least that can be a head: "M / HTTP/1.0\r\n\r\n" or "HTTP/1.0 200\r\n\r\n". Shorter input is always
-// incomplete, so that the scanner has a whole block to look at.
+// The least that can be a head: "M / HTTP/1.0\r\n\r\n" or "HTTP/1.0 200\r\n\r\n". Shorter input is
+// always incomplete, so that the scanner has a whole block to look at.
 constexpr std::size_t least_head = 16;
 static_assert(least_head == Scanner::block);
 
@@ -31,9 +31,9 @@ enum class Step : std::uint8_t { done, incomplete, failed };
 struct FramingFields {
   bool has_length = false;
   bool has_coding = false;
-  bool chunked = false;          // "chunked" was seen
+  bool chunked = false;  // "chunked" was seen
   bool unknown_coding = false;
-  bool after_chunked = false;    // a coding came after "chunked"
+  bool after_chunked = false;  // a coding came after "chunked"
   bool close = false;
   bool keep_alive = false;
   bool has_host = false;
@@ -127,7 +127,8 @@ class HeadParser {
     } else {
       const char* limit = p_ + std::min(left(), max_method + 1);
       while (p_ != limit && is(token_char, *p_)) ++p_;
-      if (p_ - method > static_cast<std::ptrdiff_t>(max_method)) return fail(Status::not_implemented);
+      if (p_ - method > static_cast<std::ptrdiff_t>(max_method))
+        return fail(Status::not_implemented);
       if (p_ == scan_.end()) return Step::incomplete;
       if (*p_ != ' ' || p_ == method) return fail();
       head.method = method_of(view(method, p_));
@@ -147,10 +148,10 @@ class HeadParser {
   Step status_line(ResponseHead& head) noexcept {
     if (const Step step = version(head); step != Step::done) return step;
     if (left() < 4) return Step::incomplete;
-    if (p_[0] != ' ' || p_[1] < '1' || p_[1] > '9' || !is(digit_char, p_[2]) || !is(digit_char, p_[3]))
+    if (p_[0] != ' ' || p_[1] < '1' || p_[1] > '9' || !is(digit_char, p_[2]) ||
+        !is(digit_char, p_[3]))
       return fail();
-    head.status =
-        static_cast<Status>((p_[1] - '0') * 100 + (p_[2] - '0') * 10 + (p_[3] - '0'));
+    head.status = static_cast<Status>((p_[1] - '0') * 100 + (p_[2] - '0') * 10 + (p_[3] - '0'));
     p_ += 4;
     if (p_ == scan_.end()) return Step::incomplete;
     // The space MUST be there even before an empty reason, yet not all servers send it.
@@ -234,8 +235,7 @@ class HeadParser {
       case 17:
         if (is_name(name, "transfer-encoding")) coding_field(value);
         break;
-      default:
-        break;
+      default: break;
     }
     return Step::done;
   }
@@ -373,7 +373,8 @@ Parsed parse_request(std::string_view input, RequestHead& head, const HeadLimits
   return HeadParser{input, limits, true}.request(head);
 }
 
-Parsed parse_response(std::string_view input, ResponseHead& head, const HeadLimits& limits) noexcept {
+Parsed parse_response(std::string_view input, ResponseHead& head,
+                      const HeadLimits& limits) noexcept {
   if (input.size() < least_head) return {};
   reset(head);
   return HeadParser{input, limits, false}.response(head);

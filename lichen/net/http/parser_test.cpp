@@ -8,8 +8,9 @@
 namespace lichen::net::http {
 namespace {
 
-// Parses every prefix from memory of exactly its size, so that a sanitizer sees a read past the end, and
-// checks that the answer, once there is one, never changes. Returns the answer for the whole.
+// Parses every prefix from memory of exactly its size, so that a sanitizer sees a read past the
+// end, and checks that the answer, once there is one, never changes. Returns the answer for the
+// whole.
 Parsed parse_prefixes(std::string_view input, RequestHead& head, const HeadLimits& limits = {}) {
   Parsed first;
   for (std::size_t size = 0; size <= input.size(); ++size) {
@@ -44,7 +45,8 @@ std::unique_ptr<Accepted> accept(std::string text) {
 }
 
 // A request with these lines between the request line and the empty line.
-std::string with_fields(std::string_view lines, std::string_view first = "GET / HTTP/1.1\r\nHost: h\r\n") {
+std::string with_fields(std::string_view lines,
+                        std::string_view first = "GET / HTTP/1.1\r\nHost: h\r\n") {
   return std::string{first} + std::string{lines} + "\r\n";
 }
 Status error_with(std::string_view lines) { return error_of(with_fields(lines)); }
@@ -76,23 +78,39 @@ TEST(HttpRequestParser, Takes_a_plain_request_apart) {
 TEST(HttpRequestParser, Knows_the_methods) {
   for (const Method method : {Method::get, Method::head, Method::post, Method::put, Method::delete_,
                               Method::options, Method::trace, Method::patch})
-    EXPECT_EQ(accept(std::string{name(method)} + " / HTTP/1.1\r\nHost: h\r\n\r\n")->head.method, method);
+    EXPECT_EQ(accept(std::string{name(method)} + " / HTTP/1.1\r\nHost: h\r\n\r\n")->head.method,
+              method);
   const auto unknown = accept("BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(unknown->head.method, Method::other);
   EXPECT_EQ(unknown->head.method_name, "BREW");
   EXPECT_EQ(accept("get / HTTP/1.1\r\nHost: h\r\n\r\n")->head.method, Method::other);
-  EXPECT_EQ(error_of(std::string(33, 'M') + " / HTTP/1.1\r\nHost: h\r\n\r\n"), Status::not_implemented);
+  EXPECT_EQ(error_of(std::string(33, 'M') + " / HTTP/1.1\r\nHost: h\r\n\r\n"),
+            Status::not_implemented);
   EXPECT_EQ(error_of("G\x01T / HTTP/1.1\r\nHost: h\r\n\r\n"), Status::bad_request);
   EXPECT_EQ(error_of(" GET / HTTP/1.1\r\nHost: h\r\n\r\n"), Status::bad_request);
 }
 
 TEST(HttpRequestParser, Refuses_a_broken_request_line) {
-  for (const std::string_view line :
-       {"GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /  HTTP/1.1", "GET / http/1.1", "GET / HTTP/1.",
-        "GET / HTTP/11", "GET /", "GET / HTTP/1.1x", "GET /a\tb HTTP/1.1", "GET /\x80 HTTP/1.1",
-        "GET\t/ HTTP/1.1", "GET / HTTP/1,1", "GET a HTTP/1.1", "GET * HTTP/1.1", "GET ftp://h/ HTTP/1.1",
-        "CONNECT /a HTTP/1.1", "CONNECT h HTTP/1.1", "CONNECT h:x HTTP/1.1", "GET http:///a HTTP/1.1",
-        "GET http://u@h/ HTTP/1.1"})
+  for (const std::string_view line : {"GET  / HTTP/1.1",
+                                      "GET / HTTP/1.1 ",
+                                      "GET /  HTTP/1.1",
+                                      "GET / http/1.1",
+                                      "GET / HTTP/1.",
+                                      "GET / HTTP/11",
+                                      "GET /",
+                                      "GET / HTTP/1.1x",
+                                      "GET /a\tb HTTP/1.1",
+                                      "GET /\x80 HTTP/1.1",
+                                      "GET\t/ HTTP/1.1",
+                                      "GET / HTTP/1,1",
+                                      "GET a HTTP/1.1",
+                                      "GET * HTTP/1.1",
+                                      "GET ftp://h/ HTTP/1.1",
+                                      "CONNECT /a HTTP/1.1",
+                                      "CONNECT h HTTP/1.1",
+                                      "CONNECT h:x HTTP/1.1",
+                                      "GET http:///a HTTP/1.1",
+                                      "GET http://u@h/ HTTP/1.1"})
     EXPECT_EQ(error_of(std::string{line} + "\r\nHost: h\r\n\r\n"), Status::bad_request) << line;
   EXPECT_EQ(error_of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Status::http_version_not_supported);
   EXPECT_EQ(error_of("GET / HTTP/0.9\r\nHost: h\r\n\r\n"), Status::http_version_not_supported);
@@ -136,12 +154,13 @@ TEST(HttpRequestParser, Refuses_every_line_end_but_CRLF) {
 TEST(HttpRequestParser, Refuses_malformed_fields) {
   using namespace std::string_view_literals;
   for (const std::string_view lines :
-       {"A : b\r\n"sv, " A: b\r\n"sv, "A: b\r\n c\r\n"sv, "A: b\r\n\tc\r\n"sv, ": b\r\n"sv, "A\r\n"sv,
-        "A\x01: b\r\n"sv, "A: b\0c\r\n"sv, "A: b\x7f\r\n"sv, "A: \x1b[0m\r\n"sv, "A\xc3: b\r\n"sv,
-        "A(b): c\r\n"sv, "A;b: c\r\n"sv, "\"A\": c\r\n"sv})
+       {"A : b\r\n"sv, " A: b\r\n"sv, "A: b\r\n c\r\n"sv, "A: b\r\n\tc\r\n"sv, ": b\r\n"sv,
+        "A\r\n"sv, "A\x01: b\r\n"sv, "A: b\0c\r\n"sv, "A: b\x7f\r\n"sv, "A: \x1b[0m\r\n"sv,
+        "A\xc3: b\r\n"sv, "A(b): c\r\n"sv, "A;b: c\r\n"sv, "\"A\": c\r\n"sv})
     EXPECT_EQ(error_with(lines), Status::bad_request) << lines;
-  EXPECT_EQ(accept(with_fields("!#$%&'*+-.^_`|~: \xc3\xa4\tx\r\n"))->head.fields.find("!#$%&'*+-.^_`|~"),
-            "\xc3\xa4\tx");
+  EXPECT_EQ(
+      accept(with_fields("!#$%&'*+-.^_`|~: \xc3\xa4\tx\r\n"))->head.fields.find("!#$%&'*+-.^_`|~"),
+      "\xc3\xa4\tx");
 }
 
 TEST(HttpRequestParser, Requires_one_host) {
@@ -159,14 +178,16 @@ TEST(HttpRequestParser, Judges_the_framing) {
   EXPECT_EQ(length->head.framing, Framing::length);
   EXPECT_EQ(length->head.content_length, 42U);
   EXPECT_EQ(accept(with_fields("Transfer-Encoding: Chunked\r\n"))->head.framing, Framing::chunked);
-  EXPECT_EQ(accept(with_fields("Transfer-Encoding: , chunked ,\r\n"))->head.framing, Framing::chunked);
+  EXPECT_EQ(accept(with_fields("Transfer-Encoding: , chunked ,\r\n"))->head.framing,
+            Framing::chunked);
 
   for (const std::string_view lines :
        {"Content-Length: 1\r\nContent-Length: 1\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n",
         "Content-Length: 1, 1\r\n", "Content-Length: +1\r\n", "Content-Length: -1\r\n",
         "Content-Length: 0x1\r\n", "Content-Length: 1 1\r\n", "Content-Length:\r\n",
         "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding:\r\n",
         "Transfer-Encoding: chunked, gzip\r\n"})
     EXPECT_EQ(error_with(lines), Status::bad_request) << lines;
@@ -181,7 +202,8 @@ TEST(HttpRequestParser, Judges_the_framing) {
 
 TEST(HttpRequestParser, Forgets_what_the_request_before_said) {
   RequestHead head;
-  const std::string first = with_fields("Content-Length: 5\r\nConnection: close, upgrade\r\nExpect: 100-Continue\r\n");
+  const std::string first =
+      with_fields("Content-Length: 5\r\nConnection: close, upgrade\r\nExpect: 100-Continue\r\n");
   ASSERT_TRUE(parse_request(first, head).complete());
   EXPECT_FALSE(head.keep_alive);
   EXPECT_TRUE(head.upgrade);
@@ -200,7 +222,8 @@ TEST(HttpRequestParser, Decides_whether_the_connection_stays) {
   const std::string old = "GET / HTTP/1.0\r\n";
   EXPECT_FALSE(accept(with_fields("", old))->head.keep_alive);
   EXPECT_TRUE(accept(with_fields("Connection: foo, Keep-Alive\r\n", old))->head.keep_alive);
-  EXPECT_FALSE(accept(with_fields("Connection: keep-alive\r\nConnection: close\r\n"))->head.keep_alive);
+  EXPECT_FALSE(
+      accept(with_fields("Connection: keep-alive\r\nConnection: close\r\n"))->head.keep_alive);
   EXPECT_FALSE(accept(with_fields("Expect: 100-continue\r\n", old))->head.expects_continue);
   EXPECT_EQ(error_with("Expect: 200-maybe\r\n"), Status::expectation_failed);
 }
@@ -240,7 +263,8 @@ Parsed parse_response_prefixes(std::string_view input, ResponseHead& head) {
 
 TEST(HttpResponseParser, Takes_a_response_apart) {
   ResponseHead head;
-  const std::string text = "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nHost: whatever/it@is\r\n\r\n";
+  const std::string text =
+      "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nHost: whatever/it@is\r\n\r\n";
   const std::string with_content = text + "abc";
   ASSERT_EQ(parse_response_prefixes(with_content, head).size, text.size());
   EXPECT_EQ(head.status, Status::not_found);

@@ -74,7 +74,8 @@ void RangeSet::add(ByteRange range) noexcept {
     --count_;
     i = 0;
   }
-  std::copy_backward(ranges_.begin() + place, ranges_.begin() + count_, ranges_.begin() + count_ + 1);
+  std::copy_backward(ranges_.begin() + place, ranges_.begin() + count_,
+                     ranges_.begin() + count_ + 1);
   ranges_[place] = range;
   ++count_;
 }

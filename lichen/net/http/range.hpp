@@ -31,8 +31,8 @@ class RangeSet {
     unsatisfiable,  // answer 416
   };
 
-  // The value of a Range field for a representation of `size` bytes. Ranges that overlap or nearly touch
-  // become one, in the place of the first of them.
+  // The value of a Range field for a representation of `size` bytes. Ranges that overlap or nearly
+  // touch become one, in the place of the first of them.
   static RangeSet parse(std::string_view value, std::uint64_t size) noexcept;
 
   [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
@@ -62,15 +62,17 @@ class ContentRange {
   std::size_t length_ = 0;
 };
 
-// The parts of a multipart/byteranges body (RFC 9110 section 14.6): for each range head() and its bytes,
-// then end(). The boundary MUST NOT occur in the content: take one that nobody can guess.
+// The parts of a multipart/byteranges body (RFC 9110 section 14.6): for each range head() and its
+// bytes, then end(). The boundary MUST NOT occur in the content: take one that nobody can guess.
 class Multipart {
  public:
   // A boundary made of 128 random bits.
   explicit Multipart(std::array<std::uint64_t, 2> random) noexcept;
 
   // The value of Content-Type for the whole.
-  [[nodiscard]] std::string_view content_type() const noexcept { return {type_.data(), type_.size()}; }
+  [[nodiscard]] std::string_view content_type() const noexcept {
+    return {type_.data(), type_.size()};
+  }
   // What comes before the bytes of a part. The content type MUST be short enough for `into`.
   [[nodiscard]] std::string_view head(std::span<char> into, ByteRange range, std::uint64_t size,
                                       std::string_view content_type) const noexcept;

@@ -16,7 +16,9 @@ Ranges ranges(std::string_view value, std::uint64_t size) {
   EXPECT_EQ(set.outcome(), Outcome::partial) << value;
   return {set.ranges().begin(), set.ranges().end()};
 }
-Outcome outcome(std::string_view value, std::uint64_t size) { return RangeSet::parse(value, size).outcome(); }
+Outcome outcome(std::string_view value, std::uint64_t size) {
+  return RangeSet::parse(value, size).outcome();
+}
 
 TEST(HttpRange, Reads_every_form) {
   EXPECT_EQ(ranges("bytes=0-499", 10'000), (Ranges{{0, 499}}));
@@ -24,7 +26,8 @@ TEST(HttpRange, Reads_every_form) {
   EXPECT_EQ(ranges("bytes=-500", 10'000), (Ranges{{9'500, 9'999}}));
   EXPECT_EQ(ranges("bytes=-99999999999999999999999", 100), (Ranges{{0, 99}}));
   EXPECT_EQ(ranges("bytes=0-99999999999999999999999", 100), (Ranges{{0, 99}}));
-  EXPECT_EQ(ranges("bytes=500-600, 0-0 ,, -1", 10'000), (Ranges{{500, 600}, {0, 0}, {9'999, 9'999}}));
+  EXPECT_EQ(ranges("bytes=500-600, 0-0 ,, -1", 10'000),
+            (Ranges{{500, 600}, {0, 0}, {9'999, 9'999}}));
   EXPECT_EQ(ranges("bytes=20000-, 5-6", 10'000), (Ranges{{5, 6}}));
 }
 
@@ -32,8 +35,10 @@ TEST(HttpRange, Joins_ranges_that_overlap_or_nearly_touch) {
   EXPECT_EQ(ranges("bytes=0-0,0-0,0-0,0-0", 10), (Ranges{{0, 0}}));
   EXPECT_EQ(ranges("bytes=0-99,150-200", 10'000), (Ranges{{0, 200}}));
   EXPECT_EQ(ranges("bytes=0-99,1000-1099,500-1010", 10'000), (Ranges{{0, 99}, {500, 1'099}}));
-  EXPECT_EQ(ranges("bytes=0-99,1000-1099,50-1010,5000-", 10'000), (Ranges{{0, 1'099}, {5'000, 9'999}}));
-  EXPECT_EQ(ranges("bytes=0-0,-1", ~std::uint64_t{0}), (Ranges{{0, 0}, {~std::uint64_t{0} - 1, ~std::uint64_t{0} - 1}}));
+  EXPECT_EQ(ranges("bytes=0-99,1000-1099,50-1010,5000-", 10'000),
+            (Ranges{{0, 1'099}, {5'000, 9'999}}));
+  EXPECT_EQ(ranges("bytes=0-0,-1", ~std::uint64_t{0}),
+            (Ranges{{0, 0}, {~std::uint64_t{0} - 1, ~std::uint64_t{0} - 1}}));
 }
 
 TEST(HttpRange, Is_unsatisfiable_behind_the_end) {
@@ -46,11 +51,12 @@ TEST(HttpRange, Is_unsatisfiable_behind_the_end) {
 
 TEST(HttpRange, Ignores_what_it_does_not_understand) {
   for (const std::string_view value :
-       {"", "bytes", "bytes=", "bytes=,", "lines=0-1", "bytes=1", "bytes=2-1", "bytes=a-b", "bytes=0-1,x",
-        "bytes=-", "bytes=0--1", "bytes= 0 - 1", "bytes=+1-2", "0-1"})
+       {"", "bytes", "bytes=", "bytes=,", "lines=0-1", "bytes=1", "bytes=2-1", "bytes=a-b",
+        "bytes=0-1,x", "bytes=-", "bytes=0--1", "bytes= 0 - 1", "bytes=+1-2", "0-1"})
     EXPECT_EQ(outcome(value, 100), Outcome::whole) << value;
   std::string many = "bytes=0-0";
-  for (int i = 1; i < 17; ++i) many += "," + std::to_string(i * 1'000) + "-" + std::to_string(i * 1'000);
+  for (int i = 1; i < 17; ++i)
+    many += "," + std::to_string(i * 1'000) + "-" + std::to_string(i * 1'000);
   EXPECT_EQ(outcome(many, 100'000), Outcome::whole);
 }
 

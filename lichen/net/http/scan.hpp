@@ -8,8 +8,9 @@
 
 namespace lichen::net::http {
 
-// Looks for octets of a kind in a range that holds at least `block` bytes. Written with the compiler's
-// vectors: two to six instructions a block on x86-64, scalar code where a processor has none.
+// Looks for octets of a kind in a range that holds at least `block` bytes. Written with the
+// compiler's vectors: two to six instructions a block on x86-64, scalar code where a processor has
+// none.
 class Scanner {
  public:
   static constexpr std::ptrdiff_t block = 16;

@@ -6,7 +6,7 @@ namespace lichen::net::http {
 namespace {
 
 #define LICHEN_HTTP_STATUS(code, reason) \
-  StatusText { code, reason, "HTTP/1.1 " #code " " reason "\r\n" }
+  StatusText{code, reason, "HTTP/1.1 " #code " " reason "\r\n"}
 
 struct StatusText {
   std::uint16_t code;
@@ -82,7 +82,9 @@ constexpr std::array<std::string_view, 10> method_names{
 
 }  // namespace
 
-std::string_view name(Method method) noexcept { return method_names[static_cast<unsigned>(method)]; }
+std::string_view name(Method method) noexcept {
+  return method_names[static_cast<unsigned>(method)];
+}
 
 std::string_view reason(Status status) noexcept {
   const StatusText* text = find(status);

@@ -6,7 +6,18 @@
 
 namespace lichen::net::http {
 
-enum class Method : std::uint8_t { get, head, post, put, delete_, connect, options, trace, patch, other };
+enum class Method : std::uint8_t {
+  get,
+  head,
+  post,
+  put,
+  delete_,
+  connect,
+  options,
+  trace,
+  patch,
+  other
+};
 
 // The method's name; empty for `other`, whose name only the request knows.
 std::string_view name(Method method) noexcept;
@@ -73,8 +84,8 @@ enum class Status : std::uint16_t {
 
 // "Not Found"; empty for a code that is not in the list.
 std::string_view reason(Status status) noexcept;
-// The whole line with which a response of HTTP/1.1 begins, "HTTP/1.1 404 Not Found\r\n"; empty for a code
-// that is not in the list.
+// The whole line with which a response of HTTP/1.1 begins, "HTTP/1.1 404 Not Found\r\n"; empty for
+// a code that is not in the list.
 std::string_view status_line(Status status) noexcept;
 
 }  // namespace lichen::net::http

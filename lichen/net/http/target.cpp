@@ -34,7 +34,8 @@ bool decodes_to(std::string_view text, std::string_view plain) noexcept {
 }  // namespace
 
 Result<DecodedPath> decode_path(std::string_view path, std::span<char> into) noexcept {
-  if (path.empty() || path.front() != '/' || into.size() < path.size()) return Error::invalid_argument;
+  if (path.empty() || path.front() != '/' || into.size() < path.size())
+    return Error::invalid_argument;
   char* const begin = into.data();
   char* end = begin;      // of what is done: whole segments, each with a slash behind it
   bool is_folder = true;  // the last segment was empty, or a dot segment
@@ -49,7 +50,8 @@ Result<DecodedPath> decode_path(std::string_view path, std::span<char> into) noe
         c = *octet;
         path.remove_prefix(2);
       }
-      if (c == '\\' || c == 0x7f || static_cast<unsigned char>(c) < 0x20) return Error::invalid_argument;
+      if (c == '\\' || c == 0x7f || static_cast<unsigned char>(c) < 0x20)
+        return Error::invalid_argument;
       *end++ = c;
     }
     const std::string_view name{segment, static_cast<std::size_t>(end - segment)};

@@ -9,18 +9,18 @@
 
 namespace lichen::net::http {
 
-// A path below some root: names joined by single slashes, none of them "." or "..", without a slash at
-// either end. Empty for the root itself.
+// A path below some root: names joined by single slashes, none of them "." or "..", without a slash
+// at either end. Empty for the root itself.
 struct DecodedPath {
   std::string_view relative;  // in the memory that was lent
   bool is_folder = false;     // the target ended with a slash (or with "/." or "/..")
 };
 
-// Decodes the path of a target, which begins with '/'. `into` MUST be as long as `path`; nothing longer
-// is needed. Dot segments are resolved after decoding, so "%2e%2e" is "..".
+// Decodes the path of a target, which begins with '/'. `into` MUST be as long as `path`; nothing
+// longer is needed. Dot segments are resolved after decoding, so "%2e%2e" is "..".
 //
-// Error::path_escapes: ".." would lead out of the root. Error::invalid_argument: a broken escape, or
-// an octet that could mean something else to whoever looks the path up: NUL and other controls,
+// Error::path_escapes: ".." would lead out of the root. Error::invalid_argument: a broken escape,
+// or an octet that could mean something else to whoever looks the path up: NUL and other controls,
 // backslash, and a slash that was encoded.
 Result<DecodedPath> decode_path(std::string_view path, std::span<char> into) noexcept;
 
@@ -36,8 +36,8 @@ std::optional<QueryPair> next_pair(std::string_view& query) noexcept;
 // Error::invalid_argument for a broken escape, Error::buffer_too_small when it does not fit `into`.
 Result<std::string_view> decode_component(std::string_view text, std::span<char> into) noexcept;
 
-// The decoded value of the first pair of this name, which is given decoded. Error::not_found if there is
-// none, Error::buffer_too_small if its value is longer than `into`.
+// The decoded value of the first pair of this name, which is given decoded. Error::not_found if
+// there is none, Error::buffer_too_small if its value is longer than `into`.
 Result<std::string_view> find_in_query(std::string_view query, std::string_view name,
                                        std::span<char> into) noexcept;
 

@@ -17,7 +17,7 @@ enum CharClass : std::uint8_t {
   value_char = 4,   // field-content: visible, space, tab and obs-text (RFC 9110 section 5.5)
   digit_char = 8,
   hex_char = 16,
-  host_char = 32,   // uri-host and port (RFC 3986 section 3.2.2)
+  host_char = 32,  // uri-host and port (RFC 3986 section 3.2.2)
   alpha_char = 64,
   etag_char = 128,  // etagc (RFC 9110 section 8.8.3)
 };
@@ -80,8 +80,8 @@ inline constexpr std::array<std::uint8_t, 256> char_table = make_char_table();
   return text;
 }
 
-// Takes the next non-empty element off a comma-separated list (RFC 9110 section 5.6.1), trimmed; empty
-// when none is left. Commas inside quoted strings do not separate.
+// Takes the next non-empty element off a comma-separated list (RFC 9110 section 5.6.1), trimmed;
+// empty when none is left. Commas inside quoted strings do not separate.
 [[nodiscard]] constexpr std::string_view next_element(std::string_view& list) noexcept {
   while (!list.empty()) {
     bool quoted = false;

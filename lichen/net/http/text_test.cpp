@@ -86,9 +86,10 @@ TEST(HttpHeadWriter, Writes_heads) {
   writer.field("X-Empty", "");
   writer.finish();
   ASSERT_TRUE(writer.ok());
-  EXPECT_EQ(writer.text(),
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 18446744073709551615\r\n"
-            "X-Empty: \r\n\r\n");
+  EXPECT_EQ(
+      writer.text(),
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 18446744073709551615\r\n"
+      "X-Empty: \r\n\r\n");
   HeadWriter other{storage};
   other.status(static_cast<Status>(299));
   EXPECT_EQ(other.text(), "HTTP/1.1 299 \r\n");
@@ -122,7 +123,8 @@ TEST(HttpMediaType, Goes_by_the_ending) {
   EXPECT_EQ(media_type("a.tar.gz"), "application/gzip");
   EXPECT_EQ(media_type("x.7z"), "application/x-7z-compressed");
   EXPECT_EQ(media_type("x.zst"), "application/zstd");
-  for (const std::string_view name : {"", "html", "a.html/b", "a.", ".", "a.htmlx", "a.webmanifestx"})
+  for (const std::string_view name :
+       {"", "html", "a.html/b", "a.", ".", "a.htmlx", "a.webmanifestx"})
     EXPECT_EQ(media_type(name), "application/octet-stream") << name;
 }
 
