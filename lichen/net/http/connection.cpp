@@ -144,6 +144,7 @@ Task<Result<bool>> Connection::serve_requests(io::Buffer first) {
         .keep_alive = head.keep_alive && !server_.draining_,
         .tell_keep_alive = first_version,
         .common = server_.common_lines(),
+        .now = server_.now_,
     };
     Status refusal = parsed.error;
     if (!parsed.failed()) {
@@ -242,7 +243,7 @@ Task<Result<void>> Connection::say_goodbye() {
   end_ = End::abort;
   if (!output_.open()) co_return Error::no_memory;
   Response response{output_};
-  response.start({.keep_alive = false, .common = server_.common_lines()});
+  response.start({.keep_alive = false, .common = server_.common_lines(), .now = server_.now_});
   CO_TRY(co_await response.send_error(Status::request_timeout));
   CO_TRY(co_await output_.flush());
   end_ = End::linger;

@@ -25,6 +25,7 @@ Response& Response::status(Status status) noexcept {
   writer_.lines(context_.common);
   status_ = status;
   has_length_ = false;
+  left_ = 0;
   state_ = State::head;
   return *this;
 }
@@ -125,7 +126,7 @@ Task<Result<void>> Response::write(std::string_view content) {
 }
 
 Task<Result<void>> Response::finish() {
-  if (!head_sent()) co_return co_await send({});
+  if (!head_sent()) CO_TRY(end_head(left_));
   switch (state_) {
     case State::chunked:
       if (!drops_content()) {

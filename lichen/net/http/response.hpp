@@ -62,6 +62,7 @@ class Response {
     bool keep_alive = true;        // the connection stays
     bool tell_keep_alive = false;  // and a client of HTTP/1.0 must be told so
     std::string_view common;       // lines that every head gets
+    std::int64_t now = 0;          // the date in them: seconds since 1970-01-01 00:00 UTC
   };
 
   explicit Response(Output& output) noexcept : output_{output}, writer_{{}} {}
@@ -93,6 +94,8 @@ class Response {
   // The head is fixed: status() and field() come too late.
   [[nodiscard]] bool head_sent() const noexcept { return state_ > State::head; }
   [[nodiscard]] Status status_sent() const noexcept { return status_; }
+  // When the response was begun, as its Date says: seconds since 1970-01-01 00:00 UTC.
+  [[nodiscard]] std::int64_t now() const noexcept { return context_.now; }
 
   // For the server. Completes what the handler left open; Error::end_of_stream when it announced
   // more than it wrote.

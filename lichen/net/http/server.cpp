@@ -83,9 +83,10 @@ std::string_view Server::common_lines() noexcept {
   if (now >= common_until_ns_) [[unlikely]] {
     const std::int64_t wall = system_.wall_clock_ns();
     common_until_ns_ = now + static_cast<std::uint64_t>(second_ns - wall % second_ns);
+    now_ = wall / second_ns;
     common_ = FixedString<128>{[&](TextBuffer& text) {
       text.append("Date: ");
-      text.append(DateText{wall / second_ns}.text());
+      text.append(DateText{now_}.text());
       text.append("\r\n");
       if (options_.name.empty() || options_.name.size() > 64 || !all(value_char, options_.name))
         return;

@@ -87,12 +87,12 @@ class Server {
   const io::System& system_;
   const ServerOptions options_;
   ServerCounters counters_;
-  Scope* scope_ = nullptr;  // of the connections, while running
   base::List<Connection, &Connection::place> connections_;
   coro::Event room_{true};
   bool draining_ = false;
   coro::Timer drain_timer_;
   std::uint64_t common_until_ns_ = 0;  // monotonic time at which the next second begins
+  std::int64_t now_ = 0;               // the second that common_ tells
   FixedString<128> common_;
 };
 
