@@ -28,6 +28,9 @@ target_compile_options(lichen_flags INTERFACE
 target_include_directories(lichen_flags INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
+# Stack traces name files from the root of the project.
+add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
+
 add_library(lichen_strict INTERFACE)
 target_compile_options(lichen_strict INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wthread-safety -Werror -fvisibility-inlines-hidden>)
@@ -36,7 +39,8 @@ if(LICHEN_SANITIZE)
   add_link_options(-fsanitize=${LICHEN_SANITIZE})
 endif()
 if(LICHEN_POISON)
-  add_compile_definitions(LICHEN_POISON=1)
+  # The layout of a heap depends on it, so users of an installed library must see it, too.
+  target_compile_definitions(lichen_flags INTERFACE LICHEN_POISON=1)
 endif()
 if(LICHEN_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)

@@ -16,7 +16,7 @@ constexpr Text text_of(Error error) noexcept {
     case no_memory: return {"no_memory", "out of memory"};
     case stopped: return {"stopped", "stopped on request"};
     case timed_out: return {"timed_out", "the deadline passed"};
-    case closed: return {"closed", "already closed"};
+    case closed: return {"closed", "closed"};
     case end_of_stream: return {"end_of_stream", "the data ended too early"};
     case invalid_argument: return {"invalid_argument", "invalid argument"};
     case invalid_state: return {"invalid_state", "not possible in the present state"};

@@ -28,6 +28,11 @@ std::string_view name(Level level) noexcept {
 
 void set_sink(Sink sink) noexcept { current_sink.store(sink, std::memory_order_release); }
 
+void set_default_sink(Sink sink) noexcept {
+  Sink none = nullptr;
+  current_sink.compare_exchange_strong(none, sink, std::memory_order_acq_rel);
+}
+
 void set_level(Level level) noexcept { detail::level.store(level, std::memory_order_relaxed); }
 
 void detail::write(Level level, std::string_view text,

@@ -43,6 +43,8 @@ using Sink = void (*)(Level level, std::string_view line) noexcept;
 // Set by the composition root, at any time. Without a sink (null, as at the start) lines are
 // dropped.
 void set_sink(Sink sink) noexcept;
+// The same, unless there is one already.
+void set_default_sink(Sink sink) noexcept;
 // Lines below this level are dropped; info at the start.
 void set_level(Level level) noexcept;
 

@@ -47,6 +47,11 @@ class Scope {
     return false;
   }
 
+  template <class T>
+    requires(!std::is_void_v<typename Task<T>::Value>)
+  bool spawn(Task<T>, Core* = nullptr, std::source_location = {}) =
+      delete;  // nobody would see its value: keep the task and start() it, or use when_all()
+
   // Starts a task whose frame and result stay with the caller; `task` MUST outlive its run. An
   // error it returns is the caller's to see and does not touch the siblings.
   template <class T>

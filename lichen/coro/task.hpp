@@ -60,7 +60,7 @@ class TaskResult : public PromiseBase {
     if (returned_) std::destroy_at(&result_);
   }
 
-  template <class U>
+  template <class U = T>
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) noexcept {
     if constexpr (base::is_result<T>)
@@ -87,7 +87,7 @@ class TaskResult<T> : public PromiseBase {
 
   TaskResult() noexcept {}
 
-  template <class U>
+  template <class U = T>
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) noexcept {
     std::construct_at(&result_, std::forward<U>(value));

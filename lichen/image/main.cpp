@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "lichen/base/log.hpp"
-#include "lichen/hal/hal.hpp"
 #include "lichen/image/run.hpp"
 #include "lichen/io/program.hpp"
 
@@ -24,15 +23,6 @@ constexpr std::string_view shared_help =
     "Exit status: 0 ended well, 1 failed while running, 2 wrong arguments.\n";
 
 enum Exit : int { ended_well = 0, failed = 1, wrong_arguments = 2 };
-
-void write_log_line(base::log::Level level, std::string_view line) noexcept {
-  char buffer[base::log::max_line + 32];
-  const std::string_view label = base::log::name(level);
-  const int size =
-      std::snprintf(buffer, sizeof buffer, "%.*s: %.*s\n", static_cast<int>(label.size()),
-                    label.data(), static_cast<int>(line.size()), line.data());
-  hal::write_console({buffer, static_cast<std::size_t>(size)});
-}
 
 int refuse(std::string_view option, std::string_view why) {
   std::fprintf(stderr, "%.*s: %.*s (--help shows the options)\n", static_cast<int>(option.size()),
@@ -73,7 +63,6 @@ bool parse_level(std::string_view text) {
 }  // namespace
 
 int main(int count, char** words) {
-  base::log::set_sink(&write_log_line);
   RunOptions options;
   std::vector<std::string_view> rest;
   for (int i = 1; i < count; ++i) {

@@ -9,6 +9,10 @@
 
 namespace lichen::net::http {
 
+namespace {
+constexpr std::int64_t second_ns = 1'000'000'000;
+}  // namespace
+
 std::size_t FileCache::Hash::operator()(std::string_view text) const noexcept {
   return base::hash(text);
 }
@@ -49,7 +53,8 @@ Task<Result<FileReference>> FileCache::open(std::string_view path) {
   fresh->info = info;
   fresh->tag = base::format<64>("\"{:x}-{:x}-{:x}\"", info.size,
                                 static_cast<std::uint64_t>(info.modified_ns), info.inode);
-  fresh->modified = DateText{info.modified_ns / 1'000'000'000};
+  fresh->modified_seconds = info.modified_ns / second_ns - (info.modified_ns % second_ns < 0);
+  fresh->modified = DateText{fresh->modified_seconds};
   fresh->media_type = media_type(path);
   fresh->checked_ns = coro::this_core()->batch_now_ns();
 

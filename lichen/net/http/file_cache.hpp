@@ -31,7 +31,8 @@ struct FileCacheOptions {
 // One representation: a file as it was when it was opened.
 struct CachedFile {
   io::FileInfo info;
-  FixedString<64> tag;  // strong: size, time of change and identity
+  FixedString<64> tag;                // strong: size, time of change and identity
+  std::int64_t modified_seconds = 0;  // since 1970-01-01 00:00 UTC
   DateText modified{0};
   std::string_view media_type;
   Block content;                   // all of it, if it is small

@@ -6,13 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "lichen/base/format.hpp"
 #include "lichen/base/random.hpp"
 #include "lichen/coro/hooks.hpp"
 #include "lichen/net/http/block.hpp"
-#include "lichen/net/http/date.hpp"
 #include "lichen/net/http/listing.hpp"
-#include "lichen/net/http/media_type.hpp"
 #include "lichen/net/http/target.hpp"
 
 namespace lichen::net::http {
@@ -21,7 +18,6 @@ namespace {
 
 constexpr std::size_t max_path = 2'048;
 constexpr std::size_t read_size = 32'768;  // of a file at a time
-constexpr std::int64_t second_ns = 1'000'000'000;
 
 bool is_hidden(std::string_view path) noexcept {
   return path.starts_with('.') || path.find("/.") != path.npos;
@@ -69,16 +65,13 @@ Task<Result<void>> FileService::handle(Request& request, Response& response) {
     end = std::ranges::copy(options_.index, end).out;
     path = {storage.data(), static_cast<std::size_t>(end - storage.data())};
   }
-  auto file = co_await folder_.open(path, io::OpenMode::read);
-  Result<io::FileInfo> info = file ? co_await (*file)->info() : Result<io::FileInfo>{file.error()};
-  const bool folder =
-      file.failed_with(Error::is_a_folder) || (info && info->type == io::FileType::folder);
-  if (decoded->is_folder && (folder || info.failed_with(Error::not_found)))
+  auto file = co_await cache_.find(path);
+  if (file) co_return co_await send_file(request, response, **file);
+  const bool folder = file.failed_with(Error::is_a_folder);
+  if (decoded->is_folder && (folder || file.failed_with(Error::not_found)))
     co_return co_await send_folder(response, decoded->relative);
   if (folder) co_return co_await redirect_to_folder(request, response);
-  if (!info) co_return co_await response.send_error(status_of(info.error()));
-  if (info->type != io::FileType::file) co_return co_await response.send_error(Status::not_found);
-  co_return co_await send_file(request, response, **file, *info, path);
+  co_return co_await response.send_error(status_of(file.error()));
 }
 
 // Relative names in a folder's index are relative to the folder only if its own name ends with a
@@ -110,16 +103,14 @@ Task<Result<void>> FileService::send_folder(Response& response, std::string_view
   co_return co_await response.send(folder_page(path, std::move(entries)));
 }
 
-Task<Result<void>> FileService::send_file(Request& request, Response& response, io::File& file,
-                                          const io::FileInfo& info, std::string_view name) {
-  const auto tag = format<64>("\"{:x}-{:x}-{:x}\"", info.inode, info.size, info.modified_ns);
-  std::int64_t modified = info.modified_ns / second_ns;
-  if (info.modified_ns % second_ns < 0) --modified;
-  const Validators current{.exists = true, .tag = {.opaque = tag.view()}, .modified = modified};
+Task<Result<void>> FileService::send_file(Request& request, Response& response, CachedFile& file) {
+  const std::uint64_t size = file.info.size;
+  const Validators current{
+      .exists = true, .tag = {.opaque = file.tag.view()}, .modified = file.modified_seconds};
   const auto begin = [&](Status status) -> Response& {
     return response.status(status)
-        .field("ETag", tag.view())
-        .field("Last-Modified", DateText{modified}.text());
+        .field("ETag", file.tag.view())
+        .field("Last-Modified", file.modified.text());
   };
 
   switch (evaluate(request.head(), current)) {
@@ -130,45 +121,50 @@ Task<Result<void>> FileService::send_file(Request& request, Response& response, 
     case Precondition::failed: co_return co_await response.send_error(Status::precondition_failed);
   }
 
-  const std::string_view type = media_type(name);
   RangeSet wanted;
   if (request.method() == Method::get) {
     const auto range = request.head().fields.find_only("Range");
     if (range && range_is_current(request.head(), current, response.now()))
-      wanted = RangeSet::parse(*range, info.size);
+      wanted = RangeSet::parse(*range, size);
   }
   if (wanted.outcome() == RangeSet::Outcome::unsatisfiable) {
     response.status(Status::range_not_satisfiable)
-        .field("Content-Range", ContentRange{info.size}.text());
+        .field("Content-Range", ContentRange{size}.text());
     co_return co_await response.send();
   }
   if (wanted.ranges().size() > 1) {
     begin(Status::partial_content);
-    co_return co_await send_parts(response, file, info.size, type, wanted.ranges());
+    co_return co_await send_parts(response, file, wanted.ranges());
   }
   const bool partial = !wanted.ranges().empty();
   begin(partial ? Status::partial_content : Status::ok)
-      .field("Content-Type", type)
+      .field("Content-Type", file.media_type)
       .field("Accept-Ranges", "bytes")
       .field("X-Content-Type-Options", "nosniff");
   if (partial) {
     const ByteRange range = wanted.ranges().front();
-    response.field("Content-Range", ContentRange{range, info.size}.text()).length(range.size());
+    response.field("Content-Range", ContentRange{range, size}.text()).length(range.size());
     co_return co_await send_bytes(response, file, range);
   }
-  response.length(info.size);
-  if (response.drops_content() || info.size == 0) co_return Result<void>{};
-  co_return co_await send_bytes(response, file, {0, info.size - 1});
+  if (file.in_memory()) co_return co_await response.send(file.text());
+  response.length(size);
+  if (response.drops_content()) co_return Result<void>{};
+  co_return co_await send_bytes(response, file, {0, size - 1});
 }
 
-Task<Result<void>> FileService::send_bytes(Response& response, io::File& file, ByteRange range) {
+Task<Result<void>> FileService::send_bytes(Response& response, CachedFile& file, ByteRange range) {
+  if (file.in_memory()) {
+    const std::string_view content = file.text().substr(range.first, range.size());
+    if (!response.head_sent()) co_return co_await response.send(content);
+    co_return co_await response.write(content);
+  }
   Block block;
   if (!block.allocate(std::min<std::uint64_t>(read_size, range.size()))) co_return Error::no_memory;
   const std::span whole{block.data(), block.size()};
   for (std::uint64_t left = range.size(); left != 0;) {
     const auto piece = whole.first(std::min<std::uint64_t>(left, whole.size()));
     const std::uint64_t at = range.last + 1 - left;
-    const std::size_t size = CO_TRY(co_await file.read_at(at, std::as_writable_bytes(piece)));
+    const std::size_t size = CO_TRY(co_await file.file->read_at(at, std::as_writable_bytes(piece)));
     if (size != piece.size()) co_return Error::end_of_stream;  // the file was cut
     const std::string_view content{piece.data(), size};
     // What is all there is goes with other responses.
@@ -179,16 +175,16 @@ Task<Result<void>> FileService::send_bytes(Response& response, io::File& file, B
   co_return Result<void>{};
 }
 
-Task<Result<void>> FileService::send_parts(Response& response, io::File& file, std::uint64_t size,
-                                           std::string_view type,
+Task<Result<void>> FileService::send_parts(Response& response, CachedFile& file,
                                            std::span<const ByteRange> ranges) {
   std::uint64_t seed = coro::hooks::now_ns() ^ reinterpret_cast<std::uintptr_t>(&ranges);
   const Multipart multipart{{base::split_mix(seed), base::split_mix(seed)}};
   response.field("Content-Type", multipart.content_type())
-      .length(multipart.length(ranges, size, type));
+      .length(multipart.length(ranges, file.info.size, file.media_type));
   std::array<char, Multipart::max_part_head> storage;
   for (const ByteRange range : ranges) {
-    CO_TRY(co_await response.write(multipart.head(storage, range, size, type)));
+    CO_TRY(
+        co_await response.write(multipart.head(storage, range, file.info.size, file.media_type)));
     CO_TRY(co_await send_bytes(response, file, range));
   }
   co_return co_await response.write(multipart.end());

@@ -3,13 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "lichen/base/result.hpp"
 #include "lichen/coro/task.hpp"
 #include "lichen/io/file.hpp"
 #include "lichen/net/http/conditional.hpp"
+#include "lichen/net/http/file_cache.hpp"
 #include "lichen/net/http/range.hpp"
 #include "lichen/net/http/server.hpp"
 
@@ -19,6 +19,7 @@ struct FileServiceOptions {
   bool list_folders = false;  // a folder without an index file is answered with a list
   bool show_hidden = false;   // files whose name, or that of a folder above, begins with '.'
   std::string_view index = "index.html";  // of a folder; none if empty
+  FileCacheOptions cache{};
 };
 
 // Media types by the name's ending, entity tags from inode, size and time of modification,
@@ -26,26 +27,27 @@ struct FileServiceOptions {
 // folder, or is hidden, is not found. A file that becomes shorter while it is sent cuts the
 // connection: what was announced cannot be sent any more, and less must not look like all of it.
 //
-// The folder and what the options name MUST outlive the service. It keeps no state, so it may be
-// used on several cores at once if the folder may.
+// Small files rest in memory (FileCache), so a change is seen up to a second late. The service
+// belongs to a core, like the server that calls it; the folder and what the options name MUST
+// outlive it.
 class FileService final : public Handler {
  public:
   explicit FileService(io::Folder& folder, FileServiceOptions options = {}) noexcept
-      : folder_{folder}, options_{options} {}
+      : folder_{folder}, options_{options}, cache_{folder, options.cache} {}
 
   Task<Result<void>> handle(Request& request, Response& response) override;
 
  private:
   Task<Result<void>> send_folder(Response& response, std::string_view path);
-  Task<Result<void>> send_file(Request& request, Response& response, io::File& file,
-                               const io::FileInfo& info, std::string_view name);
-  static Task<Result<void>> send_parts(Response& response, io::File& file, std::uint64_t size,
-                                       std::string_view type, std::span<const ByteRange> ranges);
-  static Task<Result<void>> send_bytes(Response& response, io::File& file, ByteRange range);
+  static Task<Result<void>> send_file(Request& request, Response& response, CachedFile& file);
+  static Task<Result<void>> send_parts(Response& response, CachedFile& file,
+                                       std::span<const ByteRange> ranges);
+  static Task<Result<void>> send_bytes(Response& response, CachedFile& file, ByteRange range);
   static Task<Result<void>> redirect_to_folder(Request& request, Response& response);
 
   io::Folder& folder_;
   const FileServiceOptions options_;
+  FileCache cache_;
 };
 
 }  // namespace lichen::net::http
