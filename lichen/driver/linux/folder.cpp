@@ -213,7 +213,7 @@ Task<Result<void>> HostFolder::remove(std::string_view path) {
     flags = AT_REMOVEDIR;
     removed = co_await cores_.here().submit(unlink);
   }
-  CO_TRY(std::move(removed));
+  CO_TRY(removed);
   co_return Result<void>{};
 }
 
