@@ -25,6 +25,7 @@ inline constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max()
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>);
+  static_assert(alignof(T) <= 16, "the buffer comes from the frame pool");
 
   // What a waiting sender still has to hand over, and where a waiting receiver wants it.
   struct Outbox {
@@ -191,12 +192,13 @@ class Channel {
         out.error = closed_;
         complete = claim_own(waiter, refused);
       } else {
-        const bool can_progress = out.left > 0 && (!receivers_.empty() || size_ < capacity_);
+        const bool can_progress =
+            out.left > 0 && (size_ < capacity_ || has_partner(receivers_, waiter));
         if (can_progress && waiter && !waiter->waiting->claim(waiter)) {
           *refused = true;
           return false;
         }
-        while (out.left > 0) {
+        while (can_progress && out.left > 0) {
           Waiter* next = receivers_.pop_front();
           if (!next) break;
           if (!next->waiting->claim(next)) continue;
@@ -239,7 +241,7 @@ class Channel {
     bool complete = false;
     {
       SpinGuard guard{lock_};
-      const bool can_progress = size_ > 0 || !senders_.empty() || closed_ != Error{};
+      const bool can_progress = size_ > 0 || closed_ != Error{} || has_partner(senders_, waiter);
       if (can_progress && waiter && !waiter->waiting->claim(waiter)) {
         *refused = true;
         return false;
@@ -254,7 +256,7 @@ class Channel {
         ++in.taken;
       }
       // Waiting senders fill what room there is now, in the receiver and in the buffer.
-      while ((in.room > 0 || size_ < capacity_) && !senders_.empty()) {
+      while (can_progress && (in.room > 0 || size_ < capacity_) && !senders_.empty()) {
         Waiter* next = senders_.front();
         auto& out = *static_cast<Outbox*>(next->slot);
         next->node.unlink();
@@ -290,6 +292,13 @@ class Channel {
     return complete;
   }
 
+  // A select that both sends and receives on one channel is no partner for itself.
+  static bool has_partner(WaitQueue& queue, const Waiter* waiter) noexcept {
+    if (!waiter || !waiter->waiting->several()) return !queue.empty();
+    for (const Waiter& other : queue)
+      if (other.waiting != waiter->waiting) return true;
+    return false;
+  }
   static bool claim_own(Waiter* waiter, bool* refused) noexcept {
     if (waiter && !waiter->waiting->claim(waiter)) {
       *refused = true;
@@ -307,8 +316,10 @@ class Channel {
 
   // Doubles the ring. Its size is a power of two; a bounded channel gets all it may need at once.
   bool grow() noexcept {
+    if (capacity_ != unbounded && capacity_ > unbounded / 2) return false;
     const std::size_t slots =
         capacity_ == unbounded ? std::max<std::size_t>(slots_ * 2, 16) : std::bit_ceil(capacity_);
+    if (slots > std::numeric_limits<std::size_t>::max() / sizeof(T)) return false;
     auto* ring = static_cast<T*>(hooks::allocate_frame(slots * sizeof(T)));
     if (!ring) return false;
     for (std::size_t i = 0; i < size_; ++i) {

@@ -13,6 +13,8 @@ class Event {
   explicit Event(bool set = false) noexcept : set_{set} {}
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
+  // Who saw the event set without waiting may end its life while set() is still leaving.
+  ~Event() { SpinGuard guard{lock_}; }
 
   // Wakes all who wait, in the order in which they came.
   void set() noexcept;

@@ -27,6 +27,11 @@ struct ArmStart {
 // An operation that a primitive offers takes part as it is.
 template <class Operation>
 class Arm {
+  static_assert(
+      !requires(Operation operation) { operation.partial(); },
+      "what may be done in part (send_all) cannot take part in a select: it would happen "
+      "although another operation is first");
+
  public:
   using Value = typename Operation::Value;
   explicit Arm(ArmStart<Await<Operation>> start) noexcept : operation_{start.source.operation()} {}

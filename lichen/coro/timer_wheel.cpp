@@ -66,7 +66,6 @@ void TimerWheel::remove(Timer& timer) noexcept {
 }
 
 void TimerWheel::set_locked(Timer& timer, std::uint64_t deadline_ns) noexcept {
-  timer.wheel_ = this;
   timer.deadline_ = deadline_ns;
   timer.state_.store(Timer::State::set, std::memory_order_relaxed);
   insert(timer);
@@ -74,6 +73,7 @@ void TimerWheel::set_locked(Timer& timer, std::uint64_t deadline_ns) noexcept {
 }
 
 void TimerWheel::set(Timer& timer, std::uint64_t deadline_ns) noexcept {
+  timer.wheel_ = this;
   SpinGuard guard{lock_};
   set_locked(timer, deadline_ns);
 }

@@ -73,7 +73,7 @@ class TimerWheel {
   // The earliest deadline, or a moment before it at which advance() has sorting to do; no_deadline
   // when nothing is set.
   [[nodiscard]] std::uint64_t next_deadline() noexcept;
-  [[nodiscard]] bool empty() const noexcept { return occupied_levels_ == 0; }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
  private:
