@@ -32,19 +32,20 @@ concept SwitchableContext =
     };
 
 template <class T>
-concept BoundedStacks = !std::copyable<T> && requires(T pool, std::size_t n, std::span<std::byte> stack) {
-  { T::create(n, n) } noexcept -> std::same_as<Result<std::unique_ptr<T>>>;
-  { pool.take() } noexcept -> std::same_as<Result<std::span<std::byte>>>;
-  { pool.give_back(stack) } noexcept;
-  { pool.taken() } noexcept -> std::same_as<std::size_t>;
-};
+concept BoundedStacks =
+    !std::copyable<T> && requires(T pool, std::size_t n, std::span<std::byte> stack) {
+      { T::create(n, n) } noexcept -> std::same_as<Result<std::unique_ptr<T>>>;
+      { pool.take() } noexcept -> std::same_as<Result<std::span<std::byte>>>;
+      { pool.give_back(stack) } noexcept;
+      { pool.taken() } noexcept -> std::same_as<std::size_t>;
+    };
 
 using Bytes = std::span<std::byte>;
 
 // Cores.
 static_assert(Offers<&core_count_available, unsigned() noexcept>);
-static_assert(Offers<&start_cores, Result<void>(const CoreOptions&,
-                                                base::FunctionRef<void(CoreId)>) noexcept>);
+static_assert(Offers<&start_cores,
+                     Result<void>(const CoreOptions&, base::FunctionRef<void(CoreId)>) noexcept>);
 static_assert(Offers<&this_core, CoreId() noexcept>);
 static_assert(Offers<&wait, void(CoreId, std::uint64_t) noexcept>);
 static_assert(Offers<&wake, void(CoreId) noexcept>);

@@ -36,10 +36,11 @@ void HelperJob::returned(RemoteCall& call) noexcept {
 }
 
 void HelperJob::abandon() noexcept {
+  UringCore& core = core_;
   State wanted = State::wanted;
   if (state_.compare_exchange_strong(wanted, State::abandoned, std::memory_order_acq_rel)) {
-    // Whether it runs or is still queued: the helper thread deletes it.
-    core_.foreign_work_ended();
+    // Whether it runs or is still queued: the helper thread deletes it, perhaps by now.
+    core.foreign_work_ended();
     return;
   }
   if (finished_)

@@ -1,10 +1,10 @@
 #include "lichen/hal/linux/console.hpp"
 
-#include <cerrno>
-#include <cstdlib>
-
 #include <sys/random.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
 
 namespace lichen::hal {
 

@@ -9,7 +9,8 @@
 
 namespace lichen::hal {
 
-// Writes to the standard error stream, uncached; usable from handlers and from the first instruction on.
+// Writes to the standard error stream, uncached; usable from handlers and from the first
+// instruction on.
 void write_console(std::string_view text) noexcept;
 [[noreturn]] void exit_machine(int status) noexcept;
 // A contract was broken: says so and aborts.

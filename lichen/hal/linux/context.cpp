@@ -1,5 +1,7 @@
 #include "lichen/hal/linux/context.hpp"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <atomic>
 #include <bit>
@@ -8,8 +10,6 @@
 #include <new>
 #include <utility>
 #include <vector>
-
-#include <sys/mman.h>
 
 #include "lichen/base/bits.hpp"
 #include "lichen/hal/linux/console.hpp"
@@ -22,9 +22,10 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// void lichen_switch(void** save, void* load): what the System V x86-64 ABI (section 3.2.1) has a callee
-// preserve goes onto the old stack and comes from the new one: rbx, rbp, r12 to r15, the control bits of
-// mxcsr and of the x87. lichen_start is where a new stack begins: r12 holds the function, r13 its argument.
+// void lichen_switch(void** save, void* load): what the System V x86-64 ABI (section 3.2.1) has a
+// callee preserve goes onto the old stack and comes from the new one: rbx, rbp, r12 to r15, the
+// control bits of mxcsr and of the x87. lichen_start is where a new stack begins: r12 holds the
+// function, r13 its argument.
 #if defined(__x86_64__)
 asm(R"(
 .text
@@ -104,10 +105,10 @@ void Context::make(std::span<std::byte> stack, ContextEntry entry, void* argumen
   constexpr std::uint32_t mxcsr = 0x1f80;  // all exceptions masked, round to nearest
   constexpr std::uint32_t x87 = 0x037f;    // the same, extended precision
   frame[0] = std::uint64_t{x87} << 32 | mxcsr;
-  frame[1] = frame[2] = 0;                                // r15, r14
-  frame[3] = reinterpret_cast<std::uintptr_t>(this);      // r13
-  frame[4] = reinterpret_cast<std::uintptr_t>(&start);    // r12
-  frame[5] = frame[6] = 0;                                // rbx, rbp
+  frame[1] = frame[2] = 0;                              // r15, r14
+  frame[3] = reinterpret_cast<std::uintptr_t>(this);    // r13
+  frame[4] = reinterpret_cast<std::uintptr_t>(&start);  // r12
+  frame[5] = frame[6] = 0;                              // rbx, rbp
   frame[7] = reinterpret_cast<std::uintptr_t>(&lichen_start);
   frame[8] = frame[9] = 0;
   stack_pointer_ = frame;

@@ -21,8 +21,8 @@ class Context {
   Context& operator=(const Context&) = delete;
   ~Context();
 
-  // Starts entry(argument) on `stack` at the first switch. The stack MUST outlive the context and hold at
-  // least 512 bytes. Makes anew what was there: its old flow is discarded.
+  // Starts entry(argument) on `stack` at the first switch. The stack MUST outlive the context and
+  // hold at least 512 bytes. Makes anew what was there: its old flow is discarded.
   void make(std::span<std::byte> stack, ContextEntry entry, void* argument) noexcept;
 
   friend void switch_to(Context& from, Context& to) noexcept;

@@ -1,5 +1,13 @@
 #include "lichen/hal/linux/cores.hpp"
 
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -9,14 +17,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <span>
-
-#include <fcntl.h>
-#include <linux/futex.h>
-#include <pthread.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "lichen/base/error_map.hpp"
 #include "lichen/hal/linux/local.hpp"
@@ -36,7 +36,8 @@ constinit std::atomic<bool> started{false};
 
 std::atomic<std::uint32_t>& wake_word(CoreId core) noexcept { return states[core].wake; }
 
-// The futex may be woken with no thread waiting, and a wait may end for no reason: both are allowed for.
+// The futex may be woken with no thread waiting, and a wait may end for no reason: both are allowed
+// for.
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t value,
                 std::uint64_t deadline_ns) noexcept {
   timespec until{};
@@ -182,9 +183,9 @@ Result<void> start_cores(const CoreOptions& options,
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   const bool known = sched_getaffinity(0, sizeof(allowed), &allowed) == 0;
-  const bool pin = options.pin && known &&
-                   (options.processors ||
-                    static_cast<unsigned>(CPU_COUNT(&allowed)) >= options.count);
+  const bool pin =
+      options.pin && known &&
+      (options.processors || static_cast<unsigned>(CPU_COUNT(&allowed)) >= options.count);
 
   Start start{options, entry, pin ? &allowed : nullptr};
   std::array<Thread, max_cores> threads{};
@@ -198,7 +199,8 @@ Result<void> start_cores(const CoreOptions& options,
     Thread& thread = threads[made];
     thread.start = &start;
     thread.core = made;
-    if (const int error = pthread_create(&thread.thread, nullptr, run_thread, &thread); error != 0) {
+    if (const int error = pthread_create(&thread.thread, nullptr, run_thread, &thread);
+        error != 0) {
       failure = error == EAGAIN ? Error::limit_reached : from_errno(error);
       break;
     }

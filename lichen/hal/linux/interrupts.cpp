@@ -1,15 +1,15 @@
 #include "lichen/hal/linux/interrupts.hpp"
 
-#include <array>
-#include <atomic>
-#include <cerrno>
-#include <utility>
-
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <utility>
 
 #include "lichen/base/error_map.hpp"
 #include "lichen/hal/linux/cores.hpp"

@@ -14,7 +14,8 @@ void interrupts_on() noexcept;
 [[nodiscard]] bool interrupts_are_on() noexcept;
 // Nothing to tell the host.
 inline void end_of_interrupt(Interrupt) noexcept {}
-// Raises Interrupt::preempt on a running core. Errors: invalid_argument, invalid_state (no handler).
+// Raises Interrupt::preempt on a running core. Errors: invalid_argument, invalid_state (no
+// handler).
 Result<void> send_interrupt(CoreId core) noexcept;
 
 }  // namespace lichen::hal

@@ -1,10 +1,10 @@
 // What the linux world keeps for each thread and core. Private to this folder.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
-
-#include <sys/types.h>
 
 #include "lichen/base/result.hpp"
 #include "lichen/hal/types.hpp"

@@ -1,14 +1,14 @@
 #include "lichen/hal/linux/pages.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <mutex>
-
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "lichen/base/bits.hpp"
 #include "lichen/base/error_map.hpp"
@@ -80,8 +80,8 @@ bool contains(const Region& region, std::span<const std::byte> pages) noexcept {
   const auto start = reinterpret_cast<std::uintptr_t>(pages.data());
   const auto first = reinterpret_cast<std::uintptr_t>(region.memory);
   return region.memory && !pages.empty() && base::is_aligned(start, page_size) &&
-         base::is_aligned(pages.size(), page_size) && start >= first &&
-         start - first < reserve && pages.size() <= reserve - (start - first);
+         base::is_aligned(pages.size(), page_size) && start >= first && start - first < reserve &&
+         pages.size() <= reserve - (start - first);
 }
 
 int protection(Access access) noexcept {

@@ -1,5 +1,5 @@
-// Page frames: one memfd, mapped once as a whole. Address space is handed out in granules of 64 KiB; a page
-// takes memory when it is first touched.
+// Page frames: one memfd, mapped once as a whole. Address space is handed out in granules of 64
+// KiB; a page takes memory when it is first touched.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@ namespace lichen::hal {
 
 inline constexpr std::size_t granule_size = 64 * 1024;
 
-// The address space that page frames come from. Never changes; empty if the host refuses to give any.
+// The address space that page frames come from. Never changes; empty if the host refuses to give
+// any.
 std::span<std::byte> page_region() noexcept;
 
 // Whole pages, starting at a granule, contents unspecified. Errors: invalid_argument, no_memory.
@@ -39,6 +40,7 @@ struct PageStatistics {
 };
 PageStatistics page_statistics() noexcept;
 
-// The hand-off of page faults comes with address spaces; until then a fault is the host's to report.
+// The hand-off of page faults comes with address spaces; until then a fault is the host's to
+// report.
 
 }  // namespace lichen::hal

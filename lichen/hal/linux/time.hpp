@@ -8,14 +8,14 @@
 
 namespace lichen::hal {
 
-// Nanoseconds since some moment before the start: CLOCK_MONOTONIC through the vDSO, 20 ns. A calibrated
-// time stamp counter would take 9 ns, but drifts from the clock that the host's rings and timers count by
-// while the host slews it; hot paths read time once a batch instead.
+// Nanoseconds since some moment before the start: CLOCK_MONOTONIC through the vDSO, 20 ns. A
+// calibrated time stamp counter would take 9 ns, but drifts from the clock that the host's rings
+// and timers count by while the host slews it; hot paths read time once a batch instead.
 std::uint64_t now_ns() noexcept;
 
-// Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed before;
-// no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core), invalid_state
-// (no handler is registered), no_memory.
+// Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
+// before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
+// invalid_state (no handler is registered), no_memory.
 Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept;
 
 }  // namespace lichen::hal
