@@ -108,15 +108,11 @@ void ClosedLoop::arm_tick() {
 void ClosedLoop::completed(const io_uring_cqe& completion, uint64_t time) {
   auto index = static_cast<uint32_t>(completion.user_data >> 2);
   switch (static_cast<Kind>(completion.user_data & 3)) {
-    case Kind::tick:
-      ticking_ = false;
-      return;
+    case Kind::tick: ticking_ = false; return;
     case Kind::send:
       // A failed send shows on the receiving side too, which deals with it.
       return;
-    case Kind::receive:
-      received(index, completion, time);
-      return;
+    case Kind::receive: received(index, completion, time); return;
   }
 }
 

@@ -14,10 +14,10 @@ namespace bench::load {
 
 struct Measured {
   uint64_t requests = 0;
-  uint64_t errors = 0;         // mismatches and connections that failed
+  uint64_t errors = 0;  // mismatches and connections that failed
   double seconds = 0;
-  double server_seconds = 0;   // CPU time of the server
-  double own_seconds = 0;      // CPU time of this process: near `seconds`, it is the bottleneck
+  double server_seconds = 0;  // CPU time of the server
+  double own_seconds = 0;     // CPU time of this process: near `seconds`, it is the bottleneck
   Latency latency;
 };
 
@@ -40,7 +40,7 @@ class ClosedLoop {
     int socket;
     uint32_t waiting = 0;  // responses still to come
     bool receiving = false;
-    bool broken = false;   // counted as an error, to be replaced when its receive has ended
+    bool broken = false;  // counted as an error, to be replaced when its receive has ended
     uint64_t sent_at = 0;
     Responses responses;
   };
@@ -63,9 +63,9 @@ class ClosedLoop {
   std::vector<Connection> connections_;
   __kernel_timespec tick_period_{0, 50'000'000};
   bool ticking_ = false;
-  bool sending_ = false;    // answered connections send again
+  bool sending_ = false;  // answered connections send again
   bool measuring_ = false;
-  uint64_t waiting_ = 0;    // connections with responses still to come
+  uint64_t waiting_ = 0;  // connections with responses still to come
   Measured measured_;
 };
 

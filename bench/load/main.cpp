@@ -43,17 +43,17 @@ std::string echo_message(uint32_t bytes) {
 
 void print(const char* mode, const Options& options, const Measured& measured) {
   double requests = static_cast<double>(measured.requests);
-  std::printf(
-      "{\"mode\":\"%s\",\"connections\":%u,\"pipeline\":%u,\"requests\":%" PRIu64
-      ",\"errors\":%" PRIu64 ",\"seconds\":%.3f,\"requests_per_second\":%.0f,"
-      "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
-      "\"server_ns_per_request\":%.0f,\"server_busy\":%.3f,\"load_busy\":%.3f}\n",
-      mode, options.connections, options.pipeline, measured.requests, measured.errors,
-      measured.seconds, requests / measured.seconds,
-      microseconds(measured.latency.quantile(0.5)), microseconds(measured.latency.quantile(0.99)),
-      microseconds(measured.latency.max()),
-      requests > 0 ? measured.server_seconds * 1e9 / requests : 0,
-      measured.server_seconds / measured.seconds, measured.own_seconds / measured.seconds);
+  std::printf("{\"mode\":\"%s\",\"connections\":%u,\"pipeline\":%u,\"requests\":%" PRIu64
+              ",\"errors\":%" PRIu64
+              ",\"seconds\":%.3f,\"requests_per_second\":%.0f,"
+              "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
+              "\"server_ns_per_request\":%.0f,\"server_busy\":%.3f,\"load_busy\":%.3f}\n",
+              mode, options.connections, options.pipeline, measured.requests, measured.errors,
+              measured.seconds, requests / measured.seconds,
+              microseconds(measured.latency.quantile(0.5)),
+              microseconds(measured.latency.quantile(0.99)), microseconds(measured.latency.max()),
+              requests > 0 ? measured.server_seconds * 1e9 / requests : 0,
+              measured.server_seconds / measured.seconds, measured.own_seconds / measured.seconds);
 }
 
 // The first response of all sets what the others must look like.
@@ -144,14 +144,10 @@ int run(int count, char** words) {
   signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
   switch (options.mode) {
-    case Options::Mode::echo:
-      return run_echo(options);
-    case Options::Mode::http:
-      return run_http(options);
-    case Options::Mode::idle:
-      return run_idle(options);
-    case Options::Mode::first:
-      return measure_first(options);
+    case Options::Mode::echo: return run_echo(options);
+    case Options::Mode::http: return run_http(options);
+    case Options::Mode::idle: return run_idle(options);
+    case Options::Mode::first: return measure_first(options);
   }
   return 2;
 }

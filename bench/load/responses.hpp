@@ -39,9 +39,9 @@ class Responses {
   bool take_header(std::string_view header);
 
   Expectation* expectation_;
-  std::string header_;        // the part of a header that came so far
+  std::string header_;  // the part of a header that came so far
   bool in_body_ = false;
-  size_t body_at_ = 0;        // bytes of the current body (or message) already seen
+  size_t body_at_ = 0;  // bytes of the current body (or message) already seen
 };
 
 }  // namespace bench::load

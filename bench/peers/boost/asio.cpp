@@ -1,7 +1,6 @@
 // echo --port N: Boost.Asio with completion handlers, one thread.
-#include <boost/asio.hpp>
-
 #include <array>
+#include <boost/asio.hpp>
 #include <memory>
 
 #include "bench/peers/measure.hpp"

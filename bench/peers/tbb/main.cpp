@@ -28,7 +28,7 @@ int main(int count, char** words) {
   tbb::global_control limit{tbb::global_control::max_allowed_parallelism,
                             static_cast<size_t>(workers)};
   volatile long result;
-  double ns = bench::peers::ns_per_op(args.number("--repeat", 5), calls(n),
-                                      [&] { result = fib(n); });
+  double ns =
+      bench::peers::ns_per_op(args.number("--repeat", 5), calls(n), [&] { result = fib(n); });
   bench::peers::print("forkjoin", "TBB, " + std::to_string(workers) + " workers", ns);
 }
