@@ -65,14 +65,14 @@ class Waiting : public Wait {
     return stop_flag().load(std::memory_order_relaxed);
   }
 
- protected:
-  bool stopped_ = false;  // ended by a stop request
-
  private:
   bool claim_one_of_several(Waiter* by) noexcept;
   void complete_one_of_several() noexcept;
 
   const bool several_;
+
+ protected:
+  bool stopped_ = false;  // ended by a stop request
 };
 
 // The suspension of a select.
