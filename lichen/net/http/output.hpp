@@ -34,7 +34,7 @@ class Output {
   }
   // Gives the memory back if nothing waits in it.
   void close() noexcept {
-    if (sending_ || begin_ != end_) return;
+    if (!empty()) return;
     block_.release();
     begin_ = end_ = 0;
   }
@@ -48,7 +48,8 @@ class Output {
     end_ += written;
   }
   void append(std::string_view text) noexcept;
-  [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+  // Nothing waits here or is being sent.
+  [[nodiscard]] bool empty() const noexcept { return begin_ == end_ && !sending_; }
 
   // How much was ever written here, and taking back what was since then. False, and nothing
   // happens, when a part of that is on its way.

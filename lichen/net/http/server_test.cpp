@@ -22,7 +22,8 @@ class TestHandler final : public Handler {
       response.status(Status::no_content);
       co_return co_await response.send("dropped");
     }
-    if (path == "/echo") {
+    if (path == "/late-echo") CO_TRY(co_await sleep_for(1ms));
+    if (path == "/echo" || path == "/late-echo") {
       std::string content;
       for (;;) {
         const io::Buffer piece = CO_TRY(co_await request.body().receive());
@@ -343,6 +344,21 @@ TEST_F(HttpServer, TimesOutABodyWithoutProgress) {
     const Seen seen = CO_TRY(co_await read_to_end(*stream));
     EXPECT_TRUE(seen.text.starts_with("HTTP/1.1 408 ")) << seen.text;
     EXPECT_EQ(server_->counters().timed_out, 1U);
+    co_return Result<void>{};
+  });
+}
+
+TEST_F(HttpServer, TimesOutABodyThoughAnEarlierResponseWasSlowToLeave) {
+  serve(handler_, [&]() -> Task<Result<void>> {
+    std::string text;
+    for (int i = 0; i < 4; ++i) text += "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n";
+    text += request("/late-echo", "Content-Length: 9\r\n", "POST");
+    // All of it arrives at once, and the four responses do not fit on the way back.
+    auto stream = connect(text.size());
+    CO_TRY(co_await write(*stream, text));
+    CO_TRY(co_await sleep_for(5s));
+    const Seen seen = CO_TRY(co_await read_to_end(*stream));
+    EXPECT_NE(seen.text.find("HTTP/1.1 408 "), seen.text.npos) << seen.text;
     co_return Result<void>{};
   });
 }
