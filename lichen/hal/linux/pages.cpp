@@ -50,6 +50,7 @@ struct Region {
   std::size_t first_free = 0;  // no granule below is free
   std::size_t used_count = 0;
   std::size_t dirty_count = 0;
+  std::size_t shown = 0;  // granules from the start that core files hold
 
   Region() noexcept {
     fd = memfd_create("lichen", MFD_CLOEXEC);
@@ -65,7 +66,18 @@ struct Region {
       return;
     // Advice: without effect where the host has no huge pages for shared memory.
     (void)madvise(start, reserve, MADV_HUGEPAGE);
+    // A core file shall hold what was in use, not the whole range; see show_in_core_files().
+    (void)madvise(start, reserve, MADV_DONTDUMP);
     memory = start;
+  }
+
+  // In large steps, so that the range stays two mappings for the host.
+  void show_in_core_files(std::size_t end) noexcept {
+    if (end <= shown) return;
+    constexpr std::size_t step = (std::size_t{16} << 20) / granule_size;
+    const std::size_t until = std::min(base::align_up(end, step), granules);
+    (void)madvise(memory + shown * granule_size, (until - shown) * granule_size, MADV_DODUMP);
+    shown = until;
   }
 };
 
@@ -131,6 +143,7 @@ Result<std::span<std::byte>> allocate_aligned(std::size_t size, std::size_t alig
         }
       }
       all.used_count += need;
+      all.show_in_core_files(at + need);
       return std::span{all.memory + at * granule_size, bytes};
     }
     at = all.used.find(false, end);
