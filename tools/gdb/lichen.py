@@ -57,9 +57,9 @@ class Place:
 class Task:
     """A strand: a spawned task with everything it awaits."""
 
-    def __init__(self, address, depth, parent):
+    def __init__(self, address, parent):
         self.strand = at(address, "lichen::coro::Strand")
-        self.depth = depth
+        self.depth = parent.depth + 1 if parent else 0
         self.parent = parent
 
     def awaits(self):
@@ -89,24 +89,40 @@ def machine():
     return at(address, "lichen::sched::Machine")
 
 
-def children(scope, depth, parent, tasks):
-    end = pointer(scope["children_"]["end_"].address)
+def children(scope):
+    """The strands of a scope."""
     offset = field_offset("lichen::coro::Strand", "sibling")
+    end = pointer(scope["children_"]["end_"].address)
     node = pointer(scope["children_"]["end_"]["next_"])
-    while node != end and node != 0:
-        task = Task(node - offset, depth, parent)
-        tasks.append(task)
-        inner = task.strand["innermost"]
-        while pointer(inner) != 0:
-            children(inner.dereference(), depth + 1, task, tasks)
-            inner = inner.dereference()["next_outer_"]
+    seen = {0, end}  # a core file may have caught the list while it was being changed
+    while node not in seen:
+        seen.add(node)
+        yield node - offset
         node = pointer(at(node, "lichen::base::ListNode")["next_"])
 
 
+def scopes(strand):
+    """The scopes that a strand has opened, innermost first."""
+    scope = strand["innermost"]
+    while pointer(scope) != 0:
+        yield scope.dereference()
+        scope = scope.dereference()["next_outer_"]
+
+
 def all_tasks():
-    tasks = []
-    children(machine()["root_"], 0, None, tasks)
-    return tasks
+    """Every task, parents before children."""
+    pending = [(children(machine()["root_"]), None)]
+    while pending:
+        strands, parent = pending[-1]
+        address = next(strands, None)
+        if address is None:
+            pending.pop()
+            continue
+        task = Task(address, parent)
+        yield task
+        inner = [child for scope in scopes(task.strand) for child in children(scope)]
+        if inner:
+            pending.append((iter(inner), task))
 
 
 class LichenPrefix(gdb.Command):
@@ -123,13 +139,14 @@ class LichenTasks(gdb.Command):
         super().__init__("lichen tasks", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
-        tasks = all_tasks()
-        for number, task in enumerate(tasks):
+        count = 0
+        for number, task in enumerate(all_tasks()):
+            count = number + 1
             places = task.awaits()
             state = f"waits at {places[0]}" if places else "runs or is ready, spawned at " + str(
                 task.spawned_at())
             print(f"{number:4} {'  ' * task.depth}{state}")
-        print(f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}")
+        print(f"{count} task{'' if count == 1 else 's'}")
 
 
 class LichenStack(gdb.Command):
@@ -139,10 +156,15 @@ class LichenStack(gdb.Command):
         super().__init__("lichen stack", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
-        tasks = all_tasks()
-        if not argument.strip().isdigit() or int(argument) >= len(tasks):
-            raise gdb.GdbError(f"lichen stack wants the number of a task, 0 to {len(tasks) - 1}")
-        task = tasks[int(argument)]
+        wanted = argument.strip()
+        if not wanted.isdigit():
+            raise gdb.GdbError("lichen stack wants the number of a task, as `lichen tasks` lists them")
+        number, task = -1, None
+        for number, task in enumerate(all_tasks()):
+            if number == int(wanted):
+                break
+        if number != int(wanted):
+            raise gdb.GdbError(f"there is no task {wanted}; lichen tasks lists {number + 1}")
         if not task.awaits():
             print("runs or is ready; its frames are known when it waits")
         while task:
