@@ -19,6 +19,8 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/coro/stop.hpp"
 #include "lichen/coro/when.hpp"
+#include "lichen/io/home_signal.hpp"
+#include "lichen/io/operation.hpp"
 #include "lichen/sched/machine.hpp"
 
 namespace lichen {
@@ -539,6 +541,52 @@ TEST_P(SchedTorture, AMutexExcludesWhileWaitersAreStopped) {
     co_return Result<void>{};
   };
   // On a single core the tasks keep each other busy and time is read between batches: the same.
+  run(body());
+}
+
+// Waits that only their home core can cancel: the stop request travels there, while the task is
+// woken, goes on and ends.
+TEST_P(SchedTorture, StopsThatMustGoToTheHomeCore) {
+  auto body = []() -> Task<Result<void>> {
+    Machine& machine = Machine::current();
+    Random random{5};
+    for (int round = 0; round < 400; ++round) {
+      struct Home {
+        io::HomeSignal signal;
+        int waits = 0;
+      };
+      std::array<Home, 4> homes;
+      auto wait = [](Home& home, coro::Core& core, int count) -> Task<Result<void>> {
+        const io::Stay stay = co_await io::StayOn{core};
+        for (int i = 0; i < count; ++i) {
+          EXPECT_EQ(coro::this_core(), &core);
+          CO_TRY(co_await home.signal.wait(core));
+          ++home.waits;
+        }
+        co_return Result<void>{};
+      };
+      auto notify = [](Home& home, coro::Core& core, int count) -> Task<> {
+        const io::Stay stay = co_await io::StayOn{core};
+        for (int i = 0; i < count; ++i) {
+          home.signal.notify();
+          co_await yield();
+        }
+      };
+      Scope waiting{OnError::keep_going};
+      Scope notifying;
+      for (unsigned i = 0; i < 4; ++i) {
+        coro::Core& core = machine.core(i % machine.cores());
+        waiting.spawn(wait(homes[i], core, 1 + static_cast<int>(random.below(3))));
+        notifying.spawn(notify(homes[i], core, static_cast<int>(random.below(6))));
+      }
+      CO_TRY(co_await yield_some(random, 6));
+      waiting.request_stop();
+      (co_await waiting.join()).ignore();
+      CO_TRY(co_await notifying.join());
+      for (auto& home : homes) EXPECT_FALSE(home.signal.has_waiter());
+    }
+    co_return Result<void>{};
+  };
   run(body());
 }
 
