@@ -1,5 +1,5 @@
-// The floors under our figures, measured without a runtime: what a coroutine, a free list and the line
-// between two cores cost by themselves. One JSON line each.
+// The floors under our figures, measured without a runtime: what a coroutine, a free list and the
+// line between two cores cost by themselves. One JSON line each.
 #include <atomic>
 #include <chrono>
 #include <coroutine>
@@ -13,8 +13,8 @@
 namespace {
 
 double now_ns() {
-  return static_cast<double>(
-      std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1});
+  return static_cast<double>(std::chrono::steady_clock::now().time_since_epoch() /
+                             std::chrono::nanoseconds{1});
 }
 
 struct Free {
@@ -121,8 +121,11 @@ int main() {
     for (const std::uint64_t depth : {1, 100, 1'000}) {
       start = now_ns();
       run_and_destroy(chains(count / depth, depth));
-      if (last) print(depth == 1 ? "await 1" : depth == 100 ? "await 100" : "await 1000",
-                      (now_ns() - start) / count);
+      if (last)
+        print(depth == 1     ? "await 1"
+              : depth == 100 ? "await 100"
+                             : "await 1000",
+              (now_ns() - start) / count);
     }
 
     // A cache line that two cores write in turn: half a round trip is one transfer.
