@@ -31,6 +31,13 @@ void post_stop(Core& core, Strand& strand) noexcept;
 std::uint64_t now_ns() noexcept;
 // Called while a spin lock is contended, with the number of tries so far.
 void relax(unsigned tries) noexcept;
+// A step at which another core may come in between: where tests/torture/explorer_test.cpp switches
+// from core to core. Nothing elsewhere.
+#if LICHEN_EXPLORE
+void interleave() noexcept;
+#else
+inline void interleave() noexcept {}
+#endif
 // A contract was broken: says so and ends the machine.
 [[noreturn]] void fatal(const char* message) noexcept;
 

@@ -32,12 +32,15 @@ class [[clang::capability("mutex")]] SpinLock {
  public:
   void lock() noexcept __attribute__((acquire_capability())) {
     if (!cores_share) return;
+    hooks::interleave();
     if (held_.exchange(true, std::memory_order_acquire)) [[unlikely]]
       lock_contended();
   }
   void unlock() noexcept __attribute__((release_capability())) {
     if (!cores_share) return;
+    hooks::interleave();
     held_.store(false, std::memory_order_release);
+    hooks::interleave();
   }
 
  private:

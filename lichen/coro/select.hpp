@@ -118,6 +118,7 @@ class SelectRound : WaitingForSeveral {
       if (claim(&stop_marker_)) return false;
     }
     // Subscribed, or decided by another core that is about to complete() this.
+    hooks::interleave();
     return phase_.exchange(Phase::suspended, std::memory_order_acq_rel) != Phase::decided;
   }
   std::size_t await_resume() noexcept {

@@ -39,7 +39,10 @@ class Timer : TimerLink {
   // Withdraws the timer, on any core. True when it will not fire; false when it has fired (or was
   // never set), and then fired() has been called. MUST NOT be called from inside its own `fire`.
   bool cancel() noexcept;
-  void fired() noexcept { state_.store(State::idle, std::memory_order_release); }
+  void fired() noexcept {
+    hooks::interleave();
+    state_.store(State::idle, std::memory_order_release);
+  }
   [[nodiscard]] std::uint64_t deadline() const noexcept { return deadline_; }
 
  private:

@@ -13,6 +13,7 @@ void Waiting::complete_one_of_several() noexcept {
   using Phase = WaitingForSeveral::Phase;
   auto& self = static_cast<WaitingForSeveral&>(*this);
   PromiseBase& promise = *waiter;
+  hooks::interleave();
   if (self.phase_.exchange(Phase::decided, std::memory_order_acq_rel) == Phase::suspended)
     wake_next(promise);
 }

@@ -4,11 +4,11 @@
 // A primitive offers an operation:
 //
 //   struct SomeOperation {
-//     using Value = ...;                              // what co_await yields, as a Result
-//     bool try_now() noexcept;                        // complete without waiting?
-//     Enqueued enqueue(Waiter& waiter) noexcept;      // check and subscribe, one atomic step (law
-//     7) bool dequeue(Waiter& waiter) noexcept;          // leave the queue; false if no longer in
-//     it Result<Value> result() noexcept;                // after completion
+//     using Value = ...;                          // what co_await yields, as a Result
+//     bool try_now() noexcept;                    // complete without waiting?
+//     Enqueued enqueue(Waiter& waiter) noexcept;  // check and subscribe, one atomic step
+//     bool dequeue(Waiter& waiter) noexcept;      // leave the queue; false if not in it
+//     Result<Value> result() noexcept;            // after completion
 //   };
 //
 // Await<Operation> is what co_await sees; select() waits on several operations at once.
@@ -38,6 +38,7 @@ class Waiting : public Wait {
   // Under the queue's lock, before anything is handed to the waiter: is this waiting still to be
   // ended? If so it is ended now, by `by`.
   bool claim(Waiter* by) noexcept {
+    hooks::interleave();
     if (!several_) [[likely]]
       return true;
     return claim_one_of_several(by);
