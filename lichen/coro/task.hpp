@@ -122,10 +122,7 @@ class TaskPromise final : public TaskResult<T> {
 
 template <class T>
 class [[nodiscard("a task that is neither awaited nor spawned does nothing")]]  //
-[[clang::
-      coro_return_type]] [[clang::
-                               coro_lifetimebound]] [[clang::
-                                                          coro_only_destroy_when_complete]] Task {
+[[clang::coro_return_type]] [[clang::coro_lifetimebound]] Task {
  public:
   using promise_type = TaskPromise<T>;
   using Value = typename Flattened<T>::Value;

@@ -153,7 +153,13 @@ void Machine::stop_cores() noexcept {
   for (auto& executor : executors_) executor->notify();
 }
 
-void Machine::request_stop() noexcept { root_.request_stop(); }
+void Machine::request_stop() noexcept {
+  if (!stop_requested_.exchange(true)) executors_[0]->post(stop_request_.frame.runnable);
+}
+
+void Machine::stop_root(void* frame) noexcept {
+  static_cast<StopRequest*>(frame)->machine->root_.request_stop();
+}
 
 void Machine::announce_idle(unsigned core) noexcept {
   idle_.fetch_or(std::uint64_t{1} << core, std::memory_order_seq_cst);

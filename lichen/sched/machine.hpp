@@ -87,6 +87,15 @@ class Machine {
   std::atomic<unsigned> not_started_{0};   // cores whose event source is still being made
   std::atomic<unsigned> not_finished_{0};  // cores that have not left their loop
   std::atomic<Error> failure_{Error{}};
+  // request_stop() travels to core 0 as work of its own, since only cores may touch the tree of
+  // tasks.
+  struct StopRequest {
+    coro::ResumeFrame frame;
+    Machine* machine;
+  };
+  static void stop_root(void* frame) noexcept;
+  StopRequest stop_request_{{&stop_root}, this};
+  std::atomic<bool> stop_requested_{false};
   const MakeEventSource* make_events_ = nullptr;
   Task<Result<void>>* main_ = nullptr;
 };
@@ -97,7 +106,8 @@ Executor* any_executor() noexcept;
 void* boot_allocate(std::size_t size) noexcept;
 void boot_free(void* block, std::size_t size) noexcept;
 
-// Moves the running task to another core; it goes on there. Nothing to do if it runs there already.
+// Moves the running task to another core; nothing to do if it runs there already. A hint: unless it
+// is pinned, an idle core may take it on the way. io::StayOn binds it for as long as it must stay.
 class MoveTo {
  public:
   explicit MoveTo(Executor& target) noexcept : target_{target} {}
