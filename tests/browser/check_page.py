@@ -149,7 +149,8 @@ def main():
              "--disable-background-networking", "--disable-component-update", "--disable-sync",
              "--disable-dev-shm-usage", f"--user-data-dir={work}/profile",
              "--remote-debugging-port=0", url],
-            stdout=subprocess.DEVNULL, stderr=open(browser_log, "w"), start_new_session=True))
+            stdout=subprocess.DEVNULL, stderr=open(browser_log, "w"), start_new_session=True,
+            env={**os.environ, "TMPDIR": work}))
         check(url, browser_log)
         server.send_signal(signal.SIGINT)
         if server.wait(20) != 0:
