@@ -46,6 +46,7 @@ struct Arguments {
 struct Site {
   io::System& system;
   Arguments arguments;
+  io::Address address;
   coro::Event stopping;
   std::vector<net::http::Server*> servers;  // one a core, null before it serves
 };
@@ -152,30 +153,33 @@ class SiteHandler final : public net::http::Handler {
   net::http::FileService files_;
 };
 
+// Says what is wrong where there is no listener.
+Task<Result<std::unique_ptr<io::Listener>>> listen(io::System& system, io::Address at,
+                                                   bool shared) {
+  auto listener = co_await system.network().listen(at, {.backlog = 4096, .share_port = shared});
+  if (!listener)
+    log::error("cannot listen on {}: {}{}", at.text(), base::describe(listener.error()),
+               listener.failed_with(Error::address_in_use)
+                   ? "; end the program that has the port, or choose another with --port"
+                   : "");
+  co_return listener;
+}
+
 Task<Result<void>> serve(Site& site, unsigned core) {
   const bool shared = sched::Machine::current().cores() > 1;
-  const io::Address at = io::Address::loopback(site.arguments.port);
   auto folder = co_await site.system.open_folder(site.arguments.root);
   if (!folder) {
     log::error("cannot open the folder {}: {}", site.arguments.root,
                base::describe(folder.error()));
     co_return folder.error();
   }
-  auto listener =
-      co_await site.system.network().listen(at, {.backlog = 4096, .share_port = shared});
-  if (!listener) {
-    log::error("cannot listen on {}: {}{}", at.text(), base::describe(listener.error()),
-               listener.failed_with(Error::address_in_use)
-                   ? "; end the program that has the port, or choose another with --port"
-                   : "");
-    co_return listener.error();
-  }
+  const auto listener = CO_TRY(co_await listen(site.system, site.address, shared));
   if (core == 0)
     log::info("serving {} on http://{}/ with {} core{}", site.arguments.root,
-              (*listener)->local().text(), sched::Machine::current().cores(), shared ? "s" : "");
+              listener->local().text(), sched::Machine::current().cores(), shared ? "s" : "");
 
   SiteHandler handler{site, **folder};
-  net::http::Server server{**listener, handler, site.system, {.name = "Lichen"}};
+  net::http::Server server{*listener, handler, site.system, {.name = "Lichen"}};
   site.servers[core] = &server;
   Scope scope;
   auto drain = [](Site& whole, net::http::Server& own) -> Task<Result<void>> {
@@ -193,8 +197,18 @@ Task<Result<void>> serve(Site& site, unsigned core) {
 
 Task<Result<void>> run(io::System& system, Arguments arguments) {
   auto& machine = sched::Machine::current();
-  Site site{.system = system, .arguments = arguments, .stopping = coro::Event{}, .servers = {}};
+  Site site{.system = system,
+            .arguments = arguments,
+            .address = io::Address::loopback(arguments.port),
+            .stopping = coro::Event{},
+            .servers = {}};
   site.servers.resize(machine.cores());
+  if (machine.cores() > 1) {
+    // Cores share their port, and so might other programs: whether one has it, or which port is
+    // free, tells a listener that does not share.
+    const auto alone = CO_TRY(co_await listen(system, site.address, false));
+    site.address = alone->local();
+  }
   Scope scope;
   auto watch = [](Site& whole) -> Task<Result<void>> {
     while (CO_TRY(co_await whole.system.next_request()) != io::Request::stop) {

@@ -116,6 +116,22 @@ def check_port_in_use(world):
                    f"{cores} cores: {outcome.stderr}")
 
 
+def check_port_of_another_site(world):
+    """Cores of one site share a port; two sites must not."""
+    for cores in ("1", "2"):
+        with Site(world.program, world.root, "--cores", cores) as site:
+            outcome = subprocess.Popen(
+                [world.program, "--port", str(site.port), "--root", world.root, "--cores", cores],
+                stderr=subprocess.PIPE, text=True)
+            try:
+                said = outcome.communicate(timeout=20)[1]
+            except subprocess.TimeoutExpired:
+                outcome.kill()
+                said = outcome.communicate()[1]
+            expect(outcome.returncode == 1, f"{cores} cores: {outcome.returncode}: {said}")
+            site.stop()
+
+
 def check_wrong_arguments(world):
     for words, status in ((("--port", "x"), 2), (("--port", "65536"), 2), (("--rubbish",), 2),
                           (("--root",), 2), (("--cores", "x"), 2), (("--memory", "1X"), 2),

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from site_process import expect, running
+from site_process import expect, running, wait_for
 
 
 def check_files(world):
@@ -100,6 +100,20 @@ def check_conditions(world):
                     expect(got.fields.get("etag") == tag or status == 412, f"{got.fields}")
                     # What follows a response without content begins where it should.
                     expect(connection.ask("/a.txt").status == 200, f"after {fields!r}")
+
+
+def check_every_core_serves(world):
+    """The kernel deals connections out among the cores; a core has one socket more for each."""
+    with running(world, "--cores", "2") as site:
+        idle = min(core["sockets"] for core in site.state()["cores"])
+        seen = set()
+
+        def all_cores_were_seen():
+            seen.update(index for index, core in enumerate(site.state()["cores"])
+                        if core["sockets"] > idle)
+            return len(seen) == 2
+
+        wait_for("both cores to have a connection", all_cores_were_seen)
 
 
 def check_curl(world):
