@@ -59,6 +59,8 @@ static_assert(Offers<&register_interrupt, Result<void>(Interrupt, InterruptHandl
 static_assert(Offers<&interrupts_off, void() noexcept>);
 static_assert(Offers<&interrupts_on, void() noexcept>);
 static_assert(Offers<&interrupts_are_on, bool() noexcept>);
+static_assert(Offers<&interrupted_at, std::uintptr_t() noexcept>);
+static_assert(Offers<&call_after_interrupt, void(void (*)() noexcept) noexcept>);
 static_assert(Offers<&end_of_interrupt, void(Interrupt) noexcept>);
 static_assert(Offers<&send_interrupt, Result<void>(CoreId) noexcept>);
 // Contexts.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 
 namespace lichen::hal {
 namespace {
@@ -49,6 +50,79 @@ TEST(Interrupts, AreNotedWhileOff) {
   };
   ASSERT_TRUE(start_cores({.count = 1}, entry));
   EXPECT_TRUE(send_interrupt(0).failed_with(Error::invalid_argument));
+}
+
+// What a computation keeps in registers of every kind must survive being interrupted anywhere and
+// another flow of control, which uses the same registers, running in between.
+struct Interruptions {
+  Context computing;
+  Context other;
+  std::atomic<unsigned> served{0};
+  volatile double noise = 0;
+};
+Interruptions* interruptions = nullptr;
+
+std::uint64_t compute(unsigned rounds) noexcept {
+  std::array<double, 16> reals{};
+  std::array<std::uint64_t, 12> words{};
+  for (unsigned i = 0; i < reals.size(); ++i) reals[i] = 1.0 + i;
+  for (unsigned i = 0; i < words.size(); ++i) words[i] = i + 1;
+  for (unsigned round = 0; round < rounds; ++round) {
+    for (unsigned i = 0; i < reals.size(); ++i) reals[i] = reals[i] * 1.0000001 + 0.5;
+    for (unsigned i = 0; i < words.size(); ++i)
+      words[i] = (words[i] ^ (words[i] << 7) ^ (words[(i + 1) % words.size()] >> 9)) + round;
+    if ((words[0] & 1) != 0) words[1] += words[2] > words[3];
+  }
+  std::uint64_t sum = 0;
+  for (const double real : reals) sum = sum * 31 + static_cast<std::uint64_t>(real * 1'000);
+  for (const std::uint64_t word : words) sum = sum * 31 + word;
+  return sum;
+}
+
+void run_the_other_flow() noexcept { switch_to(interruptions->computing, interruptions->other); }
+void on_deadline(Interrupt, CoreId core) noexcept {
+  EXPECT_NE(interrupted_at(), 0u);
+  EXPECT_TRUE(arm_deadline(core, now_ns() + 40'000));
+  call_after_interrupt(&run_the_other_flow);
+}
+
+TEST(Interrupts, ACallInTheMiddleKeepsEveryRegister) {
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+  GTEST_SKIP() << "a sanitizer's runtime must not be interrupted by a switch of stacks";
+#endif
+  auto pool = StackPool::create(1, 64 * 1024);
+  ASSERT_TRUE(pool);
+  const auto stack = *(*pool)->take();
+  Interruptions state;
+  interruptions = &state;
+  state.other.make(
+      stack,
+      [](void*) noexcept {
+        for (;;) {
+          for (int i = 0; i < 20; ++i) interruptions->noise = interruptions->noise * 0.5 + i;
+          (void)compute(20);
+          errno = EDOM;
+          interruptions->served.fetch_add(1);
+          switch_to(interruptions->other, interruptions->computing);
+        }
+      },
+      nullptr);
+  constexpr unsigned rounds = 20'000;
+  const std::uint64_t expected = compute(rounds);
+  ASSERT_TRUE(register_interrupt(Interrupt::deadline, on_deadline));
+  auto entry = [&](CoreId core) {
+    errno = ERANGE;
+    ASSERT_TRUE(arm_deadline(core, now_ns() + 10'000));
+    unsigned wrong = 0;
+    while (state.served.load() < 2'000) wrong += compute(rounds) != expected;
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_EQ(errno, ERANGE);
+    // The timer goes on by itself: end it while no flow can be redirected.
+    ASSERT_TRUE(register_interrupt(Interrupt::deadline, count));
+    EXPECT_TRUE(arm_deadline(core, no_deadline));
+  };
+  ASSERT_TRUE(start_cores({.count = 1}, entry));
+  (*pool)->give_back(stack);
 }
 
 struct Pair {

@@ -58,11 +58,17 @@ void serve_noted(detail::Local& local) noexcept {
   }
 }
 
-void on_signal(int signal) {
+void on_signal(int signal, siginfo_t*, void* context) {
   const int error = errno;
   detail::Local& local = detail::local();
   __atomic_fetch_or(&local.noted, 1u << index(interrupt_of(signal)), __ATOMIC_RELAXED);
-  serve_noted(local);
+  if (local.off_depth == 0) {
+    local.interrupted = context;
+    serve_noted(local);
+    local.interrupted = nullptr;
+    if (auto* entry = std::exchange(local.after, nullptr))
+      detail::redirect_interrupted(context, entry);
+  }
   // Ends a wait that is under way or about to begin: the host restarts the call by itself.
   if (local.core != no_core) wake(local.core);
   errno = error;
@@ -111,8 +117,8 @@ Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) n
   const bool ours = interrupt == Interrupt::preempt || interrupt == Interrupt::deadline;
   struct sigaction action{};
   if (handler) {
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO;
   } else {
     // One that was under way when its handler went must not end the process.
     action.sa_handler = ours ? SIG_IGN : SIG_DFL;
@@ -132,7 +138,17 @@ void interrupts_on() noexcept {
   detail::Local& local = detail::local();
   local.off_depth = local.off_depth - 1;
   serve_noted(local);
+  if (local.after) [[unlikely]] {
+    if (auto* entry = std::exchange(local.after, nullptr)) entry();
+  }
 }
+
+std::uintptr_t interrupted_at() noexcept {
+  void* record = detail::local().interrupted;
+  return record ? detail::address_of_interrupted(record) : 0;
+}
+
+void call_after_interrupt(void (*entry)() noexcept) noexcept { detail::local().after = entry; }
 
 bool interrupts_are_on() noexcept { return detail::local().off_depth == 0; }
 

@@ -15,7 +15,9 @@ namespace lichen::hal::detail {
 struct Local {
   CoreId core = no_core;
   volatile unsigned off_depth = 0;
-  volatile unsigned noted = 0;  // a bit for each interrupt that came while they were off
+  volatile unsigned noted = 0;         // a bit for each interrupt that came while they were off
+  void* interrupted = nullptr;         // the host's record of the flow that a handler interrupts
+  void (*after)() noexcept = nullptr;  // what that flow is to call
 };
 [[gnu::noinline]] Local& local() noexcept;
 
@@ -26,6 +28,10 @@ pid_t thread_of(CoreId core) noexcept;
 Result<void> enter_core(CoreId core) noexcept;
 void leave_core(CoreId core) noexcept;
 void drop_timer(CoreId core) noexcept;
+
+// Where the flow stood, and makes it call `entry` when it goes on; `record` is a ucontext_t.
+std::uintptr_t address_of_interrupted(void* record) noexcept;
+void redirect_interrupted(void* record, void (*entry)() noexcept) noexcept;
 
 // The signal that carries an interrupt that the machine sends itself.
 int signal_of(Interrupt interrupt) noexcept;
