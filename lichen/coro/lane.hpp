@@ -1,0 +1,34 @@
+// Lanes as the queues see them: a lane is what the scheduler orders, and every strand is in one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lichen/coro/runnable.hpp"
+
+namespace lichen::coro {
+
+// 0 is the event lane, the runtime's own work. Then four for each group, one per QoS class: the
+// lane of group g and class q is 1 + 4 g + q. Reservations have the ids from 0xC000 on.
+using LaneId = std::uint16_t;
+
+inline constexpr LaneId event_lane = 0;
+// Group 0, "default", class user_initiated: where a strand is that nobody put elsewhere.
+inline constexpr LaneId default_lane = 2;
+
+// What is ready in one lane on one core. It owns nothing.
+struct LaneQueues {
+  Runnable* next = nullptr;  // the wake slot
+  RunQueue ready;
+  RunQueue pinned;
+  RunQueue forks;
+
+  [[nodiscard]] bool empty() const noexcept {
+    return !next && ready.empty() && forks.empty() && pinned.empty();
+  }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return (next ? 1 : 0) + ready.size() + pinned.size() + forks.size();
+  }
+};
+
+}  // namespace lichen::coro
