@@ -25,6 +25,18 @@ func (a arguments) number(key string, fallback int) int {
 	return value
 }
 
+func (a arguments) float(key string, fallback float64) float64 {
+	text, given := a[key]
+	if !given {
+		return fallback
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		fail("--" + key + " wants a number")
+	}
+	return value
+}
+
 func (a arguments) text(key, fallback string) string {
 	if text, given := a[key]; given {
 		return text
@@ -70,6 +82,7 @@ func main() {
 	benchmarks := map[string]func(arguments){
 		"spawn": spawn, "yield": yield, "memory": memory, "channel": channel,
 		"skynet": skynet, "timers": timers, "echo": echo, "http": http,
+		"frames": frames,
 	}
 	benchmark, known := benchmarks[os.Args[1]]
 	if !known {

@@ -32,6 +32,15 @@ impl Args {
         }
     }
 
+    pub fn float(&self, key: &str, default: f64) -> f64 {
+        match self.values.get(key) {
+            None => default,
+            Some(text) => {
+                text.parse().unwrap_or_else(|_| fail(&format!("--{key}: {text} is no number")))
+            }
+        }
+    }
+
     pub fn text<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
         self.values.get(key).map_or(default, |text| text.as_str())
     }

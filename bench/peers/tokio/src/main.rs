@@ -2,6 +2,7 @@
 
 mod args;
 mod channels;
+mod frames;
 mod measure;
 mod servers;
 mod tasks;
@@ -17,6 +18,7 @@ fn main() {
         "skynet" => tasks::skynet(&args),
         "channel" => channels::channel(&args),
         "timers" => timers::timers(&args),
+        "frames" => frames::frames(&args),
         "echo" => servers::echo(&args),
         "http" => servers::http(&args),
         other => args::fail(&format!("no benchmark is called {other}")),
