@@ -66,7 +66,7 @@ struct TraceSnapshot {
 // batch or a lane, not for each task.
 class TraceRing {
  public:
-  static constexpr std::size_t default_capacity = std::size_t{1} << 15;  // 1 MiB
+  static constexpr std::size_t default_capacity = std::size_t{1} << 17;  // 4 MiB
 
   TraceRing() noexcept = default;
   TraceRing(const TraceRing&) = delete;
