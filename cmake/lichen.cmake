@@ -66,9 +66,10 @@ endif()
 
 set_property(GLOBAL PROPERTY LICHEN_LIBRARIES "")
 
-# lichen_library(lichen_x SOURCES ... DEPENDS lichen_y ...): the static library of lichen/x.
+# lichen_library(lichen_x [SIM] SOURCES ... DEPENDS lichen_y ...): the static library of lichen/x. SIM:
+# also lichen_x_sim, the same for the sim world.
 function(lichen_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "SIM" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
   string(REPLACE "lichen_" "" short ${name})
   add_library(lichen::${short} ALIAS ${name})
@@ -78,6 +79,42 @@ function(lichen_library name)
     add_dependencies(${name} check_layers)
   endif()
   set_property(GLOBAL APPEND PROPERTY LICHEN_LIBRARIES ${name})
+  if(arg_SIM)
+    lichen_sim_library(${name} STEPS SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS})
+  endif()
+endfunction()
+
+# What lets the simulator interrupt code between any two of its basic blocks (lichen/hal/sim/
+# simulator.hpp).
+set(LICHEN_SIM_STEPS -fsanitize-coverage=edge,no-prune,trace-pc)
+
+# lichen_sim_library(lichen_x [STEPS] SOURCES ... DEPENDS ...): lichen_x_sim, a part of the kernel that
+# runs on the deterministic machine of lichen/hal/sim; STEPS: which may interrupt it anywhere. A library
+# it depends on is taken in its sim form where there is one. Programs that link such a library MUST NOT
+# link the other form of it.
+function(lichen_sim_library name)
+  cmake_parse_arguments(arg "STEPS" "" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT LICHEN_TESTS OR LICHEN_FUZZ)
+    return()
+  endif()
+  set(depends "")
+  foreach(library ${arg_DEPENDS})
+    if(TARGET ${library}_sim)
+      list(APPEND depends ${library}_sim)
+    else()
+      list(APPEND depends ${library})
+    endif()
+  endforeach()
+  add_library(${name}_sim STATIC EXCLUDE_FROM_ALL ${arg_SOURCES})
+  target_link_libraries(${name}_sim PUBLIC lichen_flags ${depends} PRIVATE lichen_strict)
+  target_compile_definitions(${name}_sim
+    PUBLIC LICHEN_WORLD_HEADER="lichen/hal/sim/world.hpp")
+  if(arg_STEPS)
+    target_compile_options(${name}_sim PRIVATE ${LICHEN_SIM_STEPS})
+  endif()
+  if(TARGET check_layers)
+    add_dependencies(${name}_sim check_layers)
+  endif()
 endfunction()
 
 # lichen_executable(name SOURCES ... DEPENDS ...)

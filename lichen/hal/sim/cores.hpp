@@ -1,0 +1,34 @@
+// Cores: flows of control that take turns on one thread, each with a clock and a speed of its own.
+#pragma once
+
+#include <cstdint>
+
+#include "lichen/base/function_ref.hpp"
+#include "lichen/base/result.hpp"
+#include "lichen/hal/types.hpp"
+
+namespace lichen::hal {
+
+// As many as the simulator was set up with.
+unsigned core_count_available() noexcept;
+
+// Runs entry(core) on every core, each on a stack of its own, and returns when all have returned.
+// Errors: invalid_argument (count), busy (cores run already), no_memory.
+Result<void> start_cores(const CoreOptions& options,
+                         base::FunctionRef<void(CoreId)> entry) noexcept;
+
+// The core that runs now; no_core outside start_cores().
+CoreId this_core() noexcept;
+
+// Waits until wake(self), the deadline or an interrupt; now and then it returns early. MUST be
+// called on `self`. When no core can ever go on, the simulator reports a deadlock.
+void wait(CoreId self, std::uint64_t deadline_ns) noexcept;
+// A core that waits goes on after the wake's latency; the next wait of one that does not returns
+// at once.
+void wake(CoreId core) noexcept;
+
+// They take time, and let other cores go on.
+void pause() noexcept;
+void yield_to_host() noexcept;
+
+}  // namespace lichen::hal

@@ -1,0 +1,13 @@
+// The sim world: a deterministic machine in virtual time, on one thread of a host. The same kernel
+// runs on it; what happens is a function of a seed. simulator.hpp says how it is set up and
+// watched.
+//
+// Contexts, pages and the words of the console are those of the linux world, on which it grows.
+#pragma once
+
+#include "lichen/hal/linux/console.hpp"
+#include "lichen/hal/linux/context.hpp"
+#include "lichen/hal/linux/pages.hpp"
+#include "lichen/hal/sim/cores.hpp"
+#include "lichen/hal/sim/interrupts.hpp"
+#include "lichen/hal/sim/time.hpp"

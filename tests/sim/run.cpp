@@ -1,0 +1,58 @@
+#include "tests/sim/run.hpp"
+
+#include <array>
+#include <cstddef>
+
+#include "lichen/base/format.hpp"
+#include "lichen/base/hash.hpp"
+
+namespace lichen::tests {
+
+namespace {
+
+// Nothing that the scenario allocated is left.
+void check_memory(sched::Machine& machine) noexcept {
+  for (unsigned i = 0; i < machine.cores(); ++i) machine.core(i).frames().flush();
+  for (unsigned i = 0; i < machine.cores(); ++i) machine.core(i).heap().trim();
+  for (unsigned i = 0; i < machine.cores(); ++i) {
+    const mem::HeapStatistics heap = machine.core(i).heap().statistics();
+    for (const mem::ClassStatistics& each : heap.classes)
+      check(each.live == 0, "no frame is left at the end");
+    check(heap.large_live == 0, "no large block is left at the end");
+  }
+}
+
+}  // namespace
+
+hal::sim::Statistics run_scenario(const Scenario& scenario, std::uint64_t seed,
+                                  const Watch& watch) {
+  // The scenarios of a seed have nothing in common.
+  std::uint64_t mixed = seed;
+  for (const char c : scenario.name) mixed = mixed * 31 + static_cast<unsigned char>(c);
+  Random random{mixed};
+  hal::sim::Options options{
+      .seed = random(), .cores = {}, .trace = watch.trace, .trace_switches = watch.switches};
+  static constexpr std::array<std::uint32_t, 4> capacities{1024, 1024, 512, 300};
+  const auto cores = static_cast<unsigned>(1 + random.below(6));
+  for (unsigned i = 0; i < cores; ++i)
+    options.cores.push_back({.capacity = capacities[random.below(capacities.size())]});
+  options.timing = hal::sim::seeded_timing(random());
+  hal::sim::configure(options);
+
+  static constexpr std::array<std::int64_t, 3> polls{0, 2'000, 20'000};
+  auto machine =
+      sched::Machine::create({.cores = cores, .poll = Duration{polls[random.below(polls.size())]}});
+  check(machine.has_value(), "a machine can be made");
+  const auto& timing = options.timing;
+  World world{random.split(), **machine, options,
+              3'000'000 + 40 * timing.stall.most + 40 * timing.wake_latency.most};
+  const Result<void> outcome = (*machine)->run(scenario.run(world));
+  check(outcome.has_value(), "the scenario's main task ends without an error");
+  check((*machine)->root().active() == 0, "no task is left at the end");
+  for (unsigned i = 0; i < cores; ++i)
+    check((*machine)->core(i).timers().size() == 0, "no timer is left at the end");
+  check_memory(**machine);
+  return hal::sim::statistics();
+}
+
+}  // namespace lichen::tests

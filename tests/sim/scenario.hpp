@@ -1,0 +1,57 @@
+// What a scenario is: a program on the kernel that a seed decides, and that checks itself.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "lichen/base/random.hpp"
+#include "lichen/coro/task.hpp"
+#include "lichen/hal/sim/simulator.hpp"
+#include "lichen/sched/machine.hpp"
+
+namespace lichen::tests {
+
+struct World {
+  Random random;  // belongs to the main task
+  sched::Machine& machine;
+  hal::sim::Options options;
+  // How much longer than ideal something may take because cores stall, wake late and run other
+  // things first.
+  std::uint64_t slack_ns;
+
+  [[nodiscard]] std::uint64_t total_capacity() const noexcept;
+  [[nodiscard]] std::uint32_t least_capacity() const noexcept;
+};
+
+struct Scenario {
+  std::string_view name;
+  std::string_view what;
+  Task<Result<void>> (*run)(World& world);
+  bool broken = false;  // fails for some seeds: proves that faults are found
+};
+
+// All of them, those of one file after another.
+std::span<const Scenario> scenarios() noexcept;
+
+// Ends the run as failed.
+inline void check(bool holds, std::string_view what) noexcept {
+  if (!holds) [[unlikely]]
+    hal::sim::fail(what);
+}
+
+// Scenarios.
+Task<Result<void>> trees(World& world);
+Task<Result<void>> forks(World& world);
+Task<Result<void>> moves(World& world);
+Task<Result<void>> channels(World& world);
+Task<Result<void>> selects(World& world);
+Task<Result<void>> locks(World& world);
+Task<Result<void>> timers(World& world);
+Task<Result<void>> stops(World& world);
+Task<Result<void>> hogs(World& world);
+Task<Result<void>> streams(World& world);
+Task<Result<void>> lost_wake(World& world);
+Task<Result<void>> torn_count(World& world);
+
+}  // namespace lichen::tests

@@ -1,0 +1,40 @@
+#include <algorithm>
+#include <array>
+
+#include "tests/sim/scenario.hpp"
+
+namespace lichen::tests {
+
+std::uint64_t World::total_capacity() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& core : options.cores) sum += core.capacity;
+  return sum;
+}
+
+std::uint32_t World::least_capacity() const noexcept {
+  std::uint32_t least = hal::sim::full_capacity;
+  for (const auto& core : options.cores) least = std::min(least, core.capacity);
+  return least;
+}
+
+std::span<const Scenario> scenarios() noexcept {
+  static constexpr std::array all{
+      Scenario{"trees", "trees of scopes: every task runs once, and ends before its parent", trees},
+      Scenario{"forks", "divide and conquer: forks, the largest stolen first", forks},
+      Scenario{"moves", "tasks that move, and tasks that are pinned", moves},
+      Scenario{"channels", "senders and receivers: order, and no message lost", channels},
+      Scenario{"selects",
+               "selects over channels, events and time: what is not first does not happen",
+               selects},
+      Scenario{"locks", "mutexes and semaphores, with time limits", locks},
+      Scenario{"timers", "sleeps that are not early and not late", timers},
+      Scenario{"stops", "stop requests reach whatever waits", stops},
+      Scenario{"hogs", "work on cores of unequal speed: none idles while there is some", hogs},
+      Scenario{"streams", "byte streams from core to core", streams},
+      Scenario{"lost_wake", "broken: an event that loses wakes", lost_wake, true},
+      Scenario{"torn_count", "broken: a counter without atomic steps", torn_count, true},
+  };
+  return all;
+}
+
+}  // namespace lichen::tests
