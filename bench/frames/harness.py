@@ -224,6 +224,59 @@ def draw(rows, update_docs):
             shutil.copy(os.path.join(folder, f"frames.{kind}"), os.path.join(ROOT, "docs"))
 
 
+def line_of(variant, field, program, *words):
+    """measure() of a table's row: a field of the line that a program prints for a variant."""
+    def measure():
+        for line in json_lines([program, *words], ALL):
+            if line["variant"].startswith(variant):
+                return line[field]
+        raise RuntimeError(f"{program} prints no line of {variant}")
+    return measure
+
+
+def worst_row(table, print_row, name, unit, measure, most=None):
+    """The worst of all rounds, which may not be above `most`."""
+    try:
+        worst = max(measure() for _ in range(table.rounds))
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        note(f"{name}: {error}")
+        return
+    demand = None if most is None else f"<= {most:g} {unit}".strip()
+    print_row(table.row(name, unit, worst, demand, None if most is None else worst <= most))
+
+
+def small_rows(table, names, quick, print_row):
+    ours = built("bench_frames")
+    seconds = ["--seconds", "2" if quick else "5"]
+    if "preempt" in names:
+        others = {label: line_of(label, "cost_p50_us", path, "preempt", *seconds)
+                  for label, path in (("threads", peer("threads")), ("go", peer("go"))) if path}
+        table.add("one preemption", "us",
+                  {"ours": line_of("lichen", "cost_p50_us", ours, "preempt", *seconds), **others}, {},
+                  absolute=30)
+        table.add("computing, preemption on / off", "",
+                  {"ours": line_of("computing", "ratio", ours, "preempt", "--seconds", "0.1")}, {},
+                  absolute=1.01)
+    if "fairness" in names:
+        worst_row(table, print_row, "weights 1:3, worst error in 1 s", "",
+                  line_of("weights", "worst_error", ours, "fairness", *seconds), 0.05)
+        worst_row(table, print_row, "guarantee of 20 %, missing in 1 s", "",
+                  line_of("guarantee", "missing", ours, "fairness", *seconds), 0.05)
+    if "inherit" in names:
+        words = ["inherit", "--frames", str(HZ * (2 if quick else 10))]
+        worst_row(table, print_row, "a frame's mutex is held: late", "",
+                  line_of("lichen, mutex", "late", ours, *words), 0)
+        worst_row(table, print_row, "the same, wake p99.9", "us",
+                  line_of("lichen, mutex", "wake_p999_us", ours, *words), 600)
+        worst_row(table, print_row, "the same, nothing inherited: late", "",
+                  line_of("lichen, semaphore", "late", ours, *words))
+    if "idle" in names:
+        for field, what, unit in (("wakeups", "wake-ups of an idle machine", ""),
+                                  ("cpu_us", "processor time of an idle machine", "us")):
+            table.add(what, unit, {"ours": line_of("", field, ours, "idle", *seconds)}, {}, absolute=0)
+
+
 def run(table, names, options, print_row):
+    small_rows(table, names, options.quick, print_row)
     if "frames" in names:
         frames(table, options, print_row)

@@ -213,3 +213,43 @@ func sleepInKernel(d time.Duration) {
 	for syscall.Nanosleep(&left, &left) == syscall.EINTR {
 	}
 }
+
+// Two goroutines that only compute share a processor; see bench/frames/turns.hpp. There is no data
+// race: with GOMAXPROCS 1 only one of them runs at a time.
+func preempt(args arguments) {
+	runtime.GOMAXPROCS(1)
+	seconds := args.number("seconds", 5)
+	start := time.Now()
+	end := time.Duration(seconds) * time.Second
+	var noted [2]time.Duration
+	gaps := make([]int64, 0, 1<<20)
+	var both sync.WaitGroup
+	for me := range 2 {
+		both.Add(1)
+		go func() {
+			defer both.Done()
+			mine := time.Duration(0)
+			for {
+				now := time.Since(start)
+				if now >= end {
+					return
+				}
+				others := noted[1-me]
+				if others > now {
+					continue
+				}
+				if others > mine && len(gaps) < cap(gaps) {
+					gaps = append(gaps, int64(now-others))
+				}
+				mine = now
+				noted[me] = now
+			}
+		}()
+	}
+	both.Wait()
+	slices.Sort(gaps)
+	fmt.Printf("{\"name\":\"preempt\",\"variant\":\"go\",\"preemptions\":%d,\"slice_ms\":%.3f,"+
+		"\"cost_p50_us\":%.2f,\"cost_p99_us\":%.2f,\"cost_max_us\":%.2f}\n",
+		len(gaps), float64(seconds)*1000/float64(max(len(gaps), 1)), quantile(gaps, 0.5),
+		quantile(gaps, 0.99), quantile(gaps, 1))
+}

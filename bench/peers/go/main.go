@@ -82,7 +82,7 @@ func main() {
 	benchmarks := map[string]func(arguments){
 		"spawn": spawn, "yield": yield, "memory": memory, "channel": channel,
 		"skynet": skynet, "timers": timers, "echo": echo, "http": http,
-		"frames": frames,
+		"frames": frames, "preempt": preempt,
 	}
 	benchmark, known := benchmarks[os.Args[1]]
 	if !known {

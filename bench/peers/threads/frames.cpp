@@ -1,4 +1,4 @@
-// frames: the kernel's own scheduler. Every track, hog and end of the echo pair is a thread; only
+// The kernel's own scheduler. frames: every track, hog and end of the echo pair is a thread; only
 // the tracks have the policy that --policy names: nice (with --nice), fifo or deadline.
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -14,6 +14,7 @@
 #include <cstring>
 #include <thread>
 
+#include "bench/frames/turns.hpp"
 #include "bench/frames/workload.hpp"
 
 namespace {
@@ -150,11 +151,29 @@ int frames(const Args& args) {
   return 0;
 }
 
+// preempt: two threads on one processor.
+int preempt(const Args& args) {
+  const double seconds = args.number("seconds", 5);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(0, &one);
+  sched_setaffinity(0, sizeof one, &one);
+  Turns turns;
+  turns.start(seconds);
+  std::thread other{[&] { turns.take_part(1); }};
+  turns.take_part(0);
+  other.join();
+  turns.print("threads", seconds);
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   const Args args{count, words};
   if (args.name() == "frames") return frames(args);
-  std::fprintf(stderr, "usage: threads frames [--policy nice|fifo|deadline] [--nice N] ...\n");
+  if (args.name() == "preempt") return preempt(args);
+  std::fprintf(stderr,
+               "usage: threads frames [--policy nice|fifo|deadline] [--nice N] ... | preempt\n");
   return 2;
 }
