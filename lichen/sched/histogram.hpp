@@ -97,6 +97,13 @@ class Histogram {
     if (ns > max_.load(std::memory_order_relaxed)) max_.store(ns, std::memory_order_relaxed);
   }
 
+  // By the writer.
+  void reset() noexcept {
+    for (Counter& counter : counts_) counter.store(0, std::memory_order_relaxed);
+    sum_.store(0, std::memory_order_relaxed);
+    max_.store(0, std::memory_order_relaxed);
+  }
+
   void read_into(Distribution& sum) const noexcept {
     for (std::size_t i = 0; i < Buckets::count; ++i) {
       const std::uint64_t n = counts_[i].load(std::memory_order_relaxed);
