@@ -88,6 +88,12 @@ std::size_t trace_strand(Strand& strand, std::span<TraceLine> into) noexcept {
   return writer.count();
 }
 
+std::size_t trace_ancestors(const Strand& strand, std::span<TraceLine> into) noexcept {
+  TraceWriter writer{into};
+  add_ancestors(writer, &strand);
+  return writer.count();
+}
+
 std::size_t CurrentTrace::walk(const PromiseBase& leaf, std::span<TraceLine> into) noexcept {
   TraceWriter writer{into};
   writer.add_frames(&leaf);

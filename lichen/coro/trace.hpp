@@ -29,6 +29,9 @@ std::size_t trace(Strand& strand, std::span<TraceLine> into) noexcept;
 // Only the strand's own frames and where it was spawned: what a visitor of for_each_strand() may
 // ask for.
 std::size_t trace_strand(Strand& strand, std::span<TraceLine> into) noexcept;
+// Of a strand that runs, or is set aside, somewhere in the middle of its own code: where it was
+// spawned, and what its parents wait for. By whoever keeps it from going on meanwhile.
+std::size_t trace_ancestors(const Strand& strand, std::span<TraceLine> into) noexcept;
 // The trace of the running task, from the caller of `co_await current_trace(...)` on.
 class CurrentTrace {
  public:

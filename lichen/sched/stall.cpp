@@ -1,0 +1,72 @@
+#include "lichen/sched/stall.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "lichen/base/format.hpp"
+#include "lichen/base/log.hpp"
+#include "lichen/coro/strand.hpp"
+
+// Where the program's image begins, from the linker: addresses in it are told from there, since a
+// debugger or symbolizer does not know where it was loaded.
+extern "C" const char __executable_start[];
+
+namespace lichen::sched {
+
+std::uint64_t StallMonitor::next_look(std::uint64_t since) const noexcept {
+  const std::uint64_t threshold = threshold_ns_.load(std::memory_order_relaxed);
+  if (threshold == 0) return std::numeric_limits<std::uint64_t>::max();
+  return since + (since == reported_since_ ? 2 * reported_held_ : threshold);
+}
+
+void StallMonitor::report(std::uint64_t since, std::uint64_t now, LaneId lane,
+                          std::string_view group, const coro::Strand* strand,
+                          std::uintptr_t at) noexcept {
+  Stall stall{.since_ns = since,
+              .held_ns = now - since,
+              .lane = lane,
+              .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0};
+  if (strand) stall.line_count = coro::trace_ancestors(*strand, stall.lines);
+  reported_since_ = since;
+  reported_held_ = stall.held_ns;
+  const std::uint64_t number = count_.load(std::memory_order_relaxed);
+  {
+    coro::SpinGuard guard{lock_};
+    stalls_[number % kept] = stall;
+    count_.store(number + 1, std::memory_order_relaxed);
+  }
+  // A program that stalls all the time would say little else.
+  if (logged_ns_ != 0 && now - logged_ns_ < log_pause_ns) {
+    ++not_logged_;
+    return;
+  }
+  logged_ns_ = now;
+  log(stall, group);
+  not_logged_ = 0;
+}
+
+void StallMonitor::log(const Stall& stall, std::string_view group) noexcept {
+  const auto more =
+      not_logged_ ? format<48>(" ({} more since the last report)", not_logged_) : format<48>("");
+  base::log::warning("core {} was held for {} ms by a task of {} while others waited{}", core_,
+                     stall.held_ns / 1'000'000, group, more);
+  if (stall.at)
+    base::log::warning("  at image+{:#x}, which llvm-symbolizer --obj=PROGRAM tells", stall.at);
+  if (stall.line_count == 0)
+    base::log::warning("  in code of the runtime or the host; its task has gone on since");
+  std::array<char, base::log::max_line> text;
+  for (std::size_t i = 0; i < stall.line_count; ++i)
+    base::log::warning("{}", coro::format_line(stall.lines[i], text));
+}
+
+std::vector<Stall> StallMonitor::latest() const {
+  std::vector<Stall> found;
+  found.reserve(kept);  // so that nothing is allocated in the section
+  coro::SpinGuard guard{lock_};
+  const std::uint64_t end = count_.load(std::memory_order_relaxed);
+  for (std::uint64_t i = end - std::min<std::uint64_t>(end, kept); i < end; ++i)
+    found.push_back(stalls_[i % kept]);
+  return found;
+}
+
+}  // namespace lichen::sched
