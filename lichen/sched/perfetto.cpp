@@ -65,10 +65,11 @@ std::string_view base_name(const char* path) noexcept {
   return slash ? slash + 1 : path;
 }
 
-class TraceWriter {
+}  // namespace
+
+class PerfettoWriter::Trace {
  public:
-  TraceWriter(std::size_t cores, base::FunctionRef<TraceLane(LaneId)> describe)
-      : describe_{describe}, cores_(cores) {
+  Trace(std::size_t cores, Describe describe) : describe_{describe}, cores_(cores) {
     ProtoWriter{out_}.message(trace::packet, [](ProtoWriter& it) {
       it.number(packet::sequence_id, 1)
           .number(packet::sequence_flags, packet::incremental_state_cleared);
@@ -340,7 +341,7 @@ class TraceWriter {
   }
 
   std::string out_;
-  base::FunctionRef<TraceLane(LaneId)> describe_;
+  Describe describe_;
   std::vector<Core> cores_;
   std::unordered_map<LaneId, LaneInfo> lanes_;
   std::unordered_map<LaneId, bool> frames_;                 // by lane: whether a frame is under way
@@ -350,29 +351,38 @@ class TraceWriter {
   std::uint64_t flows_ = 0;
 };
 
-}  // namespace
+PerfettoWriter::PerfettoWriter(std::span<const TraceSnapshot> cores, Describe describe)
+    : cores_{cores}, next_(cores.size()), trace_{std::make_unique<Trace>(cores.size(), describe)} {}
+
+PerfettoWriter::~PerfettoWriter() = default;
+
+bool PerfettoWriter::write_some(std::size_t most) {
+  for (; most > 0; --most) {
+    // The earliest of all cores.
+    std::size_t first = cores_.size();
+    for (std::size_t core = 0; core < cores_.size(); ++core) {
+      if (next_[core] == cores_[core].events.size()) continue;
+      const auto time = [&](std::size_t of) { return cores_[of].events[next_[of]].time_ns; };
+      if (first == cores_.size() || time(core) < time(first)) first = core;
+    }
+    if (first == cores_.size()) return false;
+    TraceEvent event = cores_[first].events[next_[first]];
+    // Time does not go back, not even if a writer's clock did.
+    now_ = event.time_ns = std::max(now_, event.time_ns);
+    if (next_[first]++ == 0 && cores_[first].lost) trace_->lost(first, now_, cores_[first].lost);
+    trace_->write(first, event);
+  }
+  return true;
+}
+
+std::string PerfettoWriter::take() { return trace_->finish(now_); }
 
 std::string perfetto_trace(std::span<const TraceSnapshot> cores,
-                           base::FunctionRef<TraceLane(LaneId)> describe) {
-  TraceWriter writer{cores.size(), describe};
-  std::vector<std::size_t> next(cores.size());
-  std::uint64_t now = 0;
-  for (;;) {
-    // The earliest of all cores.
-    std::size_t first = cores.size();
-    for (std::size_t core = 0; core < cores.size(); ++core) {
-      if (next[core] == cores[core].events.size()) continue;
-      const auto time = [&](std::size_t of) { return cores[of].events[next[of]].time_ns; };
-      if (first == cores.size() || time(core) < time(first)) first = core;
-    }
-    if (first == cores.size()) break;
-    TraceEvent event = cores[first].events[next[first]];
-    // Time does not go back, not even if a writer's clock did.
-    now = event.time_ns = std::max(now, event.time_ns);
-    if (next[first]++ == 0 && cores[first].lost) writer.lost(first, now, cores[first].lost);
-    writer.write(first, event);
+                           PerfettoWriter::Describe describe) {
+  PerfettoWriter writer{cores, describe};
+  while (writer.write_some(1'000)) {
   }
-  return writer.finish(now);
+  return writer.take();
 }
 
 }  // namespace lichen::sched

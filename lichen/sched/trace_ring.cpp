@@ -66,14 +66,15 @@ void TraceRing::record(std::uint64_t time_ns, TraceKind kind, LaneId lane, std::
   end_.store(index + 1, std::memory_order_release);
 }
 
-TraceSnapshot TraceRing::read(std::uint64_t from) const {
+TraceSnapshot TraceRing::read(std::uint64_t from, std::size_t most) const {
   constexpr auto relaxed = std::memory_order_relaxed;
   TraceSnapshot snapshot;
   const Storage* storage = storage_.load(std::memory_order_acquire);
   if (!storage) return snapshot;
-  const std::uint64_t end = end_.load(std::memory_order_acquire);
-  const std::uint64_t oldest = end > storage->capacity ? end - storage->capacity : 0;
-  const std::uint64_t first = std::min(std::max(from, oldest), end);
+  const std::uint64_t recorded = end_.load(std::memory_order_acquire);
+  const std::uint64_t oldest = recorded > storage->capacity ? recorded - storage->capacity : 0;
+  const std::uint64_t first = std::min(std::max(from, oldest), recorded);
+  const std::uint64_t end = first + std::min<std::uint64_t>(recorded - first, most);
   snapshot.events.reserve(end - first);
   for (std::uint64_t i = first; i < end; ++i) {
     const auto& words = storage->slot(i).words;

@@ -84,8 +84,9 @@ class TraceRing {
   Result<std::uint64_t> start(std::size_t capacity = default_capacity) noexcept;
   void stop() noexcept { recorders_.fetch_sub(1, std::memory_order_relaxed); }
 
-  // What was recorded from a place on and is still there, and how many are not.
-  [[nodiscard]] TraceSnapshot read(std::uint64_t from) const;
+  // What was recorded from a place on and is still there, up to `most`, and how many before it are
+  // not.
+  [[nodiscard]] TraceSnapshot read(std::uint64_t from, std::size_t most = SIZE_MAX) const;
   [[nodiscard]] std::uint64_t recorded() const noexcept {
     return end_.load(std::memory_order_relaxed);
   }

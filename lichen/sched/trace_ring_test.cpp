@@ -70,6 +70,21 @@ TEST(TraceRing, GivesEveryRecorderItsOwnPart) {
   EXPECT_EQ(ring.read(1'000).lost, 0U);
 }
 
+TEST(TraceRing, IsReadInPieces) {
+  TraceRing ring;
+  ASSERT_TRUE(ring.start(64));
+  for (std::uint64_t n = 0; n < 100; ++n) put(ring, n);
+  std::uint64_t from = 0;
+  for (const std::uint64_t lost : {36, 0, 0}) {
+    const TraceSnapshot piece = ring.read(from, 30);
+    EXPECT_EQ(piece.lost, lost);
+    for (std::size_t i = 0; i < piece.events.size(); ++i)
+      expect_event(piece.events[i], from + lost + i);
+    from += piece.lost + piece.events.size();
+  }
+  EXPECT_EQ(from, 100U);
+}
+
 TEST(TraceRing, CarriesPlacesInThePrograms) {
   const auto here = std::source_location::current();
   const auto back = location_of(argument_of(here));
