@@ -30,8 +30,11 @@ hal::sim::Statistics run_scenario(const Scenario& scenario, std::uint64_t seed,
   std::uint64_t mixed = seed;
   for (const char c : scenario.name) mixed = mixed * 31 + static_cast<unsigned char>(c);
   Random random{mixed};
-  hal::sim::Options options{
-      .seed = random(), .cores = {}, .trace = watch.trace, .trace_switches = watch.switches};
+  hal::sim::Options options{.seed = random(),
+                            .cores = {},
+                            .trace = watch.trace,
+                            .trace_switches = watch.switches,
+                            .failed = watch.failed};
   static constexpr std::array<std::uint32_t, 4> capacities{1024, 1024, 512, 300};
   const auto cores = static_cast<unsigned>(1 + random.below(6));
   for (unsigned i = 0; i < cores; ++i)

@@ -11,6 +11,7 @@ namespace lichen::tests {
 struct Watch {
   void (*trace)(std::string_view line) noexcept = nullptr;
   bool switches = false;
+  void (*failed)() noexcept = nullptr;
 };
 
 // Returns when it has passed; a failure ends the program.

@@ -22,6 +22,7 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"trees", "trees of scopes: every task runs once, and ends before its parent", trees},
       Scenario{"forks", "divide and conquer: forks, the largest stolen first", forks},
       Scenario{"moves", "tasks that move, and tasks that are pinned", moves},
+      Scenario{"pairs", "two tasks that wait for each other: no wake is lost", pairs},
       Scenario{"channels", "senders and receivers: order, and no message lost", channels},
       Scenario{"selects",
                "selects over channels, events and time: what is not first does not happen",

@@ -91,7 +91,8 @@ void run_one(const Scenario& scenario, std::uint64_t seed, bool switches) {
   std::snprintf(line, sizeof(line), "scenario %s, seed %llu\n", scenario.name.data(),
                 static_cast<unsigned long long>(seed));
   print(line);
-  const auto all = run_scenario(scenario, seed, {.trace = print, .switches = switches});
+  const auto all =
+      run_scenario(scenario, seed, {.trace = print, .switches = switches, .failed = flush});
   std::snprintf(
       line, sizeof(line), "scenario %s, seed %llu: passed, %llu us, %llu events, %016llx\n",
       scenario.name.data(), static_cast<unsigned long long>(seed),

@@ -345,6 +345,7 @@ void Machine::emit(const SimCore& core, std::string_view what, std::uint64_t val
 }
 
 void Machine::report(std::string_view what, std::string_view reason) noexcept {
+  if (options_.failed) options_.failed();
   std::array<char, 256> memory;
   const auto say = [&](auto format, const auto&... args) {
     write_console(base::format_to(memory, format, args...).text);

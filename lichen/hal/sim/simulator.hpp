@@ -63,6 +63,8 @@ struct Options {
   // Gets each event as a line of text. Null: only their hash is kept.
   void (*trace)(std::string_view line) noexcept = nullptr;
   bool trace_switches = false;  // also each time another core goes on
+  // Called when the run has failed, before that is reported: to write out what `trace` has kept.
+  void (*failed)() noexcept = nullptr;
 };
 
 // Timing in which a seed draws everything: how fine the cores interleave, how often they stall.
