@@ -53,7 +53,10 @@ class Clutch {
   enum class Right : std::uint8_t { deadline, warp, window, other };
 
   static constexpr std::uint32_t bit(unsigned bucket) noexcept { return 1U << bucket; }
-  [[nodiscard]] std::uint64_t others_deadline() const noexcept;
+  static constexpr std::uint32_t less_urgent(unsigned bucket) noexcept {
+    return ~(2 * bit(bucket) - 1);
+  }
+  [[nodiscard]] std::uint64_t earliest_deadline(std::uint32_t buckets) const noexcept;
   void serve(unsigned bucket, std::uint64_t now) noexcept;
 
   const ScheduleParameters* parameters_;

@@ -86,7 +86,7 @@ class FairQueue {
   }
   void begin_request(Claim& claim) const noexcept;
   void advance() noexcept;
-  void advance_if_shared(const Claim& claim) noexcept;
+  void admit_begun() noexcept;
 
   const ScheduleParameters* parameters_;
   VirtualTime time_;         // never goes back

@@ -40,10 +40,10 @@ struct GroupOptions {
 struct GroupStatistics {
   std::uint64_t run_ns[qos_count] = {};  // fair time by class, overruns of frames included
   std::uint64_t frame_ns = 0;            // within the budgets of its reservations
-  std::uint64_t picks = 0;
-  std::uint64_t overruns = 0;     // budgets of reservations that were used up
-  std::uint64_t throttlings = 0;  // times it met its limit, counted on each core
-  std::uint64_t boosts = 0;       // see Lane::count_boost
+  std::uint64_t picks = 0;               // of fair lanes
+  std::uint64_t overruns = 0;            // budgets of reservations that were used up
+  std::uint64_t throttlings = 0;         // times it met its limit, counted on each core
+  std::uint64_t boosts = 0;              // see Lane::count_boost
 
   [[nodiscard]] std::uint64_t fair_ns() const noexcept {
     return run_ns[0] + run_ns[1] + run_ns[2] + run_ns[3];
@@ -115,8 +115,8 @@ class Group {
   // Some core has work of the group, or no longer. What it was owed before it had any is forgotten.
   void guarantee_begin(std::uint64_t now) noexcept;
   void guarantee_end() noexcept;
-  void guarantee_charge(std::uint64_t ran_ns, std::uint64_t now,
-                        const ScheduleParameters& parameters) noexcept;
+  // `window_ns`: what it is owed for longer ago is forgotten.
+  void guarantee_charge(std::uint64_t ran_ns, std::uint64_t now, std::uint64_t window_ns) noexcept;
 
   // The limit: takes up to `wanted` of what is left in the period of `now`; 0: nothing is left.
   std::uint64_t limit_take(std::uint64_t wanted, std::uint64_t now,
@@ -137,7 +137,7 @@ class Group {
     reserved_ppm_.fetch_sub(ppm, std::memory_order_relaxed);
   }
   // Counts what ran in a reservation, whose record does not outlive it.
-  void count_frames(std::uint64_t ran_ns, std::uint64_t picks, std::uint64_t overruns) noexcept;
+  void count_frame(std::uint64_t ran_ns, bool overrun) noexcept;
 
  private:
   friend class Registry;
@@ -145,15 +145,15 @@ class Group {
   static constexpr std::uint32_t name_limit = 31;
 
   [[nodiscard]] std::uint64_t limit_budget(const ScheduleParameters& parameters) const noexcept;
-  // The limit's state at `now`: what is used of its period and carried over from earlier ones.
-  template <class Change>
-  std::uint64_t limit_update(std::uint64_t now, const ScheduleParameters& parameters,
-                             Change change) noexcept;
+  // What is used in the period of `now`, with what earlier ones overdrew.
+  [[nodiscard]] std::uint64_t limit_used(std::uint64_t state, std::uint64_t now,
+                                         const ScheduleParameters& parameters) const noexcept;
 
   Registry* registry_ = nullptr;
   std::uint32_t index_ = 0;
   std::atomic<std::uint32_t> generation_{0};
   std::atomic<std::uint32_t> uses_{0};
+  std::atomic<bool> taken_{false};  // the slot, also while its owner sets it up or clears it
   std::atomic<std::uint32_t> weight_{100};
   std::atomic<std::uint32_t> guarantee_permille_{0};
   std::atomic<std::uint32_t> limit_permille_{0};
@@ -167,7 +167,6 @@ class Group {
   std::atomic<std::uint64_t> limit_used_{0};  // the period's number and what is used of it
 
   std::atomic<std::uint64_t> frame_ns_{0};
-  std::atomic<std::uint64_t> frame_picks_{0};
   std::atomic<std::uint64_t> frame_overruns_{0};
 };
 

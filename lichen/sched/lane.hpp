@@ -53,6 +53,7 @@ struct Lane {
   Group* group = nullptr;              // null for the event lane
   Reservation* reservation = nullptr;  // of a frame lane
   coro::LaneQueues queues;             // the executor's
+  base::ListNode waiting;              // the same: among those with work that are not installed
 
   LaneCounter run_ns;  // all time that was charged to it
   LaneCounter picks;
@@ -69,8 +70,8 @@ struct Lane {
   base::ListNode member;   // among the ready lanes of the share
   base::HeapNode order;    // among frames by deadline; of exhausted ones by their next period
   bool exhausted = false;
-  bool in_frames = false;    // linked among the frames
-  bool in_comeback = false;  // linked among the exhausted ones
+  bool in_frames = false;     // linked among the frames, by deadline
+  bool in_exhausted = false;  // linked among the exhausted, by their next period
 
   [[nodiscard]] std::uint64_t frame_deadline() const noexcept;
   [[nodiscard]] std::uint64_t comeback() const noexcept;

@@ -70,17 +70,19 @@ class Admission {
 // The state of one server; the core's.
 class BandwidthServer {
  public:
-  void configure(std::uint64_t period_ns, std::uint64_t budget_ns,
-                 std::uint64_t deadline_ns) noexcept;
+  // `jitter_ns`: how late a wake may be for the whole budget.
+  void configure(std::uint64_t period_ns, std::uint64_t budget_ns, std::uint64_t deadline_ns,
+                 std::uint64_t jitter_ns) noexcept;
   // The start of some period; the others follow from it.
   void align(std::uint64_t start_ns) noexcept;
 
   // The lane has work after it had none.
-  void wake(std::uint64_t now, std::uint64_t jitter_ns) noexcept;
+  void wake(std::uint64_t now) noexcept;
   // Begins the period of `now` if that has not happened; true when it did.
   bool refresh(std::uint64_t now) noexcept;
-  // Takes time from the budget and returns what it could not take.
-  std::uint64_t consume(std::uint64_t ran_ns) noexcept;
+  // Takes the time that ended now from the budgets of the periods in which it passed, and returns
+  // what it could not take.
+  std::uint64_t consume(std::uint64_t ran_ns, std::uint64_t now) noexcept;
 
   [[nodiscard]] std::uint64_t budget_left() const noexcept { return left_; }
   [[nodiscard]] bool exhausted() const noexcept { return left_ == 0; }
@@ -94,11 +96,12 @@ class BandwidthServer {
   [[nodiscard]] std::uint64_t budget() const noexcept { return budget_; }
 
  private:
-  void trim(std::uint64_t now) noexcept;
+  std::uint64_t take(std::uint64_t ran_ns) noexcept;
 
   std::uint64_t period_ = 1;
   std::uint64_t budget_ = 0;
   std::uint64_t deadline_ = 1;
+  std::uint64_t jitter_ = 0;
   std::uint64_t start_ = 0;
   std::uint64_t number_ = 0;
   std::uint64_t left_ = 0;
@@ -135,7 +138,8 @@ class Reservation {
   [[nodiscard]] std::uint64_t overruns() const noexcept { return lane_.overruns.get(); }
   [[nodiscard]] std::uint64_t run_ns() const noexcept { return lane_.run_ns.get(); }
 
-  // The following on its core. Without align() the first wake starts the first period.
+  // The following on its core. Without align() the first wake starts the first period. The lane
+  // MUST be idle or running when it is aligned.
   void align(std::uint64_t start_ns) noexcept { server_.align(start_ns); }
   [[nodiscard]] const BandwidthServer& server() const noexcept { return server_; }
 
@@ -154,6 +158,7 @@ class Reservation {
   std::uint32_t index_ = 0;
   std::atomic<std::uint32_t> generation_{0};  // odd while it lives
   std::atomic<std::uint32_t> uses_{0};
+  std::atomic<bool> taken_{false};  // the slot, also while its owner sets it up or clears it
 };
 
 inline std::uint64_t Lane::frame_deadline() const noexcept {

@@ -27,27 +27,30 @@ struct LocalGroup;
 struct Share : Claim {
   LocalGroup* local = nullptr;
   base::List<Lane, &Lane::member> lanes;  // those that are ready
+  bool runs = false;                      // the running lane is one of it, by a fair right
+  LaneCounter run_ns;                     // of all its lanes, as fair time
   Lane lane;                              // the group's own, of kind fair
 };
 
 // A group on one core.
 struct LocalGroup {
   Group* group = nullptr;
-  std::uint32_t generation = 0;
+  std::atomic<std::uint32_t> generation{0};  // whose the rest is
+  std::uint32_t guarantee_permille = 0;
   bool foreground = false;
   bool limited = false;
   bool throttled = false;
-  std::uint32_t guarantee_permille = 0;
+  bool guaranteed = false;       // counted among the group's active cores
   std::uint32_t active = 0;      // shares that compete
-  std::uint32_t ready = 0;       // lanes in the order, throttled ones not counted
-  std::uint64_t owed_at = 0;     // when it will be owed a slice, or later
+  std::uint32_t ready = 0;       // fair lanes in the order
+  std::uint64_t owed_at = 0;     // while linked: when it will be owed a slice, or later
   std::uint64_t returns_at = 0;  // while throttled
   std::uint64_t chunk_left = 0;  // of what was taken from the limit for the running lane
   std::uint64_t chunk_taken_at = 0;
   base::HeapNode owed;      // among the groups with a guarantee and ready lanes
   base::HeapNode comeback;  // among the throttled
+  LaneCounter throttlings;
   std::array<Share, qos_count> shares;
-  std::array<LaneCounter, bucket_count> band_ns;
 };
 
 // What a core's run time went to. Read on any thread.
@@ -79,7 +82,8 @@ class Schedule {
   Lane& lane(LaneId id) noexcept;
   [[nodiscard]] Lane& event_lane() noexcept { return event_; }
 
-  // The lane, which is idle, has work now.
+  // The lane, which is idle, has work now. A frame lane holds a use of its reservation until it is
+  // idle again.
   void insert(Lane& lane, std::uint64_t now) noexcept;
   // The lane, which is ready or throttled, has no work any more: it was taken elsewhere.
   void remove(Lane& lane, std::uint64_t now) noexcept;
@@ -119,7 +123,8 @@ class Schedule {
   // Whether `candidate`, which was just inserted, must interrupt `running` at once: it is of a more
   // urgent band and is not held back there. Lanes of one bucket do not interrupt each other.
   [[nodiscard]] bool more_urgent(const Lane& candidate, const Lane& running) const noexcept;
-  // When overtaken() may become true by time alone, for a timer; `never` if it cannot.
+  // When overtaken() may become true by time alone, for a timer; `never` if it cannot. If it is
+  // false then, charge() and ask again.
   [[nodiscard]] std::uint64_t next_decision(const Lane& running, std::uint64_t since,
                                             std::uint64_t now) noexcept;
   // When a throttled lane or an exhausted server comes back, for a core with nothing to run.
@@ -128,9 +133,14 @@ class Schedule {
   // Lanes in the order, throttled ones not counted.
   [[nodiscard]] std::size_t ready() const noexcept { return ready_ + (lone_ ? 1 : 0); }
   [[nodiscard]] bool empty() const noexcept { return ready() == 0; }
+  // The lane that runs, or the only one in the order, had no company: it is charged later, and no
+  // group change is looked at.
+  [[nodiscard]] bool alone() const noexcept { return alone_; }
 
   [[nodiscard]] std::uint32_t core() const noexcept { return core_; }
   [[nodiscard]] Registry& registry() const noexcept { return registry_; }
+  // For tests and inspection. Time that a lone lane ran is not in it yet.
+  [[nodiscard]] const Clutch& clutch() const noexcept { return clutch_; }
   // On any thread.
   [[nodiscard]] Admission& admission() noexcept { return admission_; }
   [[nodiscard]] ScheduleStatistics statistics() const noexcept;
@@ -153,33 +163,45 @@ class Schedule {
   using LocalChunk = std::array<std::atomic<LocalGroup*>, group_chunk>;
 
   Lane* pick_in_order(std::uint64_t now) noexcept;
+  Lane* first_frame(std::uint64_t now) noexcept;
   Lane* pick_fair(std::uint64_t now) noexcept;
+  Lane* begin(Lane& lane, Right right) noexcept;
   void put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t now,
                     bool still_ready) noexcept;
   void settle(std::uint64_t now) noexcept;
-  void look_alone(const Lane& running) noexcept;
+  void catch_up(std::uint64_t now) noexcept;
 
   Lane& fallback(LaneId id) noexcept;
-  LocalGroup* local_for(Group& group) noexcept;
+  void set_up(LocalGroup& local, Group& group) noexcept;
+  static void drain(LocalGroup& local) noexcept;
+  static void end_use(Lane& lane) noexcept;
+  LocalGroup* local_for(std::uint32_t index) noexcept;
   void refresh(LocalGroup& local, std::uint64_t now) noexcept;
   void take_changes(std::uint64_t now) noexcept;
   void bring_back(std::uint64_t now) noexcept;
   void update_comeback() noexcept;
 
   void link(Lane& lane, std::uint64_t now) noexcept;
+  void link_fair(Lane& lane, std::uint64_t now) noexcept;
   void unlink(Lane& lane) noexcept;
-  void link_share(Share& share, std::uint64_t now) noexcept;
-  void unlink_share(Share& share) noexcept;
+  void count_ready(LocalGroup& local, std::uint32_t lanes) noexcept;
+  void count_gone(LocalGroup& local, std::uint32_t lanes) noexcept;
+  void queue(Share& share, std::uint64_t now) noexcept;
+  void unqueue(Share& share) noexcept;
   void join(Share& share, std::uint64_t now) noexcept;
   void leave(Share& share) noexcept;
-  void throttle(LocalGroup& local, std::uint64_t now) noexcept;
+
   bool take_chunk(LocalGroup& local, std::uint64_t now) noexcept;
-  void begin(Lane& lane, Right right, std::uint64_t now) noexcept;
-  void account(Lane& lane, std::uint64_t ran_ns, std::uint64_t now) noexcept;
-  void account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now) noexcept;
+  void return_chunk(LocalGroup& local) noexcept;
+  void throttle(LocalGroup& local, std::uint64_t now) noexcept;
   LocalGroup* owed(std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t owed_at(const LocalGroup& local) const noexcept;
-  [[nodiscard]] static unsigned bucket(const Share& share) noexcept;
+  [[nodiscard]] std::uint64_t owed_ns(const LocalGroup& local, std::uint64_t now) const noexcept;
+  [[nodiscard]] std::uint64_t guarantee_window(const LocalGroup& local) const noexcept;
+
+  void account(Lane& lane, std::uint64_t ran_ns, std::uint64_t now, bool goes_on) noexcept;
+  void fall(Lane& running, std::uint64_t now) noexcept;
+  void account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now) noexcept;
 
   // What the fastest path touches.
   Lane* lone_ = nullptr;  // the only ready lane, not linked anywhere
@@ -190,6 +212,7 @@ class Schedule {
   Lane* running_ = nullptr;
   std::uint64_t owed_left_ = 0;     // of the running lane, by right of guarantee
   std::uint64_t comeback_ = never;  // the earliest of those who come back by time
+  std::uint64_t last_now_ = 0;
 
   bool event_ready_ = false;
   Clutch clutch_;
@@ -206,7 +229,7 @@ class Schedule {
   LocalGroup default_local_;
   std::array<std::atomic<LocalChunk*>, max_groups / group_chunk> locals_{};
 
-  LaneCounter band_ns_[band_count];
+  std::array<LaneCounter, band_count> band_ns_;
   LaneCounter picks_;
   LaneCounter overruns_;
   LaneCounter throttlings_;
