@@ -104,7 +104,7 @@ class PerfettoWriter::Trace {
       case TraceKind::run_end: end_run(core, now); break;
       case TraceKind::preempt:
         end_run(core, now);
-        mark(core, event, "preempted", "by", lane(static_cast<LaneId>(event.argument)).title);
+        mark(core, event, "preempted", "after us", event.argument / 1'000);
         break;
       case TraceKind::wake: {
         const std::uint64_t flow = ++flows_;
@@ -121,7 +121,7 @@ class PerfettoWriter::Trace {
         cores_[core].asleep = true;
         break;
       case TraceKind::unpark: end_sleep(core, now); break;
-      case TraceKind::frame_due: begin_frame(event); break;
+      case TraceKind::frame_begin: begin_frame(event); break;
       case TraceKind::frame_done: end_frame(event.lane, now); break;
       case TraceKind::frame_missed:
         mark(core, event, "frame missed", "late by us", event.argument / 1'000);
@@ -196,7 +196,10 @@ class PerfettoWriter::Trace {
   }
   void begin_frame(const TraceEvent& event) {
     end_frame(event.lane, event.time_ns);
-    begin(event.time_ns, frames_of(event.lane), base::format<32>("frame {}", event.argument));
+    put(event.time_ns, frames_of(event.lane), event::slice_begin, [&](ProtoWriter& it) {
+      it.text(event::name, base::format<32>("frame {}", event.strand));
+      annotate(it, "us after it was due", event.argument / 1'000);
+    });
     frames_[event.lane] = true;
   }
   void end_frame(LaneId lane, std::uint64_t now) {

@@ -27,7 +27,7 @@ struct TraceLane {
 //                       marks for preemptions, steals, missed frames, stalls; arrows from wakes
 //             ready     how many tasks and lanes wait, as curves
 //   App x     core 0    its tasks as they run there
-//             frames    a slice from when each was due until it was done; marks for missed ones
+//             frames    a slice from its beginning until it was done; marks for missed ones
 //
 // Slices nest and each begins and ends within the trace, whatever of the events was lost.
 //

@@ -240,10 +240,10 @@ TEST(Perfetto, ShowsTasksInLanesAndApps) {
 TEST(Perfetto, ShowsFrames) {
   std::vector<TraceSnapshot> cores(1);
   cores[0].events = {
-      {10, 1, 0xf, 9, TraceKind::frame_due},    {12, 1, 0xf, 9, TraceKind::frame_done},
-      {20, 2, 0xf, 9, TraceKind::frame_due},    {30, 3, 0xf, 9, TraceKind::frame_due},
-      {31, 0, 0xf, 9, TraceKind::frame_missed}, {33, 3, 0xf, 9, TraceKind::frame_done},
-      {40, 4, 0xf, 9, TraceKind::frame_due},
+      {10, 0, 1, 9, TraceKind::frame_begin},  {12, 0, 1, 9, TraceKind::frame_done},
+      {20, 0, 2, 9, TraceKind::frame_begin},  {30, 0, 3, 9, TraceKind::frame_begin},
+      {31, 9, 3, 9, TraceKind::frame_missed}, {33, 0, 3, 9, TraceKind::frame_done},
+      {40, 5, 4, 9, TraceKind::frame_begin},
   };
   const auto shown = read_trace(perfetto_trace(cores, describe));
   const Track& frames = shown.at("App c/lane 9");

@@ -10,7 +10,7 @@ namespace lichen::sched {
 std::string_view name(TraceKind kind) noexcept {
   constexpr std::array<std::string_view, trace_kind_count> names{
       "run_begin",      "run_end",      "preempt", "resume_preempted", "wake",
-      "lane_installed", "steal",        "park",    "unpark",           "frame_due",
+      "lane_installed", "steal",        "park",    "unpark",           "frame_begin",
       "frame_done",     "frame_missed", "stall"};
   return names[static_cast<std::size_t>(kind)];
 }

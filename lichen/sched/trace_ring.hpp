@@ -20,17 +20,17 @@ using coro::LaneId;
 enum class TraceKind : std::uint8_t {
   run_begin,         // a task goes on    its lane      it         where it was spawned
   run_end,           // it has suspended  its lane      it         0
-  preempt,           // it is set aside   its lane      it         the lane that comes before it
+  preempt,           // it is set aside   its lane      it         how many ns it ran
   resume_preempted,  // and goes on       its lane      it         where it was spawned
   wake,              // is made ready     its lane      it         the core it is to run on
   lane_installed,    // a lane's turn     the lane      0          lanes and tasks that wait
   steal,             // work from a core  the lane      0          that core
   park,              // the core sleeps   0             0          0
   unpark,            // no longer         0             0          0
-  frame_due,         // a period begins   its lane      its task   its number
-  frame_done,        // its work is done  its lane      its task   its number
-  frame_missed,      // it was late       its lane      its task   by how many nanoseconds
-  stall,             // held the core     its lane      it         for how many nanoseconds
+  frame_begin,       // a frame           its lane      its number how many ns after it was due
+  frame_done,        // its work is done  its lane      its number 0
+  frame_missed,      // it was done late  its lane      its number by how many ns
+  stall,             // held the core     its lane      it         for how many ns
 };
 inline constexpr unsigned trace_kind_count = 13;
 
@@ -39,7 +39,7 @@ std::string_view name(TraceKind kind) noexcept;
 struct TraceEvent {
   std::uint64_t time_ns = 0;
   std::uint64_t argument = 0;
-  std::uint64_t strand = 0;  // its address, as a name: it may be gone
+  std::uint64_t strand = 0;  // its address, as a name: it may be gone; or a number
   LaneId lane = 0;
   TraceKind kind = TraceKind::run_begin;
 };
