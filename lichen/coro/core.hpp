@@ -9,6 +9,9 @@
 #include <utility>
 
 #include "lichen/base/core_slot.hpp"
+#include "lichen/coro/lane.hpp"
+#include "lichen/coro/lock.hpp"
+#include "lichen/coro/preemption.hpp"
 #include "lichen/coro/runnable.hpp"
 #include "lichen/coro/timer_wheel.hpp"
 
@@ -16,7 +19,7 @@ namespace lichen::coro {
 
 inline constexpr std::uint32_t max_cores = 64;
 
-class Core {
+class Core : public Preemption {
  public:
   // MUST be below max_cores; one core of an index at a time.
   explicit Core(std::uint32_t index) noexcept : index_{index} { table_[index] = this; }
@@ -26,31 +29,34 @@ class Core {
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   static Core* at(std::uint32_t index) noexcept { return table_[index]; }
 
-  // Behind everything that is ready here. Called on this core.
+  // The queues of the lane that has its turn here. Called on this core, in a section without
+  // preemption.
   void push(Runnable& runnable) noexcept {
-    ready_.push_back(runnable);
-    if (ready_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]]
+    here_.ready.push_back(runnable);
+    if (here_.ready.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]]
       hooks::share(*this);
   }
-  // Before what is ready here: the newest fork first.
   void push_fork(Runnable& runnable) noexcept {
-    forks_.push_front(runnable);
-    if (forks_.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]]
+    here_.forks.push_front(runnable);
+    if (here_.forks.size() >= share_at_.load(std::memory_order_relaxed)) [[unlikely]]
       hooks::share(*this);
   }
-  // Behind the other tasks that may run on this core only.
-  void push_pinned(Runnable& runnable) noexcept { pinned_.push_back(runnable); }
-  // Runs before everything else that is ready here, as soon as the running task suspends: for a
-  // task that was just handed something (the wake slot). Called on this core. Returns what it
-  // displaces, which MUST be pushed.
-  [[nodiscard]] Runnable* exchange_next(Runnable* runnable) noexcept {
-    return std::exchange(next_, runnable);
+  void push_pinned(Runnable& runnable) noexcept {
+    (cores_share ? here_.pinned : here_.ready).push_back(runnable);
   }
+  // Whoever had the wake slot goes behind the others.
+  inline void push_next(Runnable& runnable) noexcept;
+
+  // What the home of a strand in that lane is, if it may run anywhere, or here only.
+  [[nodiscard]] std::uint32_t home() const noexcept { return home_; }
+  [[nodiscard]] std::uint32_t pinned_home() const noexcept { return pinned_home_; }
 
   // Runs one Runnable until it suspends.
   void run(Runnable& runnable) noexcept {
     current_ = runnable.strand;
+    begin_run();
     runnable.resume();
+    end_run();
   }
 
   // The strand that runs now; null in the runtime's own code.
@@ -67,18 +73,24 @@ class Core {
   const std::uint32_t index_;
   // Set by idle cores that look for work, so it is read on every push and seldom written.
   std::atomic<std::uint32_t> share_at_{never_share};
-  Runnable* next_ = nullptr;
-  RunQueue ready_;
-  RunQueue pinned_;
-  RunQueue forks_;
+  void set_turn(LaneId lane) noexcept {
+    home_ = lane;
+    pinned_home_ = lane | (index_ + 1) << 16;
+  }
+
+  std::uint32_t home_ = default_lane;
+  std::uint32_t pinned_home_ = default_lane | (index_ + 1) << 16;
+  LaneQueues here_;
   Strand* current_ = nullptr;
   std::uint64_t batch_now_ns_ = 0;
   TimerWheel timers_;
 };
 
 // The calling thread's core; null on a thread that is none. Safe to call across suspensions.
-inline Core* this_core() noexcept { return static_cast<Core*>(base::core_slot()); }
+inline Core* this_core() noexcept { return static_cast<Core*>(this_preemption()); }
 // Makes the calling thread `core` (null: none).
-inline void set_this_core(Core* core) noexcept { base::set_core_slot(core); }
+inline void set_this_core(Core* core) noexcept {
+  base::set_core_slot(static_cast<Preemption*>(core));
+}
 
 }  // namespace lichen::coro

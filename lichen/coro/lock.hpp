@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "lichen/coro/hooks.hpp"
+#include "lichen/coro/preemption.hpp"
 
 namespace lichen::coro {
 
@@ -14,20 +15,25 @@ namespace lichen::coro {
 inline constinit bool cores_share = false;
 
 // Held by code that must not suspend. `co_await` excludes it (see PromiseBase::await_transform), so
-// Clang's thread-safety analysis refuses a suspension inside a critical section.
+// Clang's thread-safety analysis refuses a suspension inside a critical section. A task that holds
+// a Critical is not preempted either: whatever else runs on its core sees the section as one step.
 class [[clang::capability("role")]] NoSuspend {};
 inline constinit NoSuspend no_suspend;
 
 class [[clang::scoped_lockable]] Critical {
  public:
-  Critical() noexcept __attribute__((acquire_capability(no_suspend))) {}
-  ~Critical() __attribute__((release_capability())) {}
+  [[gnu::always_inline]] Critical() noexcept __attribute__((acquire_capability(no_suspend))) {}
+  [[gnu::always_inline]] ~Critical() __attribute__((release_capability())) {}
   Critical(const Critical&) = delete;
   Critical& operator=(const Critical&) = delete;
+
+ private:
+  PreemptionOff preemption_off_;
 };
 
 // Guards a bounded handful of instructions, never a wait, an allocation or a call into an app. So a
-// core waits for it no longer than another core needs for these instructions.
+// core waits for it no longer than another core needs for these instructions. MUST be held with
+// preemption off, or another task on the same core might wait for it; SpinGuard sees to that.
 class [[clang::capability("mutex")]] SpinLock {
  public:
   void lock() noexcept __attribute__((acquire_capability())) {
@@ -49,29 +55,51 @@ class [[clang::capability("mutex")]] SpinLock {
   std::atomic<bool> held_{false};
 };
 
+// Says that preemption is off already.
+struct InSection {};
+inline constexpr InSection in_section;
+
 class [[clang::scoped_lockable]] SpinGuard {
  public:
   explicit SpinGuard(SpinLock& lock) noexcept __attribute__((acquire_capability(lock, no_suspend)))
-      : lock_{lock} {
-    lock_.lock();
+      : lock_{lock}, core_{this_preemption()} {
+    take();
+  }
+  SpinGuard(SpinLock& lock, InSection) noexcept
+      __attribute__((acquire_capability(lock, no_suspend)))
+      : lock_{lock}, core_{nullptr} {
+    take();
   }
   ~SpinGuard() __attribute__((release_capability())) {
-    if (locked_) lock_.unlock();
+    if (locked_) let_go();
   }
   // Leaves the section before the end of the block, and enters it again.
   void unlock() noexcept __attribute__((release_capability())) {
     locked_ = false;
-    lock_.unlock();
+    let_go();
   }
   void lock() noexcept __attribute__((acquire_capability())) {
-    lock_.lock();
+    take();
     locked_ = true;
   }
   SpinGuard(const SpinGuard&) = delete;
   SpinGuard& operator=(const SpinGuard&) = delete;
 
  private:
+  void take() noexcept __attribute__((no_thread_safety_analysis)) {
+    if (core_) [[likely]]
+      before_ = core_->enter_section();
+    lock_.lock();
+  }
+  void let_go() noexcept __attribute__((no_thread_safety_analysis)) {
+    lock_.unlock();
+    if (core_) [[likely]]
+      core_->leave_section(before_);
+  }
+
   SpinLock& lock_;
+  Preemption* const core_;
+  bool before_ = false;
   bool locked_ = true;
 };
 

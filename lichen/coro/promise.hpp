@@ -73,9 +73,10 @@ class PromiseBase : public Runnable, public PooledFrame {
   [[nodiscard]] const std::source_location& where() const noexcept { return where_; }
 
   // Becomes the root of a strand of its own. MUST NOT have started.
-  Strand& become_root(Scope& scope, std::source_location spawned_at, Core* pinned) noexcept {
+  Strand& become_root(Scope& scope, std::source_location spawned_at, LaneId lane,
+                      Core* pinned) noexcept {
     parent = nullptr;
-    strand = std::construct_at(&root_, scope, spawned_at, pinned);
+    strand = std::construct_at(&root_, scope, spawned_at, lane, pinned);
     return root_;
   }
   [[nodiscard]] bool is_root() const noexcept { return parent == nullptr; }

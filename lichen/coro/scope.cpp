@@ -62,21 +62,29 @@ void Scope::remove_from_parent() noexcept {
   if (next_outer_) next_outer_->next_inner_ = next_inner_;
 }
 
-void Scope::start(PromiseBase& promise, std::source_location where, Core* pinned, bool keeps_frame,
+void Scope::start(PromiseBase& promise, std::source_location where, Place place, bool keeps_frame,
                   Order order) noexcept {
-  Strand& strand = promise.become_root(*this, where, pinned);
+  Core* core = this_core();
+  const PreemptionOff section{core};
+  if (place.lane == Place::same_lane) {
+    Strand* spawner = core ? core->current() : nullptr;
+    place.lane = spawner ? spawner->lane() : default_lane;
+  }
+  Strand& strand = promise.become_root(*this, where, place.lane, place.core);
   strand.keeps_frame = keeps_frame;
   {
-    SpinGuard guard{lock_};
+    SpinGuard guard{lock_, in_section};
     children_.push_back(strand);
     active_.store(active_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (stopped_.load(std::memory_order_relaxed))
       strand.stop_requested.store(true, std::memory_order_relaxed);
   }
-  switch (order) {
-    case Order::last: wake(promise); break;
-    case Order::first: wake_forked(promise); break;
-  }
+  if (!core)
+    hooks::make_ready(nullptr, promise, order);
+  else if (order == Order::forked)
+    make_ready<Order::forked>(*core, promise);
+  else
+    make_ready<Order::last>(*core, promise);
 }
 
 void Scope::fail(Error error) noexcept {
@@ -126,11 +134,13 @@ void handle_stop(Strand& strand) noexcept {
   scope.child_ended();
 }
 
+// Suspends for good, so preemption stays off.
 void finish_strand(PromiseBase& root, Error error) noexcept {
+  this_preemption()->begin_suspension();
   Strand& strand = *root.strand;
   Scope& scope = *strand.owner;
   {
-    SpinGuard guard{scope.lock_};
+    SpinGuard guard{scope.lock_, in_section};
     strand.sibling.unlink();
     if (error != Error{} && !strand.keeps_frame) [[unlikely]] {
       if (scope.first_error_ == Error{}) scope.first_error_ = error;
@@ -140,7 +150,7 @@ void finish_strand(PromiseBase& root, Error error) noexcept {
   if (cores_share) {
     // Nobody finds the strand any more, but a stop request may be on its way to another core, which
     // then has the last word.
-    SpinGuard guard{strand.lock};
+    SpinGuard guard{strand.lock, in_section};
     if (strand.stop_posted) {
       strand.finished = true;
       return;
@@ -153,7 +163,7 @@ void finish_strand(PromiseBase& root, Error error) noexcept {
 void Scope::child_ended() noexcept {
   PromiseBase* joiner = nullptr;
   {
-    SpinGuard guard{lock_};
+    SpinGuard guard{lock_, in_section};
     const std::size_t left = active_.load(std::memory_order_relaxed) - 1;
     if (left == 0) joiner = std::exchange(joiner_, nullptr);
     active_.store(left, std::memory_order_release);
@@ -162,6 +172,8 @@ void Scope::child_ended() noexcept {
 }
 
 bool Scope::JoinAwaiter::suspend(PromiseBase& promise) noexcept {
+  Preemption& core = *this_preemption();
+  core.begin_suspension();
   waiter = &promise;
   Strand* strand = promise.strand;
   begin_wait(*strand, *this);
@@ -173,6 +185,7 @@ bool Scope::JoinAwaiter::suspend(PromiseBase& promise) noexcept {
       return true;
     }
   }
+  core.abandon_suspension();
   return false;
 }
 

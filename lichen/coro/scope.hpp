@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <source_location>
 #include <type_traits>
 
@@ -16,6 +18,14 @@ namespace lichen::coro {
 enum class OnError : std::uint8_t {
   stop_others,  // the rest is asked to stop: all or nothing
   keep_going,   // the rest goes on: independent children, such as connections
+};
+
+// Where a new task runs.
+struct Place {
+  Core* core = nullptr;     // the only core on which it may run; null: any
+  LaneId lane = same_lane;  // see lane.hpp; the default is that of the task which starts it
+
+  static constexpr LaneId same_lane = std::numeric_limits<LaneId>::max();
 };
 
 // Opened inside a task, whose stop request it passes on to its children. join() MUST have completed
@@ -34,17 +44,22 @@ class Scope {
 
   // Starts a task as a child; it becomes ready behind what is ready already. Returns whether it was
   // started: not so when its frame could not be allocated, which counts as a failed child.
-  // `pinned`: the only core on which it may run; null for any.
   template <class T>
     requires std::is_void_v<typename Task<T>::Value>
-  bool spawn(Task<T> task, Core* pinned = nullptr,
+  bool spawn(Task<T> task, Place place,
              std::source_location where = std::source_location::current()) noexcept {
     if (auto* promise = task.release()) [[likely]] {
-      start(*promise, where, pinned, false, Order::last);
+      start(*promise, where, place, false, Order::last);
       return true;
     }
     fail(Error::no_memory);
     return false;
+  }
+  template <class T>
+    requires std::is_void_v<typename Task<T>::Value>
+  bool spawn(Task<T> task, Core* pinned = nullptr,
+             std::source_location where = std::source_location::current()) noexcept {
+    return spawn(std::move(task), Place{.core = pinned}, where);
   }
 
   template <class T>
@@ -55,17 +70,22 @@ class Scope {
   // Starts a task whose frame and result stay with the caller; `task` MUST outlive its run. An
   // error it returns is the caller's to see and does not touch the siblings.
   template <class T>
-  void start(Task<T>& task, Core* pinned = nullptr,
+  void start(Task<T>& task, Place place,
              std::source_location where = std::source_location::current()) noexcept {
     if (auto* promise = task.promise()) [[likely]]
-      start(*promise, where, pinned, true, Order::last);
+      start(*promise, where, place, true, Order::last);
+  }
+  template <class T>
+  void start(Task<T>& task, Core* pinned = nullptr,
+             std::source_location where = std::source_location::current()) noexcept {
+    start(task, Place{.core = pinned}, where);
   }
   // The same for divide and conquer: the child runs before older work, so a tree of forks is walked
   // depth first and only its current branch is alive on a core; idle cores take the oldest forks.
   template <class T>
   void fork(Task<T>& task, std::source_location where = std::source_location::current()) noexcept {
     if (auto* promise = task.promise()) [[likely]]
-      start(*promise, where, nullptr, true, Order::first);
+      start(*promise, where, {}, true, Order::forked);
   }
 
   // Waits until no child is left. Yields the first error of a child, if any. Does not end early
@@ -87,8 +107,7 @@ class Scope {
   friend void finish_strand(PromiseBase& root, Error error) noexcept;
   friend class ScopeWalk;
 
-  enum class Order : std::uint8_t { last, first };
-  void start(PromiseBase& promise, std::source_location where, Core* pinned, bool keeps_frame,
+  void start(PromiseBase& promise, std::source_location where, Place place, bool keeps_frame,
              Order order) noexcept;
   void fail(Error error) noexcept;
   void request_stop_locked() noexcept __attribute__((requires_capability(lock_)));
@@ -144,6 +163,7 @@ Task<Result<void>> with_scope(Body body, OnError on_error = OnError::stop_others
 
 namespace lichen {
 using coro::OnError;
+using coro::Place;
 using coro::Scope;
 using coro::with_scope;
 }  // namespace lichen

@@ -98,7 +98,32 @@ class SelectRound : WaitingForSeveral {
   static bool await_ready() noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    waiter = &handle.promise();
+    Preemption& core = *this_preemption();
+    core.begin_suspension();
+    if (subscribe(handle.promise())) return true;
+    core.abandon_suspension();
+    return false;
+  }
+  std::size_t await_resume() noexcept {
+    end_wait(*waiter->strand);
+    const Waiter* winner = winner_.load(std::memory_order_acquire);
+    std::size_t index = 0;
+    std::size_t decided = again_ ? select_again : select_stopped;
+    for_each_arm([&](auto& arm, Waiter& place) {
+      if (&place == winner) {
+        if (!again_) decided = index;
+      } else if (place.waiting) {
+        arm.dequeue(place);
+      }
+      ++index;
+    });
+    return decided;
+  }
+
+ private:
+  // Whether the task suspends; it may be running elsewhere already then.
+  bool subscribe(PromiseBase& promise) noexcept {
+    waiter = &promise;
     begin_wait(*waiter->strand, *this);
     Waiter* last = nullptr;
     Enqueued outcome = Enqueued::waiting;
@@ -121,23 +146,6 @@ class SelectRound : WaitingForSeveral {
     hooks::interleave();
     return phase_.exchange(Phase::suspended, std::memory_order_acq_rel) != Phase::decided;
   }
-  std::size_t await_resume() noexcept {
-    end_wait(*waiter->strand);
-    const Waiter* winner = winner_.load(std::memory_order_acquire);
-    std::size_t index = 0;
-    std::size_t decided = again_ ? select_again : select_stopped;
-    for_each_arm([&](auto& arm, Waiter& place) {
-      if (&place == winner) {
-        if (!again_) decided = index;
-      } else if (place.waiting) {
-        arm.dequeue(place);
-      }
-      ++index;
-    });
-    return decided;
-  }
-
- private:
   void for_each_arm(auto function) noexcept {
     std::apply(
         [&](auto&... arm) {

@@ -112,12 +112,19 @@ class StopEvent : Wait {
   static bool await_ready() noexcept { return coro::stop_requested(); }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    Preemption& core = *this_preemption();
+    core.begin_suspension();
     waiter = &handle.promise();
-    Strand& strand = *handle.promise().strand;
-    SpinGuard guard{strand.lock};
-    if (strand.stop_requested.load(std::memory_order_relaxed)) return false;
-    strand.wait = this;
-    return true;
+    {
+      Strand& strand = *handle.promise().strand;
+      SpinGuard guard{strand.lock};
+      if (!strand.stop_requested.load(std::memory_order_relaxed)) {
+        strand.wait = this;
+        return true;
+      }
+    }
+    core.abandon_suspension();
+    return false;
   }
   void await_resume() const noexcept {
     if (waiter) end_wait(*waiter->strand);

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <source_location>
+#include <utility>
 
 #include "lichen/base/list.hpp"
 #include "lichen/coro/core.hpp"
@@ -36,27 +37,41 @@ struct Wait {
 };
 
 struct Strand {
-  Strand(Scope& scope, std::source_location where, Core* pinned_to) noexcept
-      : owner{&scope}, spawned_at{where} {
-    pin(pinned_to);
-  }
+  Strand(Scope& scope, std::source_location where, LaneId lane, Core* pinned_to) noexcept
+      : home_{home_of(lane, pinned_to)}, owner{&scope}, spawned_at{where} {}
 
   // The only core on which it runs; null: any. Changed by the strand itself, or before it starts.
   [[nodiscard]] Core* pinned() const noexcept {
-    return pinned_index_ ? Core::at(pinned_index_ - 1U) : nullptr;
+    const std::uint32_t index = home() >> lane_bits;
+    return index ? Core::at(index - 1) : nullptr;
   }
-  void pin(Core* core) noexcept {
-    pinned_index_ = core ? static_cast<std::uint8_t>(core->index() + 1) : 0;
+  void pin(Core* core) noexcept { set_home(home_of(lane(), core)); }
+  // Whose turn it waits for, see lane.hpp. Changed by the strand itself, or by the scheduler while
+  // it inherits what a more urgent one lends it.
+  [[nodiscard]] LaneId lane() const noexcept { return static_cast<LaneId>(home()); }
+  void set_lane(LaneId lane) noexcept { set_home((home() & ~lane_mask) | lane); }
+  // Both in one word, for the comparison that every wake makes.
+  [[nodiscard]] std::uint32_t home() const noexcept {
+    return home_.load(std::memory_order_relaxed);
+  }
+  static constexpr std::uint32_t home_of(LaneId lane, const Core* pinned) noexcept {
+    return lane | (pinned ? (pinned->index() + 1) << lane_bits : 0);
   }
 
   SpinLock lock;
   std::atomic<bool> stop_requested{false};
-  bool stop_posted = false;  // post_stop() is under way
-  bool finished = false;     // finished while it was
-  bool keeps_frame = false;  // the frame belongs to whoever started the task, not to the scope
+  // Small, because every frame has room for a strand.
+  bool stop_posted : 1 = false;  // post_stop() is under way
+  bool finished : 1 = false;     // finished while it was
+  bool keeps_frame : 1 = false;  // the frame belongs to whoever started the task, not to the scope
+  bool boosted : 1 = false;      // runs on a lane that was lent to it
 
  private:
-  std::uint8_t pinned_index_ = 0;  // plus one; a byte, because every frame has room for a strand
+  static constexpr unsigned lane_bits = 16;
+  static constexpr std::uint32_t lane_mask = (1U << lane_bits) - 1;
+  void set_home(std::uint32_t home) noexcept { home_.store(home, std::memory_order_relaxed); }
+
+  std::atomic<std::uint32_t> home_;
 
  public:
   Wait* wait = nullptr;
@@ -67,8 +82,9 @@ struct Strand {
   Strand* next_stop = nullptr;  // in the list of post_stop()
 };
 
+// In await_suspend(), after begin_suspension().
 inline void begin_wait(Strand& strand, Wait& wait) noexcept {
-  SpinGuard guard{strand.lock};
+  SpinGuard guard{strand.lock, in_section};
   strand.wait = &wait;
 }
 inline void end_wait(Strand& strand) noexcept {
@@ -81,44 +97,49 @@ void request_stop(Strand& strand) noexcept;
 // The other half of hooks::post_stop(), called by the scheduler on the core that was asked.
 void handle_stop(Strand& strand) noexcept;
 
-// Puts a Runnable that may run on `core`, the calling core, into its queue.
-inline void enqueue_here(Core& core, Runnable& runnable) noexcept {
-  if (cores_share && runnable.strand && runnable.strand->pinned())
-    core.push_pinned(runnable);
+inline void Core::push_next(Runnable& runnable) noexcept {
+  Runnable* displaced = std::exchange(here_.next, &runnable);
+  if (!displaced) [[likely]]
+    return;
+  if (displaced->strand->pinned())
+    push_pinned(*displaced);
   else
-    core.push(runnable);
+    push(*displaced);
+}
+
+// Puts a Runnable that is ready into the queues of `core`, the calling core, in a section without
+// preemption. Whatever is not in the lane that has its turn, or may not run here, is for the
+// scheduler.
+template <Order order>
+void make_ready(Core& core, Runnable& runnable) noexcept {
+  if (runnable.strand) [[likely]] {
+    const std::uint32_t home = runnable.strand->home();
+    if (home == core.home()) [[likely]] {
+      if constexpr (order == Order::last) return core.push(runnable);
+      if constexpr (order == Order::forked) return core.push_fork(runnable);
+      if constexpr (order == Order::next) return core.push_next(runnable);
+    }
+    if (home == core.pinned_home()) {
+      if constexpr (order == Order::next) return core.push_next(runnable);
+      return core.push_pinned(runnable);
+    }
+  }
+  hooks::make_ready(&core, runnable, order);
 }
 
 // Makes a suspended task ready. Called once for each suspension, on any thread; the task may run at
 // once on another core, so the caller MUST NOT touch its frame afterwards.
-inline void wake(Runnable& runnable) noexcept {
+template <Order order = Order::last>
+void wake(Runnable& runnable) noexcept {
   Core* core = this_core();
-  if (core && !cores_share) [[likely]] {
-    core->push(runnable);
-    return;
-  }
-  Core* pinned = runnable.strand ? runnable.strand->pinned() : nullptr;
-  if (core && (!pinned || pinned == core))
-    enqueue_here(*core, runnable);
-  else
-    hooks::post(pinned, runnable);
+  if (!core) [[unlikely]]
+    return hooks::make_ready(nullptr, runnable, order);
+  const PreemptionOff section{core};
+  make_ready<order>(*core, runnable);
 }
-// The same for a new strand that may run anywhere and goes before older work.
-inline void wake_forked(Runnable& runnable) noexcept {
-  if (Core* core = this_core()) [[likely]]
-    core->push_fork(runnable);
-  else
-    hooks::post(nullptr, runnable);
-}
+// The same for a new strand that goes before older work.
+inline void wake_forked(Runnable& runnable) noexcept { wake<Order::forked>(runnable); }
 // The same, but the task runs next on this core: for a task that was handed something.
-inline void wake_next(Runnable& runnable) noexcept {
-  Core* core = this_core();
-  Core* pinned = cores_share && runnable.strand ? runnable.strand->pinned() : nullptr;
-  if (core && (!pinned || pinned == core)) [[likely]] {
-    if (Runnable* displaced = core->exchange_next(&runnable)) enqueue_here(*core, *displaced);
-  } else {
-    hooks::post(pinned, runnable);
-  }
-}
+inline void wake_next(Runnable& runnable) noexcept { wake<Order::next>(runnable); }
 
 }  // namespace lichen::coro

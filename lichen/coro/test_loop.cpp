@@ -15,7 +15,9 @@ void free_frame(void* frame, std::size_t) noexcept {
   std::free(frame);
 }
 void share(Core&) noexcept {}
+void make_ready(Core*, Runnable& runnable, Order) noexcept { this_core()->push(runnable); }
 void post(Core*, Runnable& runnable) noexcept { this_core()->push(runnable); }
+void preempt(Preemption& core) noexcept { core.abandon_suspension(); }
 void post_stop(Core&, Strand& strand) noexcept { handle_stop(strand); }
 std::uint64_t now_ns() noexcept { return test::virtual_now_ns; }
 void relax(unsigned) noexcept {}

@@ -57,9 +57,9 @@ class TestLoop final : public Core {
 
  private:
   Runnable* pick() noexcept {
-    if (next_) return std::exchange(next_, nullptr);
-    if (!forks_.empty()) return &forks_.pop_front();
-    return ready_.empty() ? nullptr : &ready_.pop_front();
+    if (here_.next) return std::exchange(here_.next, nullptr);
+    if (!here_.forks.empty()) return &here_.forks.pop_front();
+    return here_.ready.empty() ? nullptr : &here_.ready.pop_front();
   }
 };
 

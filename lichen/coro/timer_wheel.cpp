@@ -144,6 +144,11 @@ std::size_t TimerWheel::advance(std::uint64_t now_ns) noexcept {
   return fired;
 }
 
+std::uint64_t TimerWheel::not_before() noexcept {
+  SpinGuard guard{lock_, in_section};
+  return occupied_levels_ == 0 ? no_deadline : earliest().start << tick_bits;
+}
+
 std::uint64_t TimerWheel::next_deadline() noexcept {
   SpinGuard guard{lock_};
   if (occupied_levels_ == 0) return no_deadline;

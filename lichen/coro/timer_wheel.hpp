@@ -76,6 +76,9 @@ class TimerWheel {
   // The earliest deadline, or a moment before it at which advance() has sorting to do; no_deadline
   // when nothing is set.
   [[nodiscard]] std::uint64_t next_deadline() noexcept;
+  // The same at a constant price: a moment not after the earliest deadline, and less than a slot of
+  // its level before it.
+  [[nodiscard]] std::uint64_t not_before() noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 

@@ -141,6 +141,8 @@ class [[nodiscard("co_await it")]] Await : Waiting {
   [[nodiscard]] bool await_ready() noexcept { return operation_.try_now(); }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    Preemption& core = *this_preemption();
+    core.begin_suspension();
     Strand& strand = *handle.promise().strand;
     waiter = &handle.promise();
     queued_.waiting = this;
@@ -151,6 +153,7 @@ class [[nodiscard("co_await it")]] Await : Waiting {
       case Enqueued::complete: break;
       case Enqueued::refused: stopped_ = true; break;
     }
+    core.abandon_suspension();
     return false;
   }
   Result<Value> await_resume() noexcept {
@@ -187,7 +190,9 @@ struct Yield {
   static bool await_ready() noexcept { return false; }
   template <class Promise>
   static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    wake(handle.promise());
+    Core& core = *this_core();
+    core.begin_suspension();
+    make_ready<Order::last>(core, handle.promise());
   }
   static void await_resume() noexcept {}
 };

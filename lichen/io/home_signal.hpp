@@ -23,13 +23,20 @@ class HomeSignal {
     static bool await_ready() noexcept { return false; }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-      coro::Strand& strand = *handle.promise().strand;
-      coro::SpinGuard guard{strand.lock};
-      if (strand.stop_requested.load(std::memory_order_relaxed)) return false;
-      waiter = &handle.promise();
-      strand.wait = this;
-      signal_.waiter_ = this;
-      return true;
+      coro::Preemption& core = *coro::this_preemption();
+      core.begin_suspension();
+      {
+        coro::Strand& strand = *handle.promise().strand;
+        coro::SpinGuard guard{strand.lock};
+        if (!strand.stop_requested.load(std::memory_order_relaxed)) {
+          waiter = &handle.promise();
+          strand.wait = this;
+          signal_.waiter_ = this;
+          return true;
+        }
+      }
+      core.abandon_suspension();
+      return false;
     }
     // Error::stopped when the task was stopped first.
     Result<void> await_resume() noexcept {

@@ -135,6 +135,7 @@ class [[nodiscard("co_await it")]] StayOn {
   }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+    coro::this_preemption()->begin_suspension();
     coro::hooks::post(&core_, handle.promise());
   }
   [[nodiscard]] Stay await_resume() const noexcept { return {*strand_, bound_to_}; }

@@ -9,46 +9,69 @@
 
 namespace lichen::sched {
 
+using coro::Order;
 using coro::Runnable;
 
 Executor::Executor(Machine& machine, std::uint32_t index, mem::Account& account) noexcept
-    : Core{index}, machine_{machine}, heap_{account} {}
+    : Core{index},
+      machine_{machine},
+      lane_{nullptr},
+      carriers_{machine.stacks(), &run_carrier, this},
+      schedule_{machine.registry(), index},
+      heap_{account} {
+  lane_ = &schedule_.lane(coro::default_lane);
+}
 
 Runnable* Executor::pick() noexcept {
-  if (next_) {
-    Runnable* runnable = std::exchange(next_, nullptr);
+  if (here_.next) {
+    Runnable* runnable = std::exchange(here_.next, nullptr);
     if (++wake_slot_picks_ <= wake_slot_limit) [[likely]]
       return runnable;
     // Tasks that keep waking each other have had their turn.
-    coro::enqueue_here(*this, *runnable);
+    push_local(*runnable);
   }
   wake_slot_picks_ = 0;
-  if (!forks_.empty()) {
+  if (!here_.forks.empty()) {
     if (++fork_picks_ <= fork_limit) [[likely]]
-      return &forks_.pop_front();
+      return &here_.forks.pop_front();
     fork_picks_ = 0;  // one pick for everybody else
   }
   if (coro::cores_share) {
     if (Runnable* runnable = pick_shared()) return runnable;
-  } else if (!ready_.empty()) {
-    return &ready_.pop_front();
+  } else if (!here_.ready.empty()) {
+    return &here_.ready.pop_front();
   }
-  return forks_.empty() ? nullptr : &forks_.pop_front();
+  return here_.forks.empty() ? nullptr : &here_.forks.pop_front();
 }
 
 Runnable* Executor::pick_shared() noexcept {
   // Pinned tasks and those that may move take turns.
   pinned_turn_ = !pinned_turn_;
-  if (pinned_turn_ && !pinned_.empty()) return &pinned_.pop_front();
-  if (!batch_) batch_ = ring_.pop();
+  if (pinned_turn_ && !here_.pinned.empty()) return &here_.pinned.pop_front();
+  if (!batch_) batch_ = take_batch();
   if (batch_) return std::exchange(batch_, batch_->next);
-  if (!ready_.empty()) return &ready_.pop_front();
-  return pinned_.empty() ? nullptr : &pinned_.pop_front();
+  if (!here_.ready.empty()) return &here_.ready.pop_front();
+  return here_.pinned.empty() ? nullptr : &here_.pinned.pop_front();
+}
+
+// The oldest published batch of the installed lane. Those of other lanes were published when their
+// lane had its turn; they go back to its queues.
+Runnable* Executor::take_batch() noexcept {
+  while (Runnable* batch = ring_.pop())
+    if (Runnable* mine = adopt(*batch)) return mine;
+  return nullptr;
+}
+
+// Returns a batch of the installed lane as it is; puts any other into the queues of its lane.
+Runnable* Executor::adopt(Runnable& batch) noexcept {
+  if (batch.strand && batch.strand->lane() == lane_->id && running_) return &batch;
+  for (Runnable* runnable = &batch; runnable;) push_local(*std::exchange(runnable, runnable->next));
+  return nullptr;
 }
 
 unsigned Executor::run_batch() noexcept {
   unsigned count = 0;
-  while (count < batch_limit) {
+  while (count < batch_limit && !preemption_requested()) {
     if (!posted_.empty()) [[unlikely]]
       take_posted();
     Runnable* runnable = pick();
@@ -57,48 +80,134 @@ unsigned Executor::run_batch() noexcept {
     run(*runnable);
   }
   current_ = nullptr;
+  retries_in_a_row_ = 0;
   add(tasks_run_, count);
   return count;
 }
 
 void Executor::run_loop(EventSource& events) noexcept {
   events_ = &events;
-  while (!machine_.stopping_.load(std::memory_order_relaxed)) {
-    batch_now_ns_ = hal::now_ns();
-    if (!timers_.empty()) add(timers_fired_, timers_.advance(batch_now_ns_));
-    events.poll();
-    if (!stops_.empty()) [[unlikely]]
-      take_posted();
-    const unsigned count = run_batch();
-    add(batches_, 1);
-    ready_seen_.store(ready_.size() + pinned_.size() + forks_.size(), std::memory_order_relaxed);
-    if (coro::cores_share) look_for_idle_cores();
-    if (count == batch_limit) continue;
-    if (!steal()) idle();
-  }
+  charged_until_ns_ = batch_now_ns_ = hal::now_ns();
+  set_turn(lane_->id);
+  loop();
   current_ = nullptr;
 }
 
-// Idle cores lower our sharing threshold when they announce themselves; here it rises again, and
-// work that was queued before is offered.
-void Executor::look_for_idle_cores() noexcept {
-  const bool hungry = machine_.others_idle(index_);
-  set_hungry(hungry);
-  if (hungry) share();
+void Executor::loop() noexcept {
+  while (!machine_.stopping_.load(std::memory_order_relaxed)) {
+    clear_request();
+    const std::uint64_t now = hal::now_ns();
+    look_for_events(now);
+    turn(now);
+    plan_look(now);
+    const unsigned count = run_batch();
+    add(batches_, 1);
+    ready_seen_.store(here_.size() + schedule_.ready(), std::memory_order_relaxed);
+    if (coro::cores_share) look_for_idle_cores();
+    if (count == batch_limit || preemption_requested() || !schedule_.empty()) continue;
+    if (!steal()) idle();
+  }
+  if (!carriers_.on_first()) carriers_.leave_to_first();
 }
+
+void Executor::look_for_events(std::uint64_t now) noexcept {
+  batch_now_ns_ = now;
+  if (!timers_.empty()) add(timers_fired_, timers_.advance(now));
+  events_->poll();
+  if (interrupt_sent_.load(std::memory_order_relaxed)) [[unlikely]]
+    interrupt_sent_.store(false, std::memory_order_seq_cst);
+  if (!stops_.empty() || !posted_.empty()) [[unlikely]]
+    take_posted();
+}
+
+// Whose turn is it?
+void Executor::turn(std::uint64_t now) noexcept {
+  batch_began_ns_ = now;
+  const bool work = has_turn_work();
+  if (running_ && work && schedule_.empty() && now - charged_until_ns_ < plan_for_ns) return;
+  const std::uint64_t since = std::exchange(charged_until_ns_, now);
+  if (running_) {
+    const std::uint64_t ran = now - since;
+    if (work ? !schedule_.overtaken(*lane_, since, now) : schedule_.empty()) [[likely]] {
+      schedule_.charge(*lane_, ran, now);
+      return;
+    }
+    uninstall();
+    schedule_.put_back(*lane_, ran, now, work);
+    running_ = false;
+  } else if (work) {
+    uninstall();
+    schedule_.insert(*lane_, now);
+  }
+  Lane* next = schedule_.pick(now);
+  if (next)
+    install(*next);
+  else
+    running_band_.store(nothing_runs, std::memory_order_relaxed);
+}
+
+void Executor::install(Lane& lane) noexcept {
+  lane_ = &lane;
+  here_ = std::exchange(lane.queues, {});
+  if (lane.waiting.is_linked()) lane.waiting.unlink();
+  set_turn(lane.id);
+  running_ = true;
+  fruitless_looks_ = 0;
+  plan_again_ns_ = 0;
+  running_band_.store(static_cast<std::uint8_t>(machine_.band_of(lane)), std::memory_order_relaxed);
+}
+
+void Executor::uninstall() noexcept {
+  if (batch_) {
+    coro::RunQueue rest;
+    for (Runnable* runnable = std::exchange(batch_, nullptr); runnable;)
+      rest.push_back(*std::exchange(runnable, runnable->next));
+    rest.append(here_.ready);
+    here_.ready = rest;
+  }
+  lane_->queues = std::exchange(here_, {});
+  if (!lane_->queues.empty()) waiting_.push_back(*lane_);
+}
+
+void Executor::make_ready(Runnable& runnable, Order order) noexcept {
+  Lane& lane = runnable.strand ? schedule_.lane(runnable.strand->lane()) : schedule_.event_lane();
+  const bool here = &lane == lane_;
+  const bool pinned = coro::cores_share && (!runnable.strand || runnable.strand->pinned());
+  if (!here && !pinned && current_ && others_hungry()) {
+    runnable.next = nullptr;
+    publish(runnable);
+    machine_.wake_an_idle_core();
+    return;
+  }
+  coro::LaneQueues& queues = here ? here_ : lane.queues;
+  if (pinned)
+    queues.pinned.push_back(runnable);
+  else if (order == Order::forked)
+    queues.forks.push_front(runnable);
+  else
+    queues.ready.push_back(runnable);
+  if (here) return;
+  if (!lane.waiting.is_linked()) waiting_.push_back(lane);
+  if (lane.state != LaneState::idle) return;
+  schedule_.insert(lane, batch_now_ns_);
+  if (current_ && running_ && schedule_.more_urgent(lane, *lane_)) request_preemption();
+}
+
+void Executor::push_local(Runnable& runnable) noexcept { make_ready(runnable, Order::last); }
 
 void Executor::take_posted() noexcept {
   std::uint64_t count = 0;
   for (Runnable* runnable = posted_.take_all(); runnable; ++count)
-    coro::enqueue_here(*this, *std::exchange(runnable, runnable->next));
+    push_local(*std::exchange(runnable, runnable->next));
   add(taken_, count);
   for (coro::Strand* strand = stops_.take_all(); strand;)
     coro::handle_stop(*std::exchange(strand, strand->next_stop));
 }
 
 void Executor::post(Runnable& runnable) noexcept {
+  const unsigned band = machine_.band_of(runnable);
   posted_.push(runnable);
-  notify();
+  if (!notify() && band < running_band_.load(std::memory_order_relaxed)) interrupt();
 }
 
 void Executor::post_stop(coro::Strand& strand) noexcept {
@@ -106,13 +215,51 @@ void Executor::post_stop(coro::Strand& strand) noexcept {
   notify();
 }
 
-void Executor::notify() noexcept {
+bool Executor::notify() noexcept {
   // Pairs with park(): the parking core says that it is parked and then looks at its inboxes; we
   // put something in and then look whether it is parked. All four steps are sequentially
   // consistent.
-  if (state_.load(std::memory_order_seq_cst) == State::parked &&
-      state_.exchange(State::awake, std::memory_order_seq_cst) == State::parked)
-    events_->wake();
+  if (state_.load(std::memory_order_seq_cst) != State::parked ||
+      state_.exchange(State::awake, std::memory_order_seq_cst) != State::parked)
+    return false;
+  events_->wake();
+  return true;
+}
+
+void Executor::interrupt() noexcept {
+  if (!machine_.preempts()) return;
+  if (!interrupt_sent_.exchange(true, std::memory_order_seq_cst))
+    hal::send_interrupt(index_).ignore();
+}
+
+// Idle cores lower our sharing threshold when they announce themselves; here it rises again, and
+// work that was queued before is offered.
+void Executor::look_for_idle_cores() noexcept {
+  const bool hungry = machine_.others_idle(index_);
+  set_hungry(hungry);
+  if (!hungry) return;
+  share();
+  offer_waiting_lane();
+}
+
+// Work of a lane that waits for its turn here may have it elsewhere at once.
+void Executor::offer_waiting_lane() noexcept {
+  Lane* lane = waiting_.front();
+  if (!lane) return;
+  coro::RunQueue& queue = lane->queues.ready.empty() ? lane->queues.forks : lane->queues.ready;
+  if (queue.empty()) {
+    // Only pinned ones: the next lane is looked at next time.
+    lane->waiting.unlink();
+    waiting_.push_back(*lane);
+    return;
+  }
+  coro::RunQueue batch = queue.split_front((queue.size() + 1) / 2);
+  if (lane->queues.empty()) {
+    lane->waiting.unlink();
+    schedule_.remove(*lane, batch_now_ns_);
+  }
+  publish(*batch.front());
+  machine_.wake_an_idle_core();
 }
 
 void Executor::publish(Runnable& batch) noexcept {
@@ -121,8 +268,17 @@ void Executor::publish(Runnable& batch) noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return;
   }
-  for (Runnable* runnable = &batch; runnable;)
-    ready_.push_back(*std::exchange(runnable, runnable->next));
+  for (Runnable* runnable = &batch; runnable;) {
+    Runnable& mine = *std::exchange(runnable, runnable->next);
+    Lane& lane = schedule_.lane(mine.strand->lane());
+    if (&lane == lane_) {
+      here_.ready.push_back(mine);
+      continue;
+    }
+    lane.queues.ready.push_back(mine);
+    if (!lane.waiting.is_linked()) waiting_.push_back(lane);
+    if (lane.state == LaneState::idle) schedule_.insert(lane, batch_now_ns_);
+  }
 }
 
 // Keeps the front half of a queue, which runs here next, and publishes the rest: of forks these are
@@ -137,14 +293,14 @@ bool Executor::publish_half_of(coro::RunQueue& queue) noexcept {
 }
 
 void Executor::share() noexcept {
-  if (share_at_.load(std::memory_order_relaxed) == hungry_at) {
-    if (publish_half_of(forks_) || publish_half_of(ready_)) machine_.wake_an_idle_core();
+  if (others_hungry()) {
+    if (publish_half_of(here_.forks) || publish_half_of(here_.ready)) machine_.wake_an_idle_core();
     return;
   }
-  if (ready_.size() < publish_at) return;
+  if (here_.ready.size() < publish_at) return;
   // The whole queue is one batch, unless the ring was full for a while.
-  coro::RunQueue batch =
-      ready_.size() == publish_at ? std::exchange(ready_, {}) : ready_.split_front(publish_at);
+  coro::RunQueue batch = here_.ready.size() == publish_at ? std::exchange(here_.ready, {})
+                                                          : here_.ready.split_front(publish_at);
   publish(*batch.front());
 }
 
@@ -162,14 +318,19 @@ bool Executor::steal() noexcept {
     }
   }
   if (!busiest) return false;
-  batch_ = busiest->ring_.steal_half(ring_);
-  if (!batch_) return false;
+  Runnable* stolen = busiest->ring_.steal_half(ring_);
+  if (!stolen) return false;
+  if (batch_)
+    for (Runnable* runnable = stolen; runnable;)
+      push_local(*std::exchange(runnable, runnable->next));
+  else
+    batch_ = adopt(*stolen);
   add(stolen_, 1);
   return true;
 }
 
 bool Executor::has_work() const noexcept {
-  if (next_ || batch_ || !ready_.empty() || !pinned_.empty() || !forks_.empty()) return true;
+  if (has_turn_work() || !schedule_.empty()) return true;
   if (!posted_.empty() || !stops_.empty()) return true;
   if (machine_.stopping_.load(std::memory_order_relaxed)) return true;
   for (const auto& executor : machine_.executors_)
@@ -181,10 +342,17 @@ void Executor::idle() noexcept {
   if (has_work()) return;
   const std::uint64_t poll_ns = static_cast<std::uint64_t>(machine_.options_.poll.count());
   const std::uint64_t started = hal::now_ns();
+  if (running_) {
+    // What comes from here on is no time of the lane; it stays installed for what it wakes.
+    schedule_.put_back(*lane_, started - charged_until_ns_, started, false);
+    running_ = false;
+    running_band_.store(nothing_runs, std::memory_order_relaxed);
+  }
+  fruitless_looks_ = 0;
   if (machine_.cores() > 1) machine_.announce_idle(index_);
   bool found = false;
   if (poll_ns > 0 && fruitless_polls_ < hopeless_polls) {
-    const std::uint64_t until = std::min(started + poll_ns, timers_.next_deadline());
+    const std::uint64_t until = std::min(started + poll_ns, next_event(started));
     do {
       found = events_->poll() > 0 || has_work();
       if (!found) hal::pause();
@@ -203,13 +371,18 @@ void Executor::idle() noexcept {
   if (machine_.cores() > 1) machine_.retract_idle(index_);
 }
 
+std::uint64_t Executor::next_event(std::uint64_t now) noexcept {
+  return std::min(timers_.next_deadline(), schedule_.next_event(now));
+}
+
 void Executor::park() noexcept {
   state_.store(State::parked, std::memory_order_seq_cst);
   // Ordered before the look at what others do: either we see their work or they see us parked.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!has_work()) {
     add(parks_, 1);
-    events_->wait(timers_.next_deadline());
+    if (armed_ns_ != coro::no_deadline) arm(coro::no_deadline);
+    events_->wait(next_event(batch_now_ns_));
   }
   state_.store(State::awake, std::memory_order_relaxed);
 }
@@ -222,6 +395,10 @@ CoreStatistics Executor::statistics() const noexcept {
           .published = published_.load(relaxed),
           .posted = taken_.load(relaxed),
           .parks = parks_.load(relaxed),
+          .interrupts = interrupts_.load(relaxed),
+          .preemptions = preemptions_.load(relaxed),
+          .retries = retries_.load(relaxed),
+          .no_stack = no_stack_.load(relaxed),
           .timers_fired = timers_fired_.load(relaxed),
           .ready = ready_seen_.load(relaxed),
           .timers = timers_.size()};

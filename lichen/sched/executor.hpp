@@ -1,10 +1,14 @@
-// Executor: the loop of one core. Picks what is ready, looks for events between batches, sleeps
-// when there is nothing to do.
+// Executor: the loop of one core. Asks the schedule whose turn it is, runs a batch of that lane's
+// tasks, looks for events, and sleeps when there is nothing to do.
 //
-// Ready work lies in: the wake slot (next_), the stack of forks (forks_), the queue of pinned tasks
-// (pinned_), and for tasks that may move, oldest first, the batch in hand (batch_), the ring of
-// published batches that other cores may take (ring_), the private queue (ready_). On a single core
-// neither batches nor ring are used and no atomic read-modify-write is executed.
+// The lane that has its turn is installed: its queues are the core's own (Core::here_), so that
+// what its tasks do among each other costs as if there were no other lanes. Ready work of that lane
+// lies in: the wake slot (here_.next), the stack of forks, the queue of pinned tasks, and for tasks
+// that may move, oldest first, the batch in hand (batch_), the ring of published batches that other
+// cores may take (ring_), the private queue (here_.ready). On a single core neither batches nor
+// ring are used and no atomic read-modify-write is executed.
+//
+// A task that does not come back is preempted (preempt.cpp).
 #pragma once
 
 #include <atomic>
@@ -15,9 +19,11 @@
 #include "lichen/coro/strand.hpp"
 #include "lichen/mem/heap.hpp"
 #include "lichen/sched/batch_ring.hpp"
+#include "lichen/sched/carriers.hpp"
 #include "lichen/sched/event_source.hpp"
 #include "lichen/sched/frame_cache.hpp"
 #include "lichen/sched/inbox.hpp"
+#include "lichen/sched/schedule.hpp"
 
 namespace lichen::sched {
 
@@ -25,12 +31,16 @@ class Machine;
 
 // What a core has done since its start. Written by the core, read by anyone.
 struct CoreStatistics {
-  std::uint64_t tasks_run = 0;  // resumptions
-  std::uint64_t batches = 0;    // rounds of the loop
-  std::uint64_t stolen = 0;     // batches taken from other cores
-  std::uint64_t published = 0;  // batches offered to other cores
-  std::uint64_t posted = 0;     // Runnables that came from other threads
-  std::uint64_t parks = 0;      // times the core slept
+  std::uint64_t tasks_run = 0;    // resumptions
+  std::uint64_t batches = 0;      // rounds of the loop
+  std::uint64_t stolen = 0;       // batches taken from other cores
+  std::uint64_t published = 0;    // batches offered to other cores
+  std::uint64_t posted = 0;       // Runnables that came from other threads
+  std::uint64_t parks = 0;        // times the core slept
+  std::uint64_t interrupts = 0;   // preempting and deadline interrupts
+  std::uint64_t preemptions = 0;  // tasks set aside in the middle
+  std::uint64_t retries = 0;      // interrupts that came where no task may be set aside
+  std::uint64_t no_stack = 0;     // preemptions that were given up for want of a stack
   std::uint64_t timers_fired = 0;
   std::uint64_t ready = 0;   // Runnables that wait for the core now
   std::uint64_t timers = 0;  // timers set now
@@ -49,14 +59,29 @@ class Executor final : public coro::Core {
   // Makes a Runnable ready here, from any thread.
   void post(coro::Runnable& runnable) noexcept;
   void post_stop(coro::Strand& strand) noexcept;
-  // Ends the core's sleep, from any thread.
-  void notify() noexcept;
-  // Called when the private queue has reached the sharing threshold.
+  // Ends the core's sleep, from any thread. False if it did not sleep.
+  bool notify() noexcept;
+  // Makes the core look whose turn it is, though a task runs there. From any thread.
+  void interrupt() noexcept;
+  // Called when a queue has reached the sharing threshold.
   void share() noexcept;
+  // A Runnable for this core, the calling one, that is not in the installed lane.
+  void make_ready(coro::Runnable& runnable, coro::Order order) noexcept;
+
+  // The running task may be set aside here, if something else has its turn: in the middle of code
+  // that is no app text, in a machine without interrupts, or in a build whose sanitizer keeps them
+  // back. On this core, in a task, outside of any section.
+  void preemption_point() noexcept;
+  // As coro::hooks::preempt(); `caller` is where the section was left.
+  void preempt(std::uintptr_t caller) noexcept;
+  // What the machine's interrupts do.
+  static void on_interrupt(hal::Interrupt interrupt, hal::CoreId core) noexcept;
 
   [[nodiscard]] mem::Heap& heap() noexcept { return heap_; }
   [[nodiscard]] FrameCache& frames() noexcept { return frames_; }
   [[nodiscard]] EventSource& events() noexcept { return *events_; }
+  [[nodiscard]] Schedule& schedule() noexcept { return schedule_; }
+  [[nodiscard]] Machine& machine() noexcept { return machine_; }
   [[nodiscard]] CoreStatistics statistics() const noexcept;
 
  private:
@@ -70,33 +95,95 @@ class Executor final : public coro::Core {
   static constexpr std::uint32_t hungry_at = 2;    // the same while another core is idle
   static constexpr unsigned hopeless_polls = 2;  // fruitless polls after which a core parks at once
 
-  enum class State : std::uint32_t { awake, parked };
+  // How long a task may run while others of its lane wait.
+  static constexpr std::uint64_t rotate_ns = 3'000'000;
+  // How long a task runs before the core looks whether anything has come up meanwhile; doubles
+  // while nothing has.
+  static constexpr std::uint64_t first_look_ns = 4'000'000;
+  static constexpr unsigned look_doublings = 4;
+  // For so long a plan of looks holds for further batches, and a lone lane need not be charged.
+  static constexpr std::uint64_t plan_for_ns = 200'000;
+  // An interrupt that came at a bad moment is repeated after this time, which doubles as well.
+  static constexpr std::uint64_t retry_ns = 20'000;
+  static constexpr unsigned retry_doublings = 6;
 
+  enum class State : std::uint32_t { awake, parked };
+  static constexpr std::uint8_t nothing_runs = 255;
+
+  // The loop.
+  void loop() noexcept;
+  void turn(std::uint64_t now) noexcept;
+  void look_for_events(std::uint64_t now) noexcept;
   coro::Runnable* pick() noexcept;
   coro::Runnable* pick_shared() noexcept;
+  coro::Runnable* take_batch() noexcept;
   unsigned run_batch() noexcept;
   void take_posted() noexcept;
   bool steal() noexcept;
   void idle() noexcept;
   void park() noexcept;
   [[nodiscard]] bool has_work() const noexcept;
+  [[nodiscard]] bool has_turn_work() const noexcept { return batch_ || !here_.empty(); }
+
+  // Lanes.
+  void install(Lane& lane) noexcept;
+  void uninstall() noexcept;
+  void push_local(coro::Runnable& runnable) noexcept;
+  coro::Runnable* adopt(coro::Runnable& batch) noexcept;
+  void offer_waiting_lane() noexcept;
+  [[nodiscard]] std::uint64_t next_event(std::uint64_t now) noexcept;
+
+  // Preemption.
+  struct Preempted;
+  [[nodiscard]] bool should_set_aside(std::uint64_t now) noexcept;
+  void set_aside(Carrier& next, std::uint64_t now) noexcept;
+  void look_again() noexcept;
+  void reconsider() noexcept;
+  void interrupted(hal::Interrupt interrupt) noexcept;
+  void plan_look(std::uint64_t now) noexcept;
+  void arm(std::uint64_t deadline_ns) noexcept;
+  static void after_interrupt() noexcept;
+  static void resume_preempted(void* frame) noexcept;
+  static void run_carrier(void* executor) noexcept;
+
+  // Sharing.
   void publish(coro::Runnable& batch) noexcept;
   bool publish_half_of(coro::RunQueue& queue) noexcept;
   void set_hungry(bool hungry) noexcept {
     share_at_.store(hungry ? hungry_at : publish_at, std::memory_order_relaxed);
   }
+  [[nodiscard]] bool others_hungry() const noexcept {
+    return share_at_.load(std::memory_order_relaxed) == hungry_at;
+  }
   void look_for_idle_cores() noexcept;
+
   static void add(Counter& counter, std::uint64_t n) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 
   Machine& machine_;
   EventSource* events_ = nullptr;
+  Lane* lane_;                                // installed
+  bool running_ = false;                      // as far as the schedule knows
+  base::List<Lane, &Lane::waiting> waiting_;  // others that have work, in no order
+  std::uint64_t charged_until_ns_ = 0;
+  std::uint64_t batch_began_ns_ = 0;
   coro::Runnable* batch_ = nullptr;
   unsigned wake_slot_picks_ = 0;
   unsigned fork_picks_ = 0;
   bool pinned_turn_ = false;
   unsigned fruitless_polls_ = 0;
+
+  std::uint64_t plan_again_ns_ = 0;
+  std::uint64_t next_timer_ns_ = coro::no_deadline;  // as of the latest plan
+  std::uint64_t look_at_ns_ =
+      coro::no_deadline;                        // when a task that still runs is to be interrupted
+  std::uint64_t armed_ns_ = coro::no_deadline;  // when the timer will do so
+  unsigned fruitless_looks_ = 0;
+  unsigned retries_in_a_row_ = 0;
+  Carriers carriers_;
+
+  Schedule schedule_;
   mem::Heap heap_;
   FrameCache frames_{heap_};
 
@@ -104,6 +191,8 @@ class Executor final : public coro::Core {
   alignas(64) Inbox<coro::Runnable, &coro::Runnable::next> posted_;
   Inbox<coro::Strand, &coro::Strand::next_stop> stops_;
   alignas(64) std::atomic<State> state_{State::awake};
+  std::atomic<std::uint8_t> running_band_{nothing_runs};
+  std::atomic<bool> interrupt_sent_{false};
 
   alignas(64) Counter tasks_run_{0};
   Counter batches_{0};
@@ -111,6 +200,10 @@ class Executor final : public coro::Core {
   Counter published_{0};
   Counter taken_{0};
   Counter parks_{0};
+  Counter interrupts_{0};
+  Counter preemptions_{0};
+  Counter retries_{0};
+  Counter no_stack_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
 };

@@ -8,19 +8,34 @@
 namespace lichen::coro::hooks {
 
 void* allocate_frame(std::size_t size) noexcept {
-  if (Core* core = this_core()) [[likely]]
-    return static_cast<sched::Executor*>(core)->frames().allocate(size);
+  if (Core* core = this_core()) [[likely]] {
+    core->enter_short_section();
+    void* frame = static_cast<sched::Executor*>(core)->frames().allocate(size);
+    core->leave_short_section();
+    return frame;
+  }
   return sched::boot_allocate(size);
 }
 
 void free_frame(void* frame, std::size_t size) noexcept {
-  if (Core* core = this_core()) [[likely]]
+  if (Core* core = this_core()) [[likely]] {
+    core->enter_short_section();
     static_cast<sched::Executor*>(core)->frames().free(frame, size);
-  else
+    core->leave_short_section();
+  } else {
     sched::boot_free(frame, size);
+  }
 }
 
 void share(Core& core) noexcept { static_cast<sched::Executor&>(core).share(); }
+
+void make_ready(Core* here, Runnable& runnable, Order order) noexcept {
+  Core* pinned = runnable.strand ? runnable.strand->pinned() : nullptr;
+  if (here && (!pinned || pinned == here))
+    static_cast<sched::Executor*>(here)->make_ready(runnable, order);
+  else
+    post(pinned, runnable);
+}
 
 void post(Core* core, Runnable& runnable) noexcept {
   auto* executor = core ? static_cast<sched::Executor*>(core) : sched::any_executor();
@@ -30,6 +45,11 @@ void post(Core* core, Runnable& runnable) noexcept {
 
 void post_stop(Core& core, Strand& strand) noexcept {
   static_cast<sched::Executor&>(core).post_stop(strand);
+}
+
+void preempt(Preemption& core) noexcept {
+  static_cast<sched::Executor&>(core).preempt(
+      reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
 }
 
 std::uint64_t now_ns() noexcept { return hal::now_ns(); }

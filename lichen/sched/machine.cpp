@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "lichen/hal/hal.hpp"
 
@@ -59,7 +60,7 @@ void boot_free(void* block, std::size_t size) noexcept {
 }
 
 Machine::Machine(const MachineOptions& options) noexcept
-    : options_{options}, account_{options.memory_limit} {}
+    : options_{options}, account_{options.memory_limit}, registry_{options.schedule} {}
 
 Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested) {
   MachineOptions options = requested;
@@ -71,6 +72,9 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested
   if (!the_machine.compare_exchange_strong(nobody, machine.get())) {
     return Error::already_exists;
   }
+  if (options.preemption)
+    machine->stacks_ = TRY(
+        hal::StackPool::create(std::size_t{options.stacks} * options.cores, options.stack_size));
   for (unsigned i = 0; i < options.cores; ++i)
     machine->executors_.push_back(std::make_unique<Executor>(*machine, i, machine->account_));
   machine->sources_.resize(options.cores);
@@ -103,12 +107,48 @@ Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) 
   not_finished_.store(cores(), std::memory_order_relaxed);
   // Set before a second thread runs tasks, and unset after it has ended.
   coro::cores_share = cores() > 1;
+  if (options_.preemption) TRY(start_interrupts());
   auto entry = [this](unsigned core) { run_core(core); };
   const Result<void> started = hal::start_cores({.count = cores(), .pin = options_.pin}, entry);
   coro::cores_share = false;
+  end_interrupts();
   if (!started) return started.error();
   if (const Error failure = failure_.load(); failure != Error{}) return failure;
   return outcome;
+}
+
+Result<void> Machine::start_interrupts() noexcept {
+  TRY(hal::register_interrupt(hal::Interrupt::preempt, &Executor::on_interrupt));
+  TRY(hal::register_interrupt(hal::Interrupt::deadline, &Executor::on_interrupt));
+  preempts_ = true;
+  return {};
+}
+
+void Machine::end_interrupts() noexcept {
+  if (!std::exchange(preempts_, false)) return;
+  hal::register_interrupt(hal::Interrupt::preempt, nullptr).ignore();
+  hal::register_interrupt(hal::Interrupt::deadline, nullptr).ignore();
+}
+
+unsigned Machine::band_of(const Lane& lane) noexcept {
+  switch (lane.kind) {
+    case LaneKind::event: return event_band;
+    case LaneKind::frame:
+      if (!lane.exhausted) return frame_band;
+      [[fallthrough]];
+    case LaneKind::fair: break;
+  }
+  return first_bucket_band + bucket_of(lane.group->foreground(), lane.qos);
+}
+
+unsigned Machine::band_of(const coro::Runnable& runnable) noexcept {
+  if (!runnable.strand) return event_band;
+  const LaneId lane = runnable.strand->lane();
+  if (lane == coro::event_lane) return event_band;
+  if (lane >= first_reservation_lane) return frame_band;
+  const Group* group = registry_.group_of(lane);
+  const auto qos = static_cast<Qos>((lane - 1) % qos_count);
+  return first_bucket_band + bucket_of(!group || group->foreground(), qos);
 }
 
 Task<Result<void>> Machine::run_main(Machine& machine, Task<Result<void>> main,

@@ -25,6 +25,12 @@ struct MachineOptions {
   // off: waking a sleeping core costs 11 to 25 us on a virtual machine.
   coro::Duration poll = std::chrono::microseconds{50};
   std::size_t memory_limit = SIZE_MAX;  // bytes of coroutine frames and runtime objects
+  // A task that runs while something else has its turn is interrupted, and set aside with its
+  // stack.
+  bool preemption = true;
+  unsigned stacks = 64;                 // of each core, for tasks that were set aside
+  std::size_t stack_size = 256 * 1024;  // bytes of each; a page takes memory when it is touched
+  ScheduleParameters schedule = {};
 };
 
 // Makes the event source of a core; called on the core's own thread.
@@ -53,6 +59,13 @@ class Machine {
   [[nodiscard]] unsigned cores() const noexcept { return static_cast<unsigned>(executors_.size()); }
   [[nodiscard]] Executor& core(unsigned index) noexcept { return *executors_[index]; }
   [[nodiscard]] mem::Account& account() noexcept { return account_; }
+  [[nodiscard]] Registry& registry() noexcept { return registry_; }
+  // Null where nothing is preempted.
+  [[nodiscard]] hal::StackPool* stacks() noexcept { return stacks_.get(); }
+  [[nodiscard]] bool preempts() const noexcept { return preempts_; }
+  // How urgent a lane is, see qos.hpp: 0 is the most urgent. On any thread.
+  [[nodiscard]] unsigned band_of(const Lane& lane) noexcept;
+  [[nodiscard]] unsigned band_of(const coro::Runnable& runnable) noexcept;
   [[nodiscard]] std::uint64_t started_ns() const noexcept { return started_ns_; }
   // The scope of the main task: the root of everything that runs.
   [[nodiscard]] Scope& root() noexcept { return root_; }
@@ -75,8 +88,14 @@ class Machine {
   }
   bool wake_an_idle_core() noexcept;
 
+  Result<void> start_interrupts() noexcept;
+  void end_interrupts() noexcept;
+
   MachineOptions options_;
   mem::Account account_;
+  Registry registry_;
+  std::unique_ptr<hal::StackPool> stacks_;
+  bool preempts_ = false;
   std::vector<std::unique_ptr<Executor>> executors_;
   std::vector<std::unique_ptr<EventSource>> sources_;
   Scope root_{Scope::Shielded{}};
@@ -114,6 +133,7 @@ class MoveTo {
   [[nodiscard]] bool await_ready() const noexcept { return coro::this_core() == &target_; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+    coro::this_preemption()->begin_suspension();
     target_.post(handle.promise());
   }
   static void await_resume() noexcept {}

@@ -102,6 +102,13 @@ void Explorer::post(Core* core, Runnable& runnable) noexcept {
   target->posted_.push_back(&runnable);
 }
 
+void Explorer::make_ready(Core& core, Runnable& runnable) noexcept {
+  if (runnable.strand && runnable.strand->pinned())
+    core.push_pinned(runnable);
+  else
+    core.push(runnable);
+}
+
 void Explorer::post_stop(Core& core, Strand& strand) noexcept {
   static_cast<ExplorerCore&>(core).stops_.push_back(&strand);
 }
@@ -136,7 +143,7 @@ void ExplorerCore::loop() noexcept {
 // Some of what others posted, or nothing yet.
 bool ExplorerCore::take_posted() noexcept {
   if (explorer_.random_.below(3) == 0) return false;
-  for (Runnable* runnable : std::exchange(posted_, {})) enqueue_here(*this, *runnable);
+  for (Runnable* runnable : std::exchange(posted_, {})) Explorer::make_ready(*this, *runnable);
   if (explorer_.random_.below(2) == 0) return true;
   for (Strand* strand : std::exchange(stops_, {})) {
     explorer_.idle_rounds_ = 0;
@@ -146,15 +153,15 @@ bool ExplorerCore::take_posted() noexcept {
 }
 
 Runnable* ExplorerCore::pick() noexcept {
-  if (next_) return std::exchange(next_, nullptr);
-  if (!pinned_.empty() && explorer_.random_.below(2) == 0) return &pinned_.pop_front();
-  if (!forks_.empty()) return &forks_.pop_front();
+  if (here_.next) return std::exchange(here_.next, nullptr);
+  if (!here_.pinned.empty() && explorer_.random_.below(2) == 0) return &here_.pinned.pop_front();
+  if (!here_.forks.empty()) return &here_.forks.pop_front();
   if (explorer_.random_.below(3) == 0) {
     ExplorerCore& victim = *explorer_.cores_[explorer_.random_.below(explorer_.cores_.size())];
     if (Runnable* stolen = victim.give_away()) return stolen;
   }
-  if (!ready_.empty()) return &ready_.pop_front();
-  return pinned_.empty() ? nullptr : &pinned_.pop_front();
+  if (!here_.ready.empty()) return &here_.ready.pop_front();
+  return here_.pinned.empty() ? nullptr : &here_.pinned.pop_front();
 }
 
 }  // namespace lichen::coro::explore
@@ -166,7 +173,15 @@ using explore::Explorer;
 void* allocate_frame(std::size_t size) noexcept { return Explorer::allocate(size); }
 void free_frame(void* frame, std::size_t size) noexcept { Explorer::free(frame, size); }
 void share(Core&) noexcept {}
+void make_ready(Core* here, Runnable& runnable, Order) noexcept {
+  Core* pinned = runnable.strand ? runnable.strand->pinned() : nullptr;
+  if (here && (!pinned || pinned == here))
+    Explorer::make_ready(*here, runnable);
+  else
+    Explorer::current().post(pinned, runnable);
+}
 void post(Core* core, Runnable& runnable) noexcept { Explorer::current().post(core, runnable); }
+void preempt(Preemption& core) noexcept { core.abandon_suspension(); }
 void post_stop(Core& core, Strand& strand) noexcept { Explorer::current().post_stop(core, strand); }
 std::uint64_t now_ns() noexcept { return Explorer::current().now_ns(); }
 void relax(unsigned) noexcept { Explorer::current().step(true); }

@@ -31,7 +31,9 @@ class ExplorerCore final : public Core {
   void loop() noexcept;
   Runnable* pick() noexcept;
   bool take_posted() noexcept;
-  Runnable* give_away() noexcept { return ready_.empty() ? nullptr : &ready_.pop_front(); }
+  Runnable* give_away() noexcept {
+    return here_.ready.empty() ? nullptr : &here_.ready.pop_front();
+  }
 
   Explorer& explorer_;
   std::binary_semaphore turn_{0};
@@ -56,6 +58,7 @@ class Explorer {
 
   // The hooks.
   void step(bool always) noexcept;
+  static void make_ready(Core& core, Runnable& runnable) noexcept;
   void post(Core* core, Runnable& runnable) noexcept;
   void post_stop(Core& core, Strand& strand) noexcept;
   static void* allocate(std::size_t size) noexcept;

@@ -165,7 +165,12 @@ class [[nodiscard("co_await it")]] UringCore::Submission : io::OperationWait {
   static bool await_ready() noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    if (!begin(handle.promise())) return false;
+    coro::Preemption& core = *coro::this_preemption();
+    core.begin_suspension();
+    if (!begin(handle.promise())) {
+      core.abandon_suspension();
+      return false;
+    }
     if (limit_ != no_timeout) core_.ring().reserve(2);
     io_uring_sqe& sqe = core_.prepare(*this);
     fill_(sqe);

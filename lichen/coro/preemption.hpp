@@ -1,0 +1,106 @@
+// Preemption: whether the task that runs on a core may be interrupted just now.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "lichen/base/core_slot.hpp"
+#include "lichen/coro/hooks.hpp"
+
+namespace lichen::coro {
+
+// The part of a core that says so. Written by the core and by interrupt handlers on it; no other
+// core looks. Sections of the runtime's own, which touch what belongs to the core, are entered and
+// left by plain stores: a handler comes between two instructions or not at all.
+//
+// A task suspends in such a section, from before its frame can be found by others until it has let
+// go of the core; the executor's next resumption ends it.
+class Preemption {
+ public:
+  // Returns whether preemption was off before, which the matching leave() wants back.
+  [[gnu::always_inline]] bool enter_section() noexcept {
+    const bool before = off_;
+    off_ = true;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+    return before;
+  }
+  // Leaving the outermost section lets run what came up meanwhile. Inlined always, since it counts
+  // whose code the section is in.
+  [[gnu::always_inline]] void leave_section(bool before) noexcept {
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+    off_ = before;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+    if (requested_ && !before) [[unlikely]] {
+      off_ = true;
+      hooks::preempt(*this);
+    }
+  }
+
+  // A section of a few instructions that enters no other section of this kind: two stores. A
+  // request that meets it is repeated shortly.
+  void enter_short_section() noexcept {
+    short_section_ = true;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+  }
+  void leave_short_section() noexcept {
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+    short_section_ = false;
+  }
+
+  // For await_suspend(): from here on, until the executor resumes a task, nothing is preempted...
+  void begin_suspension() noexcept {
+    off_ = true;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+  }
+  // ... or the task goes on after all.
+  void abandon_suspension() noexcept { leave_section(false); }
+
+  // For interrupt handlers and the scheduler.
+  void request_preemption() noexcept { requested_ = true; }
+  void clear_request() noexcept { requested_ = false; }
+  [[nodiscard]] bool preemption_requested() const noexcept { return requested_; }
+  [[nodiscard]] bool preemption_off() const noexcept { return off_; }
+  [[nodiscard]] bool in_short_section() const noexcept { return short_section_; }
+
+ protected:
+  // Around the run of a task, whose awaitable may know nothing of preemption and have left it on. A
+  // request that comes just before is not seen here: whoever makes it repeats it.
+  void begin_run() noexcept {
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+    off_ = false;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+  }
+  void end_run() noexcept { begin_suspension(); }
+
+ private:
+  volatile bool off_ = true;  // a core begins in its executor
+  volatile bool requested_ = false;
+  volatile bool short_section_ = false;
+};
+
+// The calling core's; null on a thread that is no core.
+inline Preemption* this_preemption() noexcept {
+  return static_cast<Preemption*>(base::core_slot());
+}
+
+// A section that must not be preempted, to the end of a block.
+class [[nodiscard]] PreemptionOff {
+ public:
+  [[gnu::always_inline]] PreemptionOff() noexcept : PreemptionOff{this_preemption()} {}
+  [[gnu::always_inline]] explicit PreemptionOff(Preemption* core) noexcept : core_{core} {
+    if (core_) [[likely]]
+      before_ = core_->enter_section();
+  }
+  PreemptionOff(const PreemptionOff&) = delete;
+  PreemptionOff& operator=(const PreemptionOff&) = delete;
+  [[gnu::always_inline]] ~PreemptionOff() {
+    if (core_) [[likely]]
+      core_->leave_section(before_);
+  }
+
+ private:
+  Preemption* core_;
+  bool before_ = false;
+};
+
+}  // namespace lichen::coro

@@ -1,0 +1,54 @@
+// Carriers: the stacks that a core's executor runs on.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "lichen/hal/hal.hpp"
+
+namespace lichen::sched {
+
+// A stack with a flow of control that is, or was, in the executor's loop. When a task is preempted
+// the carrier it runs on is set aside with it, and the loop goes on on another one; when the task
+// is resumed, the carrier that resumes it is free again.
+struct Carrier {
+  hal::Context context;
+  std::span<std::byte> stack{};  // empty: the core's own thread
+  Carrier* next_free = nullptr;
+};
+
+// The carriers of one core, which is the only one to use them.
+class Carriers {
+ public:
+  // `loop` runs on each new stack and MUST NOT return.
+  Carriers(hal::StackPool* pool, hal::ContextEntry loop, void* executor) noexcept
+      : pool_{pool}, loop_{loop}, executor_{executor} {}
+  Carriers(const Carriers&) = delete;
+  Carriers& operator=(const Carriers&) = delete;
+  // All but the first MUST be free.
+  ~Carriers();
+
+  [[nodiscard]] Carrier& running() noexcept { return *running_; }
+  [[nodiscard]] bool on_first() const noexcept { return running_ == &first_; }
+
+  // A carrier to go on with; null when no stack is left.
+  [[nodiscard]] Carrier* prepare() noexcept;
+  // Sets the running carrier aside and goes on with one from prepare(); returns when the one set
+  // aside is resumed.
+  void set_aside(Carrier& next) noexcept;
+  // Goes on with a carrier that was set aside; the running one is free. Returns when it is needed
+  // again.
+  void resume(Carrier& carrier) noexcept;
+  // Leaves the running carrier for good and goes on with the first one, which is free.
+  [[noreturn]] void leave_to_first() noexcept;
+
+ private:
+  hal::StackPool* const pool_;  // null: none to be had
+  const hal::ContextEntry loop_;
+  void* const executor_;
+  Carrier first_;
+  Carrier* running_ = &first_;
+  Carrier* free_ = nullptr;
+};
+
+}  // namespace lichen::sched

@@ -1,0 +1,114 @@
+#include "lichen/sched/frames.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "lichen/coro/sleep.hpp"
+#include "lichen/sched/machine.hpp"
+#include "lichen/sched/place.hpp"
+
+namespace lichen::sched {
+
+namespace {
+
+// Goes where the strand's home is now.
+struct GoHome {
+  static bool await_ready() noexcept { return false; }
+  template <class Promise>
+  static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    coro::Core& core = *coro::this_core();
+    core.begin_suspension();
+    coro::make_ready<coro::Order::last>(core, handle.promise());
+  }
+  static void await_resume() noexcept {}
+};
+
+// On the core that is asked for, or on the one with most left.
+Result<Reservation::Handle> reserve_somewhere(Group& group, const FrameOptions& options) noexcept {
+  const ReservationOptions wanted{
+      .period = options.period, .budget = options.budget, .deadline = options.deadline};
+  if (options.core) return Reservation::create(options.core->schedule(), group, wanted);
+  Machine& machine = Machine::current();
+  std::uint64_t tried = 0;
+  Result<Reservation::Handle> outcome = Error::limit_reached;
+  for (unsigned n = 0; n < machine.cores(); ++n) {
+    unsigned best = machine.cores();
+    for (unsigned i = 0; i < machine.cores(); ++i) {
+      if (tried >> i & 1) continue;
+      if (best == machine.cores() || machine.core(i).schedule().admission().admitted_ppm() <
+                                         machine.core(best).schedule().admission().admitted_ppm())
+        best = i;
+    }
+    tried |= std::uint64_t{1} << best;
+    outcome = Reservation::create(machine.core(best).schedule(), group, wanted);
+    if (outcome || !outcome.failed_with(Error::limit_reached)) break;
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Frames::Frames(Reservation::Handle reservation, coro::Strand& strand, LaneId lane_before,
+               coro::Core* pinned_before, const FrameOptions& options) noexcept
+    : reservation_{std::move(reservation)},
+      strand_{&strand},
+      lane_before_{lane_before},
+      pinned_before_{pinned_before},
+      start_ns_{options.first_due_ns},
+      period_ns_{static_cast<std::uint64_t>(options.period.count())},
+      deadline_after_ns_{static_cast<std::uint64_t>(
+          (options.deadline.count() ? options.deadline : options.period).count())} {}
+
+Frames::Frames(Frames&& other) noexcept
+    : reservation_{std::move(other.reservation_)},
+      strand_{std::exchange(other.strand_, nullptr)},
+      lane_before_{other.lane_before_},
+      pinned_before_{other.pinned_before_},
+      start_ns_{other.start_ns_},
+      period_ns_{other.period_ns_},
+      deadline_after_ns_{other.deadline_after_ns_},
+      frame_{other.frame_},
+      begun_{other.begun_} {}
+
+// The task goes on in its old lane from its next wake on.
+Frames::~Frames() {
+  if (!strand_) return;
+  strand_->set_lane(lane_before_);
+  strand_->pin(pinned_before_);
+}
+
+Task<Result<Frames>> Frames::reserve(Group& group, FrameOptions options) {
+  Reservation::Handle reservation = CO_TRY(reserve_somewhere(group, options));
+  coro::Strand& strand = *coro::this_core()->current();
+  Executor& core = Machine::current().core(reservation->schedule().core());
+  const LaneId lane_before = strand.lane();
+  coro::Core* const pinned_before = strand.pinned();
+  strand.set_lane(reservation->lane());
+  strand.pin(&core);
+  if (options.first_due_ns == 0)
+    options.first_due_ns =
+        coro::hooks::now_ns() + static_cast<std::uint64_t>(options.period.count());
+  Frames frames{std::move(reservation), strand, lane_before, pinned_before, options};
+  co_await GoHome{};
+  frames.reservation_->align(options.first_due_ns);
+  co_return frames;
+}
+
+Task<Result<Frame>> Frames::next() {
+  const std::uint64_t now = coro::hooks::now_ns();
+  const std::uint64_t in_period = now > start_ns_ ? (now - start_ns_) / period_ns_ : 0;
+  std::uint64_t number = in_period;
+  if (begun_) {
+    if (now > frame_.deadline_ns) ++frame_.missed;
+    number = std::max(frame_.number + 1, in_period);
+    frame_.missed += number - frame_.number - 1;
+  }
+  begun_ = true;
+  frame_.number = number;
+  frame_.due_ns = start_ns_ + number * period_ns_;
+  frame_.deadline_ns = frame_.due_ns + deadline_after_ns_;
+  if (frame_.due_ns > now) CO_TRY(co_await coro::sleep_until({frame_.due_ns}));
+  co_return frame_;
+}
+
+}  // namespace lichen::sched

@@ -1,0 +1,154 @@
+// Preemption: how a task that does not come back degenerates into a thread.
+//
+//   interrupt ----> no section of the runtime, and app text? --no--> again shortly, or where the
+//       ^                     | yes                                  section ends
+//       |           the interrupted flow calls reconsider(): timers, events, what others sent
+//       |                     |
+//       |           has something else its turn? --no--> the task goes on
+//       |                     | yes
+//       |           set_aside(): its stack becomes a Runnable of this core's, in front of its lane
+//       or, |           when its slice is over, behind; the loop goes on on another stack | |
+//       +---- runs again <----+  picked like any task: the stack it was picked on is free
+#include <algorithm>
+
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/app_text.hpp"
+#include "lichen/sched/executor.hpp"
+#include "lichen/sched/machine.hpp"
+
+namespace lichen::sched {
+
+// Lies on the stack of the task that was set aside.
+struct Executor::Preempted {
+  coro::ResumeFrame frame;
+  Executor& executor;
+  Carrier& carrier;
+};
+
+void Executor::on_interrupt(hal::Interrupt interrupt, hal::CoreId) noexcept {
+  if (coro::Core* core = coro::this_core()) static_cast<Executor*>(core)->interrupted(interrupt);
+}
+
+void Executor::interrupted(hal::Interrupt interrupt) noexcept {
+  add(interrupts_, 1);
+  if (interrupt == hal::Interrupt::deadline) {
+    armed_ns_ = coro::no_deadline;
+    if (!current_) return;  // the loop looks by itself
+    // Armed for a task that came back in time.
+    if (hal::now_ns() < look_at_ns_) return arm(look_at_ns_);
+  }
+  if (preemption_off()) request_preemption();  // for whoever leaves the section, or the loop
+  if (preemption_off() || in_short_section() || !in_app_text(hal::interrupted_at()))
+    return look_again();
+  begin_suspension();
+  hal::call_after_interrupt(&after_interrupt);
+}
+
+void Executor::after_interrupt() noexcept { current().reconsider(); }
+
+// The task is in code that must not be left. It is soon out of it, or never was in any other: the
+// further apart are the looks. Also in interrupt handlers: takes no lock.
+void Executor::look_again() noexcept {
+  add(retries_, 1);
+  const std::uint64_t now = hal::now_ns();
+  const bool needed =
+      has_turn_work() || !schedule_.empty() || !posted_.empty() || next_timer_ns_ <= now;
+  look_at_ns_ = now + (needed ? retry_ns << std::min(retries_in_a_row_++, retry_doublings)
+                              : first_look_ns << std::min(fruitless_looks_++, look_doublings));
+  if (look_at_ns_ < armed_ns_) arm(look_at_ns_);
+}
+
+// The end of a section. The code around it may be the runtime's own, and then is not done.
+void Executor::preempt(std::uintptr_t caller) noexcept {
+  if (current_ && in_app_text(caller)) return reconsider();
+  clear_request();
+  if (current_) look_again();
+  begin_run();
+}
+
+void Executor::preemption_point() noexcept {
+  if (!current_) return;
+  begin_suspension();
+  reconsider();
+}
+
+// In a task, with preemption off; returns with preemption on.
+void Executor::reconsider() noexcept {
+  for (;;) {
+    clear_request();
+    const std::uint64_t now = hal::now_ns();
+    look_for_events(now);
+    if (coro::cores_share) look_for_idle_cores();
+    if (should_set_aside(now)) {
+      if (Carrier* next = carriers_.prepare()) return set_aside(*next, now);
+      add(no_stack_, 1);
+    }
+    ++fruitless_looks_;
+    plan_look(now);
+    begin_run();
+    if (!preemption_requested()) return;
+    begin_suspension();
+  }
+}
+
+bool Executor::should_set_aside(std::uint64_t now) noexcept {
+  if (schedule_.overtaken(*lane_, charged_until_ns_, now)) return true;
+  return has_turn_work() && now - batch_began_ns_ >= rotate_ns;
+}
+
+void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
+  Preempted preempted{.frame = {.resume_function = &resume_preempted},
+                      .executor = *this,
+                      .carrier = carriers_.running()};
+  coro::Runnable& runnable = preempted.frame.runnable;
+  runnable.strand = current_;
+  // The strand may have been lent another lane while it ran.
+  Lane& lane = schedule_.lane(current_->lane());
+  coro::LaneQueues& queues = &lane == lane_ ? here_ : lane.queues;
+  // Stacks stay with their core.
+  coro::RunQueue& queue = coro::cores_share ? queues.pinned : queues.ready;
+  if (now - batch_began_ns_ >= rotate_ns)
+    queue.push_back(runnable);
+  else
+    queue.push_front(runnable);
+  if (&lane != lane_) {
+    if (!lane.waiting.is_linked()) waiting_.push_back(lane);
+    if (lane.state == LaneState::idle) schedule_.insert(lane, now);
+  }
+  current_ = nullptr;
+  request_preemption();  // ends the batch of the loop that goes on
+  add(preemptions_, 1);
+  carriers_.set_aside(next);
+}
+
+void Executor::resume_preempted(void* frame) noexcept {
+  auto& preempted = *static_cast<Preempted*>(frame);
+  preempted.executor.carriers_.resume(preempted.carrier);
+}
+
+void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(executor)->loop(); }
+
+// When the task that runs next is to be interrupted if it has not come back by then.
+void Executor::plan_look(std::uint64_t now) noexcept {
+  if (!machine_.preempts() || !running_) return;
+  const bool others = !here_.ready.empty() || !here_.pinned.empty() || batch_;
+  // What was planned for the batches before will do for a while.
+  if (now < plan_again_ns_ && schedule_.empty() && timers_.empty() &&
+      (!others || look_at_ns_ <= now + rotate_ns))
+    return;
+  plan_again_ns_ = now + plan_for_ns;
+  std::uint64_t look = schedule_.next_decision(*lane_, charged_until_ns_, now);
+  if (others) look = std::min(look, now + rotate_ns);
+  look = std::min(look, now + (first_look_ns << std::min(fruitless_looks_, look_doublings)));
+  next_timer_ns_ = timers_.empty() ? coro::no_deadline : timers_.not_before();
+  look = std::min(look, next_timer_ns_);
+  look_at_ns_ = look;
+  if (look < armed_ns_) arm(look);
+}
+
+void Executor::arm(std::uint64_t deadline_ns) noexcept {
+  armed_ns_ = deadline_ns;
+  hal::arm_deadline(index_, deadline_ns).ignore();
+}
+
+}  // namespace lichen::sched
