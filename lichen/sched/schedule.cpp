@@ -531,11 +531,8 @@ void Schedule::put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t n
   last_now_ = now;
   alone_ = false;
   account(running, ran_ns + std::exchange(alone_ns_, 0), now, still_ready);
-  Share* share = running.share && running.share->runs ? running.share : nullptr;
-  if (share) {
-    share->runs = false;
-    return_chunk(*share->local);
-  }
+  if (running.share && std::exchange(running.share->runs, false))
+    return_chunk(*running.share->local);
   if (still_ready) {
     if (running.kind == LaneKind::frame) running.reservation->server_.refresh(now);
     link(running, now);
@@ -543,22 +540,29 @@ void Schedule::put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t n
     running.state = LaneState::idle;
     if (running.kind == LaneKind::frame) end_use(running);
   }
-  if (share && !share->node.is_linked()) {
-    if (share->lanes.empty())
-      leave(*share);
-    else
-      queue(*share, now);
-  }
+  if (running.share) rest(*running.share, now);
   clutch_.rest();
   running_ = nullptr;
   right_ = Right::none;
+}
+
+// Nobody of the share runs: it waits, or no longer competes.
+void Schedule::rest(Share& share, std::uint64_t now) noexcept {
+  if (!share.queue || share.node.is_linked()) return;
+  if (share.lanes.empty())
+    leave(share);
+  else
+    queue(share, now);
 }
 
 void Schedule::charge(Lane& running, std::uint64_t ran_ns, std::uint64_t now) noexcept {
   account(running, ran_ns + std::exchange(alone_ns_, 0), now, true);
   if (right_ == Right::event) return;
   if (right_ == Right::frame) {
-    if (!running.reservation->server_.exhausted()) return;
+    if (!running.reservation->server_.exhausted()) {
+      rest(*running.share, now);
+      return;
+    }
     fall(running, now);
   }
   Share& share = *running.share;
@@ -602,12 +606,10 @@ void Schedule::account(Lane& lane, std::uint64_t ran_ns, std::uint64_t now, bool
   if (excess == 0) return;
   Share& share = *lane.share;
   const bool queued = share.node.is_linked();
-  const bool competed = share.queue != nullptr;
   if (queued) share.queue->erase(share);
-  if (!competed) join(share, now);
+  if (!share.queue && !share.local->throttled) join(share, now);
   account_fair(lane, excess, now);
   if (queued) share.queue->push(share);
-  if (!competed) leave(share);
 }
 
 // A frame lane that runs on although its budget is used up is one of its fair class from here on.
@@ -629,7 +631,7 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
   lane.run_ns.add(ran_ns);
   share.run_ns.add(ran_ns);
   band_ns_[first_bucket_band + bucket_of(share)].add(ran_ns);
-  share.queue->charge(share, ran_ns);
+  if (share.queue) share.queue->charge(share, ran_ns);
   clutch_.charge(ran_ns, now);
   if (local.guarantee_permille != 0) {
     local.group->guarantee_charge(ran_ns, now, guarantee_window(local));
@@ -673,7 +675,7 @@ bool Schedule::overtaken(const Lane& running, std::uint64_t since, std::uint64_t
     server.refresh(now);
     if (!server.exhausted()) return frame && frame->frame_deadline() < server.deadline();
   }
-  if (frame || (running.exhausted && running.comeback() <= now)) return true;
+  if (frame || (ready_ != 0 && running.exhausted && running.comeback() <= now)) return true;
 
   const Share& share = *running.share;
   LocalGroup& local = *share.local;

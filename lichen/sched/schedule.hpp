@@ -168,6 +168,7 @@ class Schedule {
   Lane* begin(Lane& lane, Right right) noexcept;
   void put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t now,
                     bool still_ready) noexcept;
+  void rest(Share& share, std::uint64_t now) noexcept;
   void settle(std::uint64_t now) noexcept;
   void catch_up(std::uint64_t now) noexcept;
 
