@@ -8,9 +8,8 @@
 //
 // Where we differ from the paper: periods lie on a grid that the owner sets, since a display's do,
 // so a late wake does not postpone the deadline. Instead the budget that is left is cut to what
-// keeps the bandwidth until the deadline (the revised wake-up rule; Abeni, Lipari, Parri and Sun,
-// "Multicore CPU reclaiming", 2016, describe it). Lateness below release_jitter_ns is the timer's
-// and costs nothing.
+// keeps the bandwidth until the deadline (Abeni, Lipari and Lelli, "Constant bandwidth server
+// revisited", 2014). Lateness below release_jitter_ns is the timer's and costs nothing.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Schedule: which lane a core runs next. Policy only: it has no clock, time comes as an argument
-// (never less than before), and nothing in it allocates except lane(), takes a lock or waits.
+// (steps back by less than a batch do no harm), and nothing in it but lane() allocates, takes a
+// lock or waits. docs/scheduling.md explains it.
 //
 // The order, top down: the event lane; frame lanes by deadline (reservation.hpp); lanes of groups
 // that are owed guaranteed time; the root buckets (clutch.hpp); in a bucket the groups

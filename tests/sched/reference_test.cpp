@@ -48,9 +48,6 @@ class Duel {
       pick_and_run();
       if (random_.chance(0.05)) steal_some();
     }
-    // Nothing may hold a use when the groups go.
-    for (std::size_t i = 0; i < lanes_.size(); ++i)
-      if (reference_.lines[i].ready) schedule_.remove(*lanes_[i], now_);
   }
 
  private:
