@@ -45,7 +45,14 @@ class Json {
     text_ += '"';
     return *this;
   }
+  template <std::same_as<bool> T>
+  Json& value(T truth) {
+    separate();
+    text_ += truth ? "true" : "false";
+    return *this;
+  }
   template <std::integral T>
+    requires(!std::same_as<T, bool>)
   Json& value(T number) {
     separate();
     text_ += base::format<24>("{}", number).view();

@@ -1,10 +1,14 @@
 // Site: serves a folder and shows the runtime's own state, on every core of the machine.
 //
 //   /              files of the folder
-//   /api/state     cores, queues, devices, memory, connections (JSON)
+//   /api/state     cores, queues, devices, memory, connections, bands, groups (JSON)
+//   /api/bands     bands, lanes, groups, preempted tasks, stalls, with their histograms (JSON)
 //   /api/tasks     suspended tasks with their async stacks (JSON; ?limit=N, default 100)
 //   /api/memory    frames and objects by size (JSON)
 //   /events        the state as server-sent events (?every=MS, default 500)
+//   /trace         what all cores do from now on, for Perfetto (?seconds=N, default 2)
+//
+// With --demo frames it draws frames beside code that never gives way.
 #include <charconv>
 #include <cstdint>
 #include <memory>
@@ -14,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/site/record.hpp"
 #include "apps/site/state.hpp"
 #include "lichen/base/log.hpp"
 #include "lichen/coro/event.hpp"
@@ -40,6 +45,7 @@ struct Arguments {
   std::uint16_t port = 8080;
   std::string_view root = "apps/site/www";
   bool list_folders = false;
+  bool demo = false;
 };
 
 // What all cores share; alive as long as any of them serves.
@@ -49,6 +55,7 @@ struct Site {
   io::Address address;
   coro::Event stopping;
   std::vector<net::http::Server*> servers;  // one a core, null before it serves
+  std::unique_ptr<FrameDemo> demo;          // null: none
 };
 
 constexpr Duration drain_grace = 5s;
@@ -97,6 +104,7 @@ class SiteHandler final : public net::http::Handler {
   Task<Result<void>> handle(Request& request, Response& response) override {
     const std::string_view path = request.path();
     if (path == "/events") co_return co_await events(request, response);
+    if (path == "/trace") co_return co_await trace(request, response);
     if (path.starts_with("/api/")) co_return co_await api(request, response);
     co_return co_await files_.handle(request, response);
   }
@@ -117,8 +125,10 @@ class SiteHandler final : public net::http::Handler {
     const std::string_view path = request.path();
     if (path == "/api/state") {
       const HttpTotals totals = CO_TRY(co_await count_all(site_));
-      co_return co_await send_json(response, CO_TRY(co_await state_json(site_.system, totals)));
+      co_return co_await send_json(
+          response, CO_TRY(co_await state_json(site_.system, totals, site_.demo.get(), nullptr)));
     }
+    if (path == "/api/bands") co_return co_await send_json(response, CO_TRY(co_await bands_json()));
     if (path == "/api/tasks") {
       constexpr std::uint64_t most = 10'000;
       const std::uint64_t limit = std::min(query_number(request.query(), "limit", 100), most);
@@ -137,16 +147,32 @@ class SiteHandler final : public net::http::Handler {
         .field("Content-Type", "text/event-stream")
         .field("Cache-Control", "no-store");
     std::string event;
+    Seen seen;
     while (!site_.stopping.is_set()) {
       const HttpTotals totals = CO_TRY(co_await count_all(site_));
       event = "data: ";
-      event += CO_TRY(co_await state_json(site_.system, totals));
+      event += CO_TRY(co_await state_json(site_.system, totals, site_.demo.get(), &seen));
       event += "\n\n";
       CO_TRY(co_await response.write(event));
       if (response.drops_content()) break;
       CO_TRY(co_await select(site_.stopping.wait(), sleep_for(every)));
     }
     co_return Result<void>{};
+  }
+
+  Task<Result<void>> trace(Request& request, Response& response) {
+    if (request.method() != net::http::Method::get) {
+      response.status(Status::method_not_allowed).field("Allow", "GET");
+      co_return co_await response.send();
+    }
+    const auto seconds = std::chrono::seconds{
+        std::clamp<std::uint64_t>(query_number(request.query(), "seconds", 2), 1, 60)};
+    const std::string recorded = CO_TRY(co_await record_trace(seconds, site_.stopping));
+    response.status(Status::ok)
+        .field("Content-Type", "application/octet-stream")
+        .field("Content-Disposition", "attachment; filename=\"lichen.pftrace\"")
+        .field("Cache-Control", "no-store");
+    co_return co_await response.send(recorded);
   }
 
   Site& site_;
@@ -195,13 +221,21 @@ Task<Result<void>> serve(Site& site, unsigned core) {
   co_return outcome ? (drained.failed_with(Error::stopped) ? Result<void>{} : drained) : outcome;
 }
 
+// The site goes on without it.
+Task<> show_demo(FrameDemo& demo) {
+  const Result<void> outcome = co_await demo.run();
+  if (!outcome && !outcome.failed_with(Error::stopped))
+    log::error("the demonstration ended: {}", base::describe(outcome.error()));
+}
+
 Task<Result<void>> run(io::System& system, Arguments arguments) {
   auto& machine = sched::Machine::current();
   Site site{.system = system,
             .arguments = arguments,
             .address = io::Address::loopback(arguments.port),
             .stopping = coro::Event{},
-            .servers = {}};
+            .servers = {},
+            .demo = arguments.demo ? std::make_unique<FrameDemo>(machine.cores()) : nullptr};
   site.servers.resize(machine.cores());
   if (machine.cores() > 1) {
     // Cores share their port, and so might other programs: whether one has it, or which port is
@@ -218,6 +252,7 @@ Task<Result<void>> run(io::System& system, Arguments arguments) {
     co_return Result<void>{};
   };
   scope.spawn(watch(site));
+  if (site.demo) scope.spawn(show_demo(*site.demo));
   Scope servers;
   for (unsigned i = 0; i < machine.cores(); ++i) servers.spawn(serve(site, i), &machine.core(i));
   const Result<void> outcome = co_await servers.join();
@@ -235,6 +270,14 @@ std::optional<Arguments> parse(std::span<const std::string_view> words) {
       continue;
     }
     const bool has_value = i + 1 < words.size();
+    if (word == "--demo" && has_value) {
+      if (words[++i] == "frames") {
+        arguments.demo = true;
+        continue;
+      }
+      log::error("--demo {}: there is only one demonstration, \"frames\"", words[i]);
+      return std::nullopt;
+    }
     if (word == "--root" && has_value) {
       arguments.root = words[++i];
       continue;
@@ -262,7 +305,8 @@ const std::string_view program_help =
     "/events.\n"
     "  --port N           the port (default 8080; 0: any free one)\n"
     "  --root DIR         the folder (default apps/site/www)\n"
-    "  --list-folders     show what is in a folder without an index.html\n";
+    "  --list-folders     show what is in a folder without an index.html\n"
+    "  --demo frames      draw four times 120 frames a second beside code that never gives way\n";
 
 Task<Result<void>> program_main(Program program) {
   const auto arguments = site::parse(program.arguments);

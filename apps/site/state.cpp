@@ -20,6 +20,8 @@ void write_core(Json& json, sched::Machine& machine, io::System& system, unsigne
       .field("stolen", core.stolen)
       .field("posted", core.posted)
       .field("parks", core.parks)
+      .field("preemptions", core.preemptions)
+      .field("stalls", machine.core(index).stalls().count())
       .field("timers", core.timers)
       .field("timers_fired", core.timers_fired)
       .field("operations", device.operations)
@@ -33,8 +35,10 @@ void write_core(Json& json, sched::Machine& machine, io::System& system, unsigne
 
 }  // namespace
 
-Task<Result<std::string>> state_json(io::System& system, HttpTotals http) {
+Task<Result<std::string>> state_json(io::System& system, HttpTotals http, const FrameDemo* demo,
+                                     Seen* seen) {
   auto& machine = sched::Machine::current();
+  const auto bands = CO_TRY(co_await sched::band_statistics(machine));
   const sched::MemoryStatistics memory = CO_TRY(co_await sched::memory_statistics(machine));
   std::size_t blocks = 0;
   for (const auto& size_class : memory.classes) blocks += size_class.live;
@@ -62,8 +66,16 @@ Task<Result<std::string>> state_json(io::System& system, HttpTotals http) {
       .field("requests", http.requests)
       .field("refused", http.refused)
       .field("timed_out", http.timed_out)
-      .close('}')
       .close('}');
+  json.field("preemption", machine.preempts()).key("bands");
+  write_bands(json, bands, seen ? &seen->bands : nullptr);
+  json.key("groups");
+  write_groups(json);
+  if (demo) {
+    FrameDemo::Seen nothing;
+    demo->write(json.key("demo"), seen ? seen->demo : nothing);
+  }
+  json.close('}');
   co_return json.text();
 }
 

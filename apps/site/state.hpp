@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "apps/site/bands.hpp"
+#include "apps/site/demo.hpp"
 #include "lichen/base/result.hpp"
 #include "lichen/coro/task.hpp"
 #include "lichen/io/system.hpp"
@@ -19,8 +21,16 @@ struct HttpTotals {
   std::uint64_t open = 0;
 };
 
-// Cores, queues, devices, memory, connections: {"uptime_ns":..., "tasks":..., "cores":[...], ...}.
-Task<Result<std::string>> state_json(io::System& system, HttpTotals http);
+// What a stream of events has told its client already.
+struct Seen {
+  BandsSeen bands;
+  FrameDemo::Seen demo;
+};
+
+// Cores, queues, devices, memory, connections, bands, groups: {"uptime_ns":..., "tasks":...,
+// "cores":[...], ...}. `demo`: null if none runs. `seen`: null to tell all that is known.
+Task<Result<std::string>> state_json(io::System& system, HttpTotals http, const FrameDemo* demo,
+                                     Seen* seen);
 // The first `limit` suspended tasks with where they wait, leaf first.
 std::string tasks_json(std::size_t limit);
 // Frames and objects by size: [{"block_size":192,"live":17,...}, ...].

@@ -17,6 +17,7 @@ using namespace lichen;
 constexpr std::string_view shared_help =
     "Options of every Lichen program:\n"
     "  --cores N          run on N cores (0: all this process may use; default 1)\n"
+    "  --no-preemption    a task runs until it waits for something\n"
     "  --memory BYTES     limit of coroutine frames and runtime objects; K, M, G may follow\n"
     "  --log LEVEL        debug, info, warning, error or nothing (default info)\n"
     "  --help             this text\n"
@@ -71,6 +72,10 @@ int main(int count, char** words) {
       std::printf("%.*s\n%.*s", static_cast<int>(program_help.size()), program_help.data(),
                   static_cast<int>(shared_help.size()), shared_help.data());
       return ended_well;
+    }
+    if (word == "--no-preemption") {
+      options.preemption = false;
+      continue;
     }
     const bool shared = word == "--cores" || word == "--memory" || word == "--log";
     if (!shared) {

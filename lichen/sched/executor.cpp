@@ -48,7 +48,8 @@ Runnable* Executor::pick_shared() noexcept {
   // Pinned tasks and those that may move take turns.
   pinned_turn_ = !pinned_turn_;
   if (pinned_turn_ && !here_.pinned.empty()) return &here_.pinned.pop_front();
-  if (!batch_) batch_ = take_batch();
+  // What was published while others are idle is theirs, unless nothing else is left.
+  if (!batch_ && (!others_hungry() || here_.ready.empty())) batch_ = take_batch();
   if (batch_) return std::exchange(batch_, batch_->next);
   if (!here_.ready.empty()) return &here_.ready.pop_front();
   return here_.pinned.empty() ? nullptr : &here_.pinned.pop_front();
@@ -82,6 +83,7 @@ unsigned Executor::run_batch() noexcept {
   current_ = nullptr;
   retries_in_a_row_ = 0;
   add(tasks_run_, count);
+  batch_tasks_ += count;
   return count;
 }
 
@@ -97,10 +99,13 @@ void Executor::loop() noexcept {
   while (!machine_.stopping_.load(std::memory_order_relaxed)) {
     clear_request();
     const std::uint64_t now = hal::now_ns();
+    const std::uint64_t since = batch_now_ns_;
     look_for_events(now);
+    if (stalls_.due(since, now)) [[unlikely]]
+      look_for_stall(since, now, nullptr, 0);
     turn(now);
     plan_look(now);
-    const unsigned count = run_batch();
+    const unsigned count = trace_.on() ? run_batch_traced() : run_batch();
     add(batches_, 1);
     ready_seen_.store(here_.size() + schedule_.ready(), std::memory_order_relaxed);
     if (coro::cores_share) look_for_idle_cores();
@@ -130,8 +135,11 @@ void Executor::turn(std::uint64_t now) noexcept {
     const std::uint64_t ran = now - since;
     if (work ? !schedule_.overtaken(*lane_, since, now) : schedule_.empty()) [[likely]] {
       schedule_.charge(*lane_, ran, now);
+      watch_.batch(std::exchange(batch_tasks_, 0), here_.size(), now);
       return;
     }
+    watch_.end(std::exchange(batch_tasks_, 0), now);
+    if (work) watch_.ready(*lane_, now);
     uninstall();
     schedule_.put_back(*lane_, ran, now, work);
     running_ = false;
@@ -141,12 +149,12 @@ void Executor::turn(std::uint64_t now) noexcept {
   }
   Lane* next = schedule_.pick(now);
   if (next)
-    install(*next);
+    install(*next, now);
   else
     running_band_.store(nothing_runs, std::memory_order_relaxed);
 }
 
-void Executor::install(Lane& lane) noexcept {
+void Executor::install(Lane& lane, std::uint64_t now) noexcept {
   lane_ = &lane;
   here_ = std::exchange(lane.queues, {});
   if (lane.waiting.is_linked()) lane.waiting.unlink();
@@ -154,7 +162,10 @@ void Executor::install(Lane& lane) noexcept {
   running_ = true;
   fruitless_looks_ = 0;
   plan_again_ns_ = 0;
-  running_band_.store(static_cast<std::uint8_t>(machine_.band_of(lane)), std::memory_order_relaxed);
+  const unsigned band = machine_.band_of(lane);
+  running_band_.store(static_cast<std::uint8_t>(band), std::memory_order_relaxed);
+  batch_tasks_ = 0;
+  watch_.begin(lane, band, here_.size(), now);
 }
 
 void Executor::uninstall() noexcept {
@@ -170,15 +181,17 @@ void Executor::uninstall() noexcept {
 }
 
 void Executor::make_ready(Runnable& runnable, Order order) noexcept {
-  Lane& lane = runnable.strand ? schedule_.lane(runnable.strand->lane()) : schedule_.event_lane();
-  const bool here = &lane == lane_;
+  Lane& lane = lane_of(runnable);
   const bool pinned = coro::cores_share && (!runnable.strand || runnable.strand->pinned());
-  if (!here && !pinned && current_ && others_hungry()) {
-    runnable.next = nullptr;
-    publish(runnable);
-    machine_.wake_an_idle_core();
-    return;
+  // What waits for its turn here may have it at once where there is nothing else to do.
+  if (&lane != lane_ && !pinned && current_ && others_hungry()) {
+    if (Executor* idle = machine_.take_idle_core()) return idle->post(runnable);
   }
+  queue(lane, runnable, pinned, order);
+}
+
+void Executor::queue(Lane& lane, Runnable& runnable, bool pinned, Order order) noexcept {
+  const bool here = &lane == lane_;
   coro::LaneQueues& queues = here ? here_ : lane.queues;
   if (pinned)
     queues.pinned.push_back(runnable);
@@ -190,10 +203,18 @@ void Executor::make_ready(Runnable& runnable, Order order) noexcept {
   if (!lane.waiting.is_linked()) waiting_.push_back(lane);
   if (lane.state != LaneState::idle) return;
   schedule_.insert(lane, batch_now_ns_);
+  watch_.ready(lane, batch_now_ns_);
   if (current_ && running_ && schedule_.more_urgent(lane, *lane_)) request_preemption();
 }
 
-void Executor::push_local(Runnable& runnable) noexcept { make_ready(runnable, Order::last); }
+Lane& Executor::lane_of(const Runnable& runnable) noexcept {
+  return runnable.strand ? schedule_.lane(runnable.strand->lane()) : schedule_.event_lane();
+}
+
+void Executor::push_local(Runnable& runnable) noexcept {
+  const bool pinned = coro::cores_share && (!runnable.strand || runnable.strand->pinned());
+  queue(lane_of(runnable), runnable, pinned, Order::last);
+}
 
 void Executor::take_posted() noexcept {
   std::uint64_t count = 0;
@@ -253,13 +274,14 @@ void Executor::offer_waiting_lane() noexcept {
     waiting_.push_back(*lane);
     return;
   }
+  Executor* idle = machine_.take_idle_core();
+  if (!idle) return;
   coro::RunQueue batch = queue.split_front((queue.size() + 1) / 2);
   if (lane->queues.empty()) {
     lane->waiting.unlink();
     schedule_.remove(*lane, batch_now_ns_);
   }
-  publish(*batch.front());
-  machine_.wake_an_idle_core();
+  while (!batch.empty()) idle->post(batch.pop_front());
 }
 
 void Executor::publish(Runnable& batch) noexcept {
@@ -326,6 +348,8 @@ bool Executor::steal() noexcept {
   else
     batch_ = adopt(*stolen);
   add(stolen_, 1);
+  if (trace_.on()) [[unlikely]]
+    note(hal::now_ns(), TraceKind::steal, nullptr, busiest->index());
   return true;
 }
 
@@ -344,6 +368,7 @@ void Executor::idle() noexcept {
   const std::uint64_t started = hal::now_ns();
   if (running_) {
     // What comes from here on is no time of the lane; it stays installed for what it wakes.
+    watch_.end(std::exchange(batch_tasks_, 0), started);
     schedule_.put_back(*lane_, started - charged_until_ns_, started, false);
     running_ = false;
     running_band_.store(nothing_runs, std::memory_order_relaxed);
@@ -363,12 +388,16 @@ void Executor::idle() noexcept {
       ++fruitless_polls_;
   }
   if (!found) {
-    if (machine_.cores() > 1) machine_.announce_idle(index_);
+    if (machine_.cores() > 1) {
+      machine_.announce_idle(index_);
+      machine_.ask_for_work(index_);
+    }
     park();
     // Work that comes soon after going to sleep would have been worth waiting for.
     if (hal::now_ns() - started < 2 * poll_ns) fruitless_polls_ = 0;
   }
   if (machine_.cores() > 1) machine_.retract_idle(index_);
+  batch_now_ns_ = hal::now_ns();  // nobody held the core until here
 }
 
 std::uint64_t Executor::next_event(std::uint64_t now) noexcept {
@@ -382,7 +411,10 @@ void Executor::park() noexcept {
   if (!has_work()) {
     add(parks_, 1);
     if (armed_ns_ != coro::no_deadline) arm(coro::no_deadline);
+    const bool traced = trace_.on();
+    if (traced) note(hal::now_ns(), TraceKind::park, nullptr, 0);
     events_->wait(next_event(batch_now_ns_));
+    if (traced) note(hal::now_ns(), TraceKind::unpark, nullptr, 0);
   }
   state_.store(State::awake, std::memory_order_relaxed);
 }

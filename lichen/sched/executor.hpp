@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "lichen/coro/core.hpp"
 #include "lichen/coro/strand.hpp"
@@ -24,6 +25,9 @@
 #include "lichen/sched/frame_cache.hpp"
 #include "lichen/sched/inbox.hpp"
 #include "lichen/sched/schedule.hpp"
+#include "lichen/sched/stall.hpp"
+#include "lichen/sched/trace_ring.hpp"
+#include "lichen/sched/watch.hpp"
 
 namespace lichen::sched {
 
@@ -83,6 +87,16 @@ class Executor final : public coro::Core {
   [[nodiscard]] Schedule& schedule() noexcept { return schedule_; }
   [[nodiscard]] Machine& machine() noexcept { return machine_; }
   [[nodiscard]] CoreStatistics statistics() const noexcept;
+  [[nodiscard]] Watch& watch() noexcept { return watch_; }
+  [[nodiscard]] TraceRing& trace() noexcept { return trace_; }
+  [[nodiscard]] StallMonitor& stalls() noexcept { return stalls_; }
+  // What a task says of its frames. On this core, in the task.
+  void frame_began(LaneId lane, std::uint64_t number, std::uint64_t due_ns,
+                   std::uint64_t left_out) noexcept;
+  void frame_done(LaneId lane, std::uint64_t number, std::uint64_t deadline_ns,
+                  std::uint64_t now) noexcept;
+  // Adds how many tasks of each band wait here for their turn. On this core, in a task.
+  void count_ready(std::span<std::uint64_t, band_count> bands) noexcept;
 
  private:
   friend class Machine;
@@ -118,6 +132,7 @@ class Executor final : public coro::Core {
   coro::Runnable* pick_shared() noexcept;
   coro::Runnable* take_batch() noexcept;
   unsigned run_batch() noexcept;
+  unsigned run_batch_traced() noexcept;
   void take_posted() noexcept;
   bool steal() noexcept;
   void idle() noexcept;
@@ -126,8 +141,10 @@ class Executor final : public coro::Core {
   [[nodiscard]] bool has_turn_work() const noexcept { return batch_ || !here_.empty(); }
 
   // Lanes.
-  void install(Lane& lane) noexcept;
+  void install(Lane& lane, std::uint64_t now) noexcept;
   void uninstall() noexcept;
+  [[nodiscard]] Lane& lane_of(const coro::Runnable& runnable) noexcept;
+  void queue(Lane& lane, coro::Runnable& runnable, bool pinned, coro::Order order) noexcept;
   void push_local(coro::Runnable& runnable) noexcept;
   coro::Runnable* adopt(coro::Runnable& batch) noexcept;
   void offer_waiting_lane() noexcept;
@@ -144,6 +161,7 @@ class Executor final : public coro::Core {
   void arm(std::uint64_t deadline_ns) noexcept;
   static void after_interrupt() noexcept;
   static void resume_preempted(void* frame) noexcept;
+  static bool is_preempted(coro::Runnable& runnable) noexcept;
   static void run_carrier(void* executor) noexcept;
 
   // Sharing.
@@ -156,6 +174,14 @@ class Executor final : public coro::Core {
     return share_at_.load(std::memory_order_relaxed) == hungry_at;
   }
   void look_for_idle_cores() noexcept;
+
+  // Watching.
+  void look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
+                      std::uintptr_t at) noexcept;
+  void note(std::uint64_t now, TraceKind kind, const coro::Strand* strand,
+            std::uint64_t argument) noexcept {
+    trace_.record(now, kind, lane_->id, reinterpret_cast<std::uintptr_t>(strand), argument);
+  }
 
   static void add(Counter& counter, std::uint64_t n) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
@@ -181,9 +207,13 @@ class Executor final : public coro::Core {
   std::uint64_t armed_ns_ = coro::no_deadline;  // when the timer will do so
   unsigned fruitless_looks_ = 0;
   unsigned retries_in_a_row_ = 0;
+  std::uintptr_t interrupted_at_ = 0;  // where the interrupted task goes on
   Carriers carriers_;
 
   Schedule schedule_;
+  std::uint64_t batch_tasks_ = 0;  // run since the watch was told
+  TraceRing trace_;
+  StallMonitor stalls_{index_};
   mem::Heap heap_;
   FrameCache frames_{heap_};
 
@@ -206,6 +236,7 @@ class Executor final : public coro::Core {
   Counter no_stack_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
+  Watch watch_;
 };
 
 }  // namespace lichen::sched

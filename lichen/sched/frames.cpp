@@ -91,6 +91,7 @@ Task<Result<Frames>> Frames::reserve(Group& group, FrameOptions options) {
   Frames frames{std::move(reservation), strand, lane_before, pinned_before, options};
   co_await GoHome{};
   frames.reservation_->align(options.first_due_ns);
+  core.watch().forget(frames.reservation_->lane());
   co_return frames;
 }
 
@@ -98,16 +99,20 @@ Task<Result<Frame>> Frames::next() {
   const std::uint64_t now = coro::hooks::now_ns();
   const std::uint64_t in_period = now > start_ns_ ? (now - start_ns_) / period_ns_ : 0;
   std::uint64_t number = in_period;
+  std::uint64_t left_out = 0;
   if (begun_) {
     if (now > frame_.deadline_ns) ++frame_.missed;
+    Executor::current().frame_done(reservation_->lane(), frame_.number, frame_.deadline_ns, now);
     number = std::max(frame_.number + 1, in_period);
-    frame_.missed += number - frame_.number - 1;
+    left_out = number - frame_.number - 1;
+    frame_.missed += left_out;
   }
   begun_ = true;
   frame_.number = number;
   frame_.due_ns = start_ns_ + number * period_ns_;
   frame_.deadline_ns = frame_.due_ns + deadline_after_ns_;
   if (frame_.due_ns > now) CO_TRY(co_await coro::sleep_until({frame_.due_ns}));
+  Executor::current().frame_began(reservation_->lane(), number, frame_.due_ns, left_out);
   co_return frame_;
 }
 

@@ -23,6 +23,7 @@ struct Executor::Preempted {
   coro::ResumeFrame frame;
   Executor& executor;
   Carrier& carrier;
+  std::uint64_t since_ns;
 };
 
 void Executor::on_interrupt(hal::Interrupt interrupt, hal::CoreId) noexcept {
@@ -33,13 +34,14 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
   add(interrupts_, 1);
   if (interrupt == hal::Interrupt::deadline) {
     armed_ns_ = coro::no_deadline;
-    if (!current_) return;  // the loop looks by itself
+    if (!current_) return request_preemption();  // the loop looks before it runs a task
     // Armed for a task that came back in time.
     if (hal::now_ns() < look_at_ns_) return arm(look_at_ns_);
   }
   if (preemption_off()) request_preemption();  // for whoever leaves the section, or the loop
   if (preemption_off() || in_short_section() || !in_app_text(hal::interrupted_at()))
     return look_again();
+  interrupted_at_ = hal::interrupted_at();
   begin_suspension();
   hal::call_after_interrupt(&after_interrupt);
 }
@@ -60,6 +62,7 @@ void Executor::look_again() noexcept {
 
 // The end of a section. The code around it may be the runtime's own, and then is not done.
 void Executor::preempt(std::uintptr_t caller) noexcept {
+  interrupted_at_ = caller;
   if (current_ && in_app_text(caller)) return reconsider();
   clear_request();
   if (current_) look_again();
@@ -68,6 +71,7 @@ void Executor::preempt(std::uintptr_t caller) noexcept {
 
 void Executor::preemption_point() noexcept {
   if (!current_) return;
+  interrupted_at_ = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   begin_suspension();
   reconsider();
 }
@@ -77,7 +81,10 @@ void Executor::reconsider() noexcept {
   for (;;) {
     clear_request();
     const std::uint64_t now = hal::now_ns();
+    const std::uint64_t since = batch_now_ns_;
     look_for_events(now);
+    if (stalls_.due(since, now)) [[unlikely]]
+      look_for_stall(since, now, current_, interrupted_at_);
     if (coro::cores_share) look_for_idle_cores();
     if (should_set_aside(now)) {
       if (Carrier* next = carriers_.prepare()) return set_aside(*next, now);
@@ -99,7 +106,8 @@ bool Executor::should_set_aside(std::uint64_t now) noexcept {
 void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   Preempted preempted{.frame = {.resume_function = &resume_preempted},
                       .executor = *this,
-                      .carrier = carriers_.running()};
+                      .carrier = carriers_.running(),
+                      .since_ns = now};
   coro::Runnable& runnable = preempted.frame.runnable;
   runnable.strand = current_;
   // The strand may have been lent another lane while it ran.
@@ -113,8 +121,14 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
     queue.push_front(runnable);
   if (&lane != lane_) {
     if (!lane.waiting.is_linked()) waiting_.push_back(lane);
-    if (lane.state == LaneState::idle) schedule_.insert(lane, now);
+    if (lane.state == LaneState::idle) {
+      schedule_.insert(lane, now);
+      watch_.ready(lane, now);
+    }
   }
+  watch_.preempted(current_->spawned_at, now - batch_began_ns_);
+  if (trace_.on()) [[unlikely]]
+    note(now, TraceKind::preempt, current_, now - batch_began_ns_);
   current_ = nullptr;
   request_preemption();  // ends the batch of the loop that goes on
   add(preemptions_, 1);
@@ -123,7 +137,15 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
 
 void Executor::resume_preempted(void* frame) noexcept {
   auto& preempted = *static_cast<Preempted*>(frame);
-  preempted.executor.carriers_.resume(preempted.carrier);
+  Executor& executor = preempted.executor;
+  executor.watch_.resumed(preempted.frame.runnable.strand->spawned_at,
+                          executor.batch_began_ns_ - preempted.since_ns);
+  executor.carriers_.resume(preempted.carrier);
+}
+
+bool Executor::is_preempted(coro::Runnable& runnable) noexcept {
+  const auto* frame = static_cast<coro::ResumeFrame*>(runnable.handle().address());
+  return frame->resume_function == &resume_preempted;
 }
 
 void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(executor)->loop(); }

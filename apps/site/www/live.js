@@ -1,9 +1,6 @@
 // Shows the state that /events streams, and the tasks that /api/tasks lists.
 'use strict';
 
-const at = (id) => document.getElementById(id);
-const count = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
-const colours = ['#7fae45', '#d98e32', '#4a90c2', '#b05fb5', '#c0504d', '#3fa796'];
 const history = [];
 const kept = 120;
 let before = null;
@@ -22,16 +19,8 @@ function bytes(n) {
 }
 
 function draw() {
-  const canvas = at('chart');
-  const scale = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
-  const pen = canvas.getContext('2d');
-  pen.scale(scale, scale);
+  const { pen, width, height } = canvas(at('chart'));
   const top = Math.max(1, ...history.flat());
-  pen.font = '12px system-ui';
-  pen.fillStyle = getComputedStyle(document.body).color;
   pen.fillText(`${count.format(top)} /s`, 8, 16);
   const cores = history.length ? history[history.length - 1].length : 0;
   for (let core = 0; core < cores; core += 1) {
@@ -44,14 +33,6 @@ function draw() {
       if (i) pen.lineTo(x, y); else pen.moveTo(x, y);
     });
     pen.stroke();
-  }
-}
-
-function cells(row, values) {
-  for (const value of values) {
-    const cell = document.createElement('td');
-    cell.textContent = value;
-    row.append(cell);
   }
 }
 
@@ -70,14 +51,16 @@ function show(state) {
       const core = state.cores[i];
       const row = document.createElement('tr');
       cells(row, [i, count.format(rate(i, 'tasks_run')), core.ready, core.timers,
-        count.format(rate(i, 'parks')), core.stolen, count.format(rate(i, 'operations')),
+        count.format(rate(i, 'parks')), count.format(rate(i, 'preemptions')), core.stalls, core.stolen, count.format(rate(i, 'operations')),
         core.in_flight, core.sockets]);
       return row;
     }));
+    showBands(state, before, seconds);
     history.push(all.map((i) => rate(i, 'tasks_run')));
     if (history.length > kept) history.shift();
     draw();
   }
+  if (state.demo) showFrames(state, before);
   before = state;
   document.body.dataset.updates = Number(document.body.dataset.updates || 0) + 1;
 }
@@ -101,7 +84,7 @@ async function showTasks() {
 }
 
 function connect() {
-  const source = new EventSource('/events?every=500');
+  const source = new EventSource('/events?every=200');
   source.onopen = () => { at('link').className = 'on'; at('link').textContent = 'live'; };
   source.onmessage = (event) => show(JSON.parse(event.data));
   source.onerror = () => { at('link').className = 'off'; at('link').textContent = 'connection lost, trying again'; before = null; };

@@ -1,0 +1,72 @@
+// What the executor tells its observers.
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/executor.hpp"
+#include "lichen/sched/machine.hpp"
+
+namespace lichen::sched {
+
+// run_batch(), with the moments at which each task begins and ends.
+unsigned Executor::run_batch_traced() noexcept {
+  note(batch_now_ns_, TraceKind::lane_installed, nullptr,
+       waiting_argument(static_cast<std::uint32_t>(schedule_.ready()),
+                        static_cast<std::uint32_t>(here_.size())));
+  unsigned count = 0;
+  while (count < batch_limit && !preemption_requested()) {
+    if (!posted_.empty()) [[unlikely]]
+      take_posted();
+    coro::Runnable* runnable = pick();
+    if (!runnable) break;
+    ++count;
+    const coro::Strand* strand = runnable->strand;
+    note(hal::now_ns(),
+         is_preempted(*runnable) ? TraceKind::resume_preempted : TraceKind::run_begin, strand,
+         strand ? argument_of(strand->spawned_at) : 0);
+    run(*runnable);
+    note(hal::now_ns(), TraceKind::run_end, strand, 0);
+  }
+  current_ = nullptr;
+  retries_in_a_row_ = 0;
+  add(tasks_run_, count);
+  batch_tasks_ += count;
+  return count;
+}
+
+void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
+                              std::uintptr_t at) noexcept {
+  if (!has_turn_work() && schedule_.empty()) return;
+  stalls_.report(since, now, lane_->id, lane_->group ? lane_->group->name() : "runtime", running,
+                 at);
+  if (trace_.on()) note(now, TraceKind::stall, running, now - since);
+}
+
+void Executor::frame_began(LaneId lane, std::uint64_t number, std::uint64_t due_ns,
+                           std::uint64_t left_out) noexcept {
+  const coro::PreemptionOff section{this};
+  const std::uint64_t now = hal::now_ns();
+  const std::uint64_t late = now > due_ns ? now - due_ns : 0;
+  watch_.frame_began(schedule_.lane(lane), late, left_out);
+  if (trace_.on()) [[unlikely]]
+    trace_.record(now, TraceKind::frame_begin, lane, number, late);
+}
+
+void Executor::frame_done(LaneId lane, std::uint64_t number, std::uint64_t deadline_ns,
+                          std::uint64_t now) noexcept {
+  const coro::PreemptionOff section{this};
+  const bool missed = now > deadline_ns;
+  if (missed) watch_.frame_missed(schedule_.lane(lane));
+  if (!trace_.on()) [[likely]]
+    return;
+  const std::uint64_t later = hal::now_ns();  // in the order of the other events
+  if (missed) trace_.record(later, TraceKind::frame_missed, lane, number, now - deadline_ns);
+  trace_.record(later, TraceKind::frame_done, lane, number, 0);
+}
+
+void Executor::count_ready(std::span<std::uint64_t, band_count> bands) noexcept {
+  const coro::PreemptionOff section{this};
+  for (const Lane& lane : waiting_) bands[machine_.band_of(lane)] += lane.queues.size();
+  std::uint64_t& mine = bands[machine_.band_of(*lane_)];
+  mine += here_.size();
+  for (const coro::Runnable* runnable = batch_; runnable; runnable = runnable->next) ++mine;
+}
+
+}  // namespace lichen::sched
