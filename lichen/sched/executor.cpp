@@ -123,6 +123,8 @@ void Executor::look_for_events(std::uint64_t now) noexcept {
     interrupt_sent_.store(false, std::memory_order_seq_cst);
   if (!stops_.empty() || !posted_.empty()) [[unlikely]]
     take_posted();
+  if (promotions_waiting_.load(std::memory_order_relaxed)) [[unlikely]]
+    take_promotions();
 }
 
 // Whose turn is it?
@@ -199,6 +201,9 @@ void Executor::queue(Lane& lane, Runnable& runnable, bool pinned, Order order) n
     queues.forks.push_front(runnable);
   else
     queues.ready.push_back(runnable);
+  if (trace_.on()) [[unlikely]]
+    trace_.record(hal::now_ns(), TraceKind::wake, lane.id,
+                  reinterpret_cast<std::uintptr_t>(runnable.strand), index_);
   if (here) return;
   if (!lane.waiting.is_linked()) waiting_.push_back(lane);
   if (lane.state != LaneState::idle) return;
@@ -356,6 +361,7 @@ bool Executor::steal() noexcept {
 bool Executor::has_work() const noexcept {
   if (has_turn_work() || !schedule_.empty()) return true;
   if (!posted_.empty() || !stops_.empty()) return true;
+  if (promotions_waiting_.load(std::memory_order_relaxed)) return true;
   if (machine_.stopping_.load(std::memory_order_relaxed)) return true;
   for (const auto& executor : machine_.executors_)
     if (!executor->ring_.empty()) return true;
