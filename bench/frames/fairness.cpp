@@ -1,0 +1,91 @@
+// fairness: what groups get beside each other while every core is hogged.
+#include "bench/frames/ours.hpp"
+
+namespace bench::frames {
+
+namespace {
+
+// The work that two groups got in a window.
+struct Window {
+  double seconds = 0;
+  std::uint64_t first = 0, second = 0;  // slices
+};
+
+struct Pair {
+  const char* variant;
+  sched::GroupOptions first, second;
+  sched::Qos first_qos, second_qos;
+};
+
+Task<Result<void>> hog_both(const Plan& plan, const Pair& pair, Background& first,
+                            Background& second) {
+  auto one = CO_TRY(sched::make_group(pair.first));
+  auto other = CO_TRY(sched::make_group(pair.second));
+  Scope scope;
+  for (auto& done : first.hogs)
+    scope.spawn(hog(plan, first, done), Place{.lane = one->lane(pair.first_qos)});
+  for (auto& done : second.hogs)
+    scope.spawn(hog(plan, second, done), Place{.lane = other->lane(pair.second_qos)});
+  co_return co_await scope.join();
+}
+
+std::vector<Window> measure(const Plan& plan, const Pair& pair, unsigned windows) {
+  Background first{plan}, second{plan};
+  std::vector<Window> seen;
+  std::thread watcher{[&] {
+    const auto wait = [](double seconds) {
+      std::this_thread::sleep_for(std::chrono::duration<double>{seconds});
+    };
+    wait(0.5);
+    for (unsigned i = 0; i < windows; ++i) {
+      const std::uint64_t start = now_ns(), one = first.slices(), other = second.slices();
+      wait(1);
+      seen.push_back({static_cast<double>(now_ns() - start) / 1e9, first.slices() - one,
+                      second.slices() - other});
+    }
+    first.stop = second.stop = true;
+  }};
+  on_machine(plan.cores, true, [&] [[clang::coro_wrapper]] (io::System&) {
+    return hog_both(plan, pair, first, second);
+  });
+  watcher.join();
+  return seen;
+}
+
+}  // namespace
+
+void fairness(const Args& args) {
+  const Plan plan{args, std::thread::hardware_concurrency()};
+  const unsigned windows = args.count("seconds", 5);
+
+  const Pair weighted{.variant = "weights 1:3",
+                      .first = {.name = "one", .weight = 100},
+                      .second = {.name = "three", .weight = 300},
+                      .first_qos = sched::Qos::utility,
+                      .second_qos = sched::Qos::utility};
+  double worst = 0, ratios = 0;
+  for (const Window& window : measure(plan, weighted, windows)) {
+    const double ratio = static_cast<double>(window.second) / static_cast<double>(window.first);
+    worst = std::max(worst, std::abs(ratio / 3 - 1));
+    ratios += ratio / windows;
+  }
+  std::printf("{\"name\":\"fairness\",\"variant\":\"%s\",\"ratio\":%.3f,\"worst_error\":%.4f}\n",
+              weighted.variant, ratios, worst);
+
+  const Pair guaranteed{.variant = "guarantee 20 %",
+                        .first = {.name = "background", .guarantee_permille = 200},
+                        .second = {.name = "foreground", .foreground = true},
+                        .first_qos = sched::Qos::background,
+                        .second_qos = sched::Qos::user_interactive};
+  double least = 1e9, mean = 0;
+  for (const Window& window : measure(plan, guaranteed, windows)) {
+    const double cores = static_cast<double>(window.first) * Plan::slice_us / 1e6 / window.seconds;
+    least = std::min(least, cores);
+    mean += cores / windows;
+  }
+  const double promised = guaranteed.first.guarantee_permille / 1000.0;
+  std::printf("{\"name\":\"fairness\",\"variant\":\"%s\",\"cores\":%.4f,\"missing\":%.4f}\n",
+              guaranteed.variant, mean, std::max(0.0, 1 - least / promised));
+}
+
+}  // namespace bench::frames

@@ -1,0 +1,84 @@
+// frames: periodic tracks with a reservation each, beside background hogs and an echo pair.
+#include <array>
+#include <cstddef>
+
+#include "bench/frames/ours.hpp"
+#include "lichen/coro/sleep.hpp"
+
+namespace bench::frames {
+
+namespace {
+
+Task<Result<void>> run_track(const Plan& plan, Track& track, sched::Group& group) {
+  const std::chrono::nanoseconds budget{static_cast<std::int64_t>(plan.work_us * 1'400)};
+  auto frames = CO_TRY(
+      co_await sched::Frames::reserve(group, {.period = std::chrono::nanoseconds{plan.period_ns()},
+                                              .budget = budget,
+                                              .first_due_ns = track.due(0)}));
+  for (std::uint64_t number = 0; number < track.frames();) {
+    if (CO_TRY(co_await frames.next()).number < number) continue;  // run in place of a dropped one
+    // Those that are over already are dropped, as everywhere.
+    std::uint64_t now = now_ns();
+    while (number < track.frames() && track.dropped(track.due(number), now)) ++number;
+    if (number == track.frames()) break;
+    spin(plan.work());
+    track.ran(track.due(number), now, now_ns());
+    ++number;
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> answer(io::Listener& listener) {
+  auto stream = CO_TRY(co_await listener.accept());
+  std::array<std::byte, 64> data;
+  while (co_await stream->read_exact(data)) CO_TRY(co_await stream->write_all(data));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> echo_pair(io::Network& network, Background& background) {
+  auto listener = CO_TRY(co_await network.listen(io::Address::loopback(0)));
+  Scope scope{OnError::keep_going};
+  scope.spawn(answer(*listener));
+  auto stream = CO_TRY(co_await network.connect(listener->local()));
+  std::array<std::byte, 64> data{};
+  while (!background.stopped()) {
+    CO_TRY(co_await stream->write_all(data));
+    CO_TRY(co_await stream->read_exact(data));
+    background.round_trips.add();
+  }
+  stream.reset();
+  co_return co_await scope.join();
+}
+
+Task<Result<void>> run_all(const Plan& plan, io::System& system, Background& background,
+                           std::vector<Track>& tracks) {
+  auto app = CO_TRY(sched::make_group({.name = "tracks", .foreground = true}));
+  auto others = CO_TRY(sched::make_group({.name = "hogs"}));
+  const Place aside{.lane = others->lane(sched::Qos::background)};
+  Scope scope;
+  for (Track& track : tracks) scope.spawn(run_track(plan, track, *app));
+  for (auto& done : background.hogs) scope.spawn(hog(plan, background, done), aside);
+  if (plan.io) scope.spawn(echo_pair(system.network(), background), aside);
+  co_return co_await scope.join();
+}
+
+}  // namespace
+
+void frames(const Args& args) {
+  const Plan plan{args, std::thread::hardware_concurrency()};
+  const bool preempt = args.count("preempt", 1) != 0;
+  Background background{plan};
+  const std::uint64_t start = now_ns();
+  std::vector<Track> tracks;
+  for (unsigned i = 0; i < plan.tracks; ++i) tracks.emplace_back(plan, i, start);
+  // On a thread that no hog keeps from running.
+  Observed seen{};
+  std::thread observer{[&] { seen = observe(plan, start, background); }};
+  on_machine(plan.cores, preempt, [&] [[clang::coro_wrapper]] (io::System & system) {
+    return run_all(plan, system, background, tracks);
+  });
+  observer.join();
+  Report::print(preempt ? "lichen" : "lichen, no preemption", plan, tracks, seen);
+}
+
+}  // namespace bench::frames
