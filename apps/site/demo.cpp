@@ -55,7 +55,8 @@ Task<Result<void>> FrameDemo::run() {
   auto& machine = sched::Machine::current();
   const std::uint64_t first_due_ns = coro::hooks::now_ns() + 10 * period_ns;
   Scope scope;
-  for (unsigned i = 0; i < track_count; ++i) scope.spawn(track(*front, tracks_[i], first_due_ns));
+  for (unsigned i = 0; i < track_count; ++i)  // one after the other, not all at once
+    scope.spawn(track(*front, tracks_[i], first_due_ns + i * period_ns / track_count));
   for (unsigned i = 0; i < hogs_.size(); ++i)
     scope.spawn(hog(hogs_[i]),
                 {.core = &machine.core(i), .lane = back->lane(sched::Qos::background)});

@@ -254,7 +254,10 @@ Task<Result<void>> run(io::System& system, Arguments arguments) {
   scope.spawn(watch(site));
   if (site.demo) scope.spawn(show_demo(*site.demo));
   Scope servers;
-  for (unsigned i = 0; i < machine.cores(); ++i) servers.spawn(serve(site, i), &machine.core(i));
+  // Somebody watches the page move.
+  const sched::LaneId lane = machine.registry().default_group().lane(sched::Qos::user_interactive);
+  for (unsigned i = 0; i < machine.cores(); ++i)
+    servers.spawn(serve(site, i), {.core = &machine.core(i), .lane = lane});
   const Result<void> outcome = co_await servers.join();
   scope.request_stop();
   (co_await scope.join()).ignore();

@@ -73,7 +73,7 @@ function showFrames(state) {
   const late = dots.filter((dot) => dot.time > now - 5e3)
     .map((dot) => dot.done === never ? 1e6 : dot.began).sort((a, b) => a - b);
   const rank = (part) => time(1e3 * late[Math.min(late.length - 1, Math.floor(part * late.length))]);
-  if (late.length) at('late').textContent = `${rank(0.5)}  ${rank(0.99)}  ${rank(1)}`;
+  if (late.length) at('late').textContent = `${rank(0.5)} · ${rank(0.99)} · ${rank(1)}`;
   work.push({ time: state.uptime_ns / 1e3, us: demo.hogs_us.reduce((sum, us) => sum + us, 0) });
   while (work.length > 25) work.shift();
   const first = work[0], last = work[work.length - 1];
