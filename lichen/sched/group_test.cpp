@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -166,6 +167,54 @@ TEST(Group, ThreadsMayCreateAndChangeThemAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(registry.groups(), 1u);
   EXPECT_EQ(schedule.pick(1'000 * ms), nullptr);
+}
+
+// Cores that schedule while other threads move, weigh, watch, create and end groups.
+TEST(Group, CoresScheduleMeanwhile) {
+  Registry registry;
+  constexpr unsigned cores = 2;
+  Schedule schedules[cores] = {{registry, 0}, {registry, 1}};
+  std::vector<Group::Handle> groups;
+  for (std::uint32_t i = 0; i < 4; ++i)
+    groups.push_back(make(
+        registry, {.guarantee_permille = i == 0 ? 50U : 0U, .limit_permille = i == 1 ? 300U : 0U}));
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (Schedule& schedule : schedules)
+    threads.emplace_back([&] {
+      std::uint64_t now = 1'000 * ms;
+      for (auto& group : groups) schedule.insert(schedule.lane(group->lane(Qos::utility)), now);
+      for (int i = 0; i < 20'000; ++i) {
+        Lane* lane = schedule.pick(now);
+        if (!lane) {
+          now = schedule.next_event(now);
+          continue;
+        }
+        now += 200'000;
+        if (schedule.overtaken(*lane, now - 200'000, now) || i % 3 == 0)
+          schedule.put_back(*lane, 200'000, now, true);
+        else
+          schedule.charge(*lane, 200'000, now), schedule.put_back(*lane, 0, now, true);
+        auto visitor = Group::create(registry, {});
+        ASSERT_TRUE(visitor);
+        Lane& visited = schedule.lane((*visitor)->lane(Qos::user_interactive));
+        schedule.insert(visited, now);
+        schedule.remove(visited, now);
+      }
+    });
+  threads.emplace_back([&] {
+    for (std::uint32_t i = 0; !stop.load(); ++i) {
+      groups[i % 4]->set_foreground(i & 4);
+      groups[i % 3]->set_weight(i);
+      for (auto& group : groups) static_cast<void>(group->statistics());
+      static_cast<void>(schedules[i % 2].statistics());
+    }
+  });
+  for (unsigned core = 0; core < cores; ++core) threads[core].join();
+  stop = true;
+  threads.back().join();
+  EXPECT_EQ(registry.groups(), 5u);
+  for (auto& group : groups) EXPECT_GT(group->statistics().fair_ns(), 0u);
 }
 
 }  // namespace

@@ -44,10 +44,10 @@ void BandwidthServer::configure(std::uint64_t period_ns, std::uint64_t budget_ns
 }
 
 void BandwidthServer::align(std::uint64_t start_ns) noexcept {
+  // The period before it is under way; what it has left is good until then.
   aligned_ = true;
-  start_ = start_ns;
-  number_ = 0;
-  left_ = budget_;
+  start_ = start_ns - period_;
+  number_ = ~std::uint64_t{0};
 }
 
 bool BandwidthServer::refresh(std::uint64_t now) noexcept {

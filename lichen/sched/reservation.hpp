@@ -72,7 +72,7 @@ class BandwidthServer {
   // `jitter_ns`: how late a wake may be for the whole budget.
   void configure(std::uint64_t period_ns, std::uint64_t budget_ns, std::uint64_t deadline_ns,
                  std::uint64_t jitter_ns) noexcept;
-  // The start of some period; the others follow from it.
+  // The start of period 0; the others follow from it. What is left now is good until then.
   void align(std::uint64_t start_ns) noexcept;
 
   // The lane has work after it had none.
@@ -89,7 +89,7 @@ class BandwidthServer {
   [[nodiscard]] std::uint64_t deadline() const noexcept { return start_ + deadline_; }
   [[nodiscard]] std::uint64_t period_start() const noexcept { return start_; }
   [[nodiscard]] std::uint64_t next_period() const noexcept { return start_ + period_; }
-  // Full periods since the alignment.
+  // Which period it is; before period 0 it is the greatest number there is.
   [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
   [[nodiscard]] std::uint64_t period() const noexcept { return period_; }
   [[nodiscard]] std::uint64_t budget() const noexcept { return budget_; }

@@ -50,6 +50,19 @@ TEST(BandwidthServer, DeadlineBeforeThePeriodsEnd) {
   EXPECT_EQ(server.budget_left(), 2 * ms);
 }
 
+TEST(BandwidthServer, WhatIsLeftIsGoodUntilTheGridBegins) {
+  BandwidthServer server;
+  server.configure(10 * ms, 2 * ms, 10 * ms, 0);
+  server.wake(100 * ms);
+  EXPECT_EQ(server.consume(1 * ms, 101 * ms), 0u);
+  server.align(105 * ms);
+  EXPECT_EQ(server.deadline(), 105 * ms);
+  EXPECT_EQ(server.consume(2 * ms, 103 * ms), 1 * ms);
+  server.wake(105 * ms);
+  EXPECT_EQ(server.number(), 0u);
+  EXPECT_EQ(server.budget_left(), 2 * ms);
+}
+
 TEST(BandwidthServer, TimeIsTakenFromTheirPeriods) {
   BandwidthServer server;
   server.configure(10 * ms, 2 * ms, 10 * ms, 0);

@@ -448,6 +448,7 @@ LocalGroup* Schedule::owed(std::uint64_t now) noexcept {
 Lane* Schedule::begin(Lane& lane, Right right) noexcept {
   running_ = &lane;
   right_ = right;
+  paid_until_ = 0;
   lane.state = LaneState::running;
   lane.picks.add(1);
   picks_.add(1);
@@ -530,7 +531,7 @@ void Schedule::put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t n
                             bool still_ready) noexcept {
   last_now_ = now;
   alone_ = false;
-  account(running, ran_ns + std::exchange(alone_ns_, 0), now, still_ready);
+  account(running, unpaid(ran_ns, now) + std::exchange(alone_ns_, 0), now, still_ready);
   if (running.share && std::exchange(running.share->runs, false))
     return_chunk(*running.share->local);
   if (still_ready) {
@@ -555,10 +556,17 @@ void Schedule::rest(Share& share, std::uint64_t now) noexcept {
     queue(share, now);
 }
 
+// Of the time that ended now, what is not charged yet.
+std::uint64_t Schedule::unpaid(std::uint64_t ran_ns, std::uint64_t now) const noexcept {
+  return std::min(ran_ns, now - std::min(now, paid_until_));
+}
+
 void Schedule::charge(Lane& running, std::uint64_t ran_ns, std::uint64_t now) noexcept {
-  account(running, ran_ns + std::exchange(alone_ns_, 0), now, true);
+  account(running, unpaid(ran_ns, now) + std::exchange(alone_ns_, 0), now, true);
+  paid_until_ = std::max(paid_until_, now);
   if (right_ == Right::event) return;
   if (right_ == Right::frame) {
+    running.reservation->server_.refresh(now);
     if (!running.reservation->server_.exhausted()) {
       rest(*running.share, now);
       return;
@@ -661,13 +669,20 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
 // --- decisions -------------------------------------------------------------------------------
 
 bool Schedule::overtaken(const Lane& running, std::uint64_t since, std::uint64_t now) noexcept {
+  if (alone_) return false;
+  const std::uint64_t ran = now - std::min(now, since);
+  if (would_switch(running, unpaid(ran, now), now)) return true;
+  charge(*running_, ran, now);
+  return false;
+}
+
+bool Schedule::would_switch(const Lane& running, std::uint64_t ran, std::uint64_t now) noexcept {
   if (changed_words_.load(std::memory_order_relaxed) != 0) [[unlikely]]
     take_changes(now);
   if (comeback_ <= now) bring_back(now);
   if (right_ == Right::event) return false;
   if (event_ready_) return true;
 
-  const std::uint64_t ran = now - std::min(now, since);
   const Lane* frame = first_frame(now);
   if (right_ == Right::frame) {
     BandwidthServer server = running.reservation->server_;
@@ -717,6 +732,7 @@ bool Schedule::more_urgent(const Lane& candidate, const Lane& running) const noe
 std::uint64_t Schedule::next_decision(const Lane& running, std::uint64_t since,
                                       std::uint64_t now) noexcept {
   if (right_ == Right::event) return never;
+  since = std::max(since, paid_until_);
   std::uint64_t at = comeback_;
   if (right_ == Right::frame) {
     if (ready_ != 0) at = std::min(at, since + running.reservation->server_.budget_left());

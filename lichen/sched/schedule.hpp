@@ -118,14 +118,15 @@ class Schedule {
 
   // Whether something else would run if the running lane were put back now; `since` is when it was
   // picked or last charged. Also true when it may not go on although nothing else is ready (its
-  // group has met its limit).
+  // group has met its limit). If it is false the lane goes on and has been charged until now: what
+  // the next call is told of that time is not charged again.
   [[nodiscard]] bool overtaken(const Lane& running, std::uint64_t since,
                                std::uint64_t now) noexcept;
   // Whether `candidate`, which was just inserted, must interrupt `running` at once: it is of a more
   // urgent band and is not held back there. Lanes of one bucket do not interrupt each other.
   [[nodiscard]] bool more_urgent(const Lane& candidate, const Lane& running) const noexcept;
-  // When overtaken() may become true by time alone, for a timer; `never` if it cannot. If it is
-  // false then, charge() and ask again.
+  // When overtaken() may become true by time alone, for a timer; `never` if it cannot. Later than
+  // `now` if overtaken() has just been false.
   [[nodiscard]] std::uint64_t next_decision(const Lane& running, std::uint64_t since,
                                             std::uint64_t now) noexcept;
   // When a throttled lane or an exhausted server comes back, for a core with nothing to run.
@@ -202,6 +203,8 @@ class Schedule {
   [[nodiscard]] std::uint64_t guarantee_window(const LocalGroup& local) const noexcept;
 
   void account(Lane& lane, std::uint64_t ran_ns, std::uint64_t now, bool goes_on) noexcept;
+  [[nodiscard]] std::uint64_t unpaid(std::uint64_t ran_ns, std::uint64_t now) const noexcept;
+  bool would_switch(const Lane& running, std::uint64_t ran, std::uint64_t now) noexcept;
   void fall(Lane& running, std::uint64_t now) noexcept;
   void account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now) noexcept;
 
@@ -215,6 +218,7 @@ class Schedule {
   std::uint64_t owed_left_ = 0;     // of the running lane, by right of guarantee
   std::uint64_t comeback_ = never;  // the earliest of those who come back by time
   std::uint64_t last_now_ = 0;
+  std::uint64_t paid_until_ = 0;  // what the running lane ran before is charged
 
   bool event_ready_ = false;
   Clutch clutch_;

@@ -82,9 +82,12 @@ TEST_F(ScheduleTest, UrgentWakesInterrupt) {
   auto other = make({.foreground = true});
   Lane& equal = insert(other->lane(Qos::background));
   EXPECT_FALSE(schedule.more_urgent(equal, high)) << "of the same bucket";
+  const std::uint64_t finished = schedule.next_decision(high, now, now);
+  EXPECT_EQ(finished, now + 3 * ms) << "its request is finished";
   EXPECT_FALSE(schedule.overtaken(high, now, now + 1 * ms));
-  EXPECT_TRUE(schedule.overtaken(high, now, now + 3 * ms)) << "its request is finished";
-  EXPECT_EQ(schedule.next_decision(high, now, now), now + 3 * ms);
+  EXPECT_FALSE(schedule.overtaken(high, now, now + 2 * ms)) << "what is charged stays charged";
+  EXPECT_LE(schedule.next_decision(high, now, now + 2 * ms), finished + 1);
+  EXPECT_TRUE(schedule.overtaken(high, now, finished + 1));
   schedule.insert(schedule.event_lane(), now);
   EXPECT_TRUE(schedule.more_urgent(schedule.event_lane(), high));
   schedule.put_back(high, 0, now, false);

@@ -126,16 +126,50 @@ class Reference {
     waiting_before_ = waiting();
   }
 
+  // It goes on.
+  void charge(Time ran, Time now) {
+    Line& line = lines[runs_];
+    if (right_ == Right::event) return;
+    if (right_ == Right::frame) {
+      const Time excess = consume(line, ran, now);
+      if (excess != 0) {
+        join(line.app, line.qos);
+        charge_claim(line.app, line.qos, excess);
+      }
+      roll(line, now);
+      if (line.left == 0) {
+        right_ = Right::besides;
+        running_ = bucket(line.app, line.qos);
+      }
+    } else {
+      charge_claim(line.app, line.qos, ran);
+      charge_bucket(ran, now);
+    }
+    update(now);
+    if (!runs_fair()) return;
+    // If its bucket would be selected again it goes on by that right.
+    Reference trial = *this;
+    trial.lines[runs_].ready = true;
+    trial.runs_ = -1;
+    trial.update(now);
+    trial.select(now);
+    if (trial.running_ != running_) return;
+    buckets_ = trial.buckets_;
+    window_ = trial.window_;
+    window_left_ = trial.window_left_;
+    right_ = trial.right_;
+  }
+
   void put_back(Time ran, Time now, bool still_ready) {
     Line& line = lines[runs_];
     if (right_ == Right::frame) {
       const Time excess = consume(line, ran, now);
       if (excess != 0) {
         join(line.app, line.qos);
-        charge(line.app, line.qos, excess);
+        charge_claim(line.app, line.qos, excess);
       }
     } else if (right_ != Right::event) {
-      charge(line.app, line.qos, ran);
+      charge_claim(line.app, line.qos, ran);
       charge_bucket(ran, now);
     }
     line.running = false;
@@ -167,7 +201,7 @@ class Reference {
   }
 
  private:
-  enum class Right { none, event, frame, deadline, warp, window };
+  enum class Right { none, event, frame, deadline, warp, window, besides };
   struct Bucket {
     Time deadline = 0, warp = 0;
     Wide time = 0;
@@ -259,7 +293,7 @@ class Reference {
     advance(claim.home);
     claim.active = false;
   }
-  void charge(int app, unsigned qos, Time ran) {
+  void charge_claim(int app, unsigned qos, Time ran) {
     Claim& claim = claim_at(app, qos);
     claim.runtime += ticks(app, ran);
     advance(claim.home);

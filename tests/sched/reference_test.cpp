@@ -123,11 +123,11 @@ class Duel {
 
     if (random_.chance(0.2)) wake_some();
     const std::uint64_t ran = draw_run();
-    look_ahead(*lane, id, ran);
+    const std::uint64_t charged = look_ahead(*lane, id, ran);
     now_ += ran;
     const bool still_ready = random_.chance(0.7);
     schedule_.put_back(*lane, ran, now_, still_ready);
-    reference_.put_back(ran, now_, still_ready);
+    reference_.put_back(now_ - charged, now_, still_ready);
     ASSERT_EQ(lane->state, still_ready ? LaneState::ready : LaneState::idle);
   }
 
@@ -150,36 +150,46 @@ class Duel {
     }
   }
 
-  // overtaken() and next_decision() agree with what putting back and picking would do.
-  void look_ahead(const Lane& lane, int id, std::uint64_t ran) {
-    if (schedule_.alone() || random_.chance(0.5)) return;
+  // overtaken() and next_decision() agree with what putting back and picking would do. Returns
+  // until when the lane is charged.
+  std::uint64_t look_ahead(const Lane& lane, int id, std::uint64_t ran) {
     const std::uint64_t since = now_;
     const std::uint64_t end = now_ + ran;
-    if (!schedule_.overtaken(lane, since, now_)) {
+    if (schedule_.alone() || random_.chance(0.5)) return since;
+    if (!overtaken(lane, id, since, since, since)) {
       const std::uint64_t next = schedule_.next_decision(lane, since, now_);
-      const std::uint64_t before = std::min(end, next - std::min<std::uint64_t>(next, 1));
+      EXPECT_GT(next, now_);
+      const std::uint64_t before = std::min(end, next - 1);
       if (before > now_) {
         const std::uint64_t some_time = now_ + random_.below(before - now_);
-        ASSERT_FALSE(schedule_.overtaken(lane, since, some_time));
-        reference_.look(some_time);
+        EXPECT_FALSE(overtaken(lane, id, since, since, some_time));
+        return overtaken(lane, id, since, some_time, end) ? some_time : end;
       }
     }
-    const bool overtaken = schedule_.overtaken(lane, since, end);
-    reference_.look(end);
+    return overtaken(lane, id, since, since, end) ? since : end;
+  }
+
+  bool overtaken(const Lane& lane, int id, std::uint64_t since, std::uint64_t charged,
+                 std::uint64_t now) {
+    const bool overtaken = schedule_.overtaken(lane, since, now);
+    reference_.look(now);
     Reference trial = reference_;
-    const bool request_done = !trial.runs_fair() || trial.request_done(ran);
     const bool fair = trial.runs_fair();
-    trial.put_back(ran, end, true);
-    const std::set<int> allowed = trial.allowed(end);
-    if (overtaken) {
+    const bool request_done = !fair || trial.request_done(now - charged);
+    trial.put_back(now - charged, now, true);
+    const std::set<int> allowed = trial.allowed(now);
+    if (!overtaken) {
+      if (!allowed.contains(id)) {
+        // A request is not cut short for another of the same bucket.
+        EXPECT_TRUE(fair && !request_done) << *allowed.begin() << " would run";
+        EXPECT_EQ(trial.bucket_of_line(*allowed.begin()), trial.bucket_of_line(id));
+      }
+      reference_.charge(now - charged, now);
+    } else if (lane.kind != LaneKind::frame) {
       // A frame lane whose budget ends, or comes back, stops for that in any case.
-      if (lane.kind == LaneKind::frame) return;
-      ASSERT_TRUE(allowed.size() > 1 || !allowed.contains(id)) << "nothing else would run";
-    } else if (!allowed.contains(id)) {
-      // A request is not cut short for another of the same bucket.
-      ASSERT_TRUE(fair && !request_done) << *allowed.begin() << " would run";
-      ASSERT_EQ(trial.bucket_of_line(*allowed.begin()), trial.bucket_of_line(id));
+      EXPECT_TRUE(allowed.size() > 1 || !allowed.contains(id)) << "nothing else would run";
     }
+    return overtaken;
   }
 
   Random random_;
