@@ -12,11 +12,35 @@
 #include <type_traits>
 #include <utility>
 
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/waiting.hpp"
 
 namespace lichen::coro {
 
 inline constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
+
+// What a channel's waits are lent to, see Serving.
+class Server {
+ public:
+  explicit Server(Strand& strand) noexcept : strand_{strand} {}
+
+ protected:
+  // Under the channel's lock: somebody begins to wait; nobody waits any more.
+  void waits(const Waiter& waiter) noexcept {
+    const LaneId lane = waiter.waiting->waiter->strand->lane();
+    if (lane != strand_.lane() && waiter.waiting->waiter->strand != &strand_)
+      hooks::lend(loan_, strand_, lane);
+  }
+  void nobody_waits() noexcept {
+    if (loan_.to) hooks::take_back(loan_);
+  }
+  template <class T>
+  friend class Channel;
+
+ private:
+  Strand& strand_;
+  Loan loan_;
+};
 
 // Any number of senders and receivers, on any cores; first come, first served on both sides. MUST
 // outlive those who wait. A message is moved, never copied, and no message is lost: one that a
@@ -117,6 +141,16 @@ class Channel {
     SpinGuard guard{lock_};
     return closed_ != Error{};
   }
+  // Names the task that the other side waits for: while somebody more urgent waits to receive from
+  // it, or for room, it runs as urgently. Null: nobody. See Serving.
+  void set_server(Server* server) noexcept {
+    SpinGuard guard{lock_};
+    if (server_) server_->nobody_waits();
+    server_ = server;
+    if (!server) return;
+    for (const Waiter& waiter : senders_) server->waits(waiter);
+    for (const Waiter& waiter : receivers_) server->waits(waiter);
+  }
   // Messages that wait in the channel.
   [[nodiscard]] std::size_t size() noexcept {
     SpinGuard guard{lock_};
@@ -148,6 +182,7 @@ class Channel {
     if (Waiter* receiver = receivers_.front()) {
       if (receiver->waiting->several()) return false;
       receiver->node.unlink();
+      look_at_server();
       auto& in = *static_cast<Inbox*>(receiver->slot);
       std::construct_at(in.next, std::move(message));
       in.taken = 1;
@@ -179,10 +214,18 @@ class Channel {
       return false;
     waiter.slot = &in;
     receivers_.push_back(waiter);
+    if (server_) [[unlikely]]
+      server_->waits(waiter);
     return true;
+  }
+  // Called when a waiter was taken from its queue.
+  void look_at_server() noexcept {
+    if (server_ && receivers_.empty() && senders_.empty()) [[unlikely]]
+      server_->nobody_waits();
   }
   // Hands over, buffers, or queues `waiter` (if any). True when complete: all gone, or failed.
   [[gnu::noinline]] bool offer(Outbox& out, Waiter* waiter, bool* refused = nullptr) noexcept {
+    const PreemptionOff section;  // to the end: who was handed something is woken first
     Waiter* receiver = nullptr;
     Woken more;
     bool complete = false;
@@ -216,6 +259,7 @@ class Channel {
           std::construct_at(ring_ + ((first_ + size_++) & (slots_ - 1)), std::move(*out.next++));
           --out.left;
         }
+        if (receiver) look_at_server();
         complete = out.left == 0 || out.error != Error{};
         if (!complete && waiter) {
           // A select whose partner turned out to be taken is decided and must start over.
@@ -224,6 +268,7 @@ class Channel {
           } else {
             waiter->slot = &out;
             senders_.push_back(*waiter);
+            if (server_) server_->waits(*waiter);
           }
         }
       }
@@ -236,6 +281,7 @@ class Channel {
   // Takes what is there, or queues `waiter` (if any). True when complete: something taken, or
   // failed.
   [[gnu::noinline]] bool collect(Inbox& in, Waiter* waiter, bool* refused = nullptr) noexcept {
+    const PreemptionOff section;
     Waiter* sender = nullptr;
     Woken more;
     bool complete = false;
@@ -276,6 +322,7 @@ class Channel {
         else
           sender = next;
       }
+      if (sender) look_at_server();
       if (in.taken == 0 && closed_ != Error{}) in.error = closed_;
       complete = in.taken > 0 || in.error != Error{};
       if (!complete && waiter) {
@@ -284,6 +331,7 @@ class Channel {
         } else {
           waiter->slot = &in;
           receivers_.push_back(*waiter);
+          if (server_) server_->waits(*waiter);
         }
       }
     }
@@ -311,6 +359,7 @@ class Channel {
     SpinGuard guard{lock_};
     if (!waiter.node.is_linked()) return false;
     waiter.node.unlink();
+    look_at_server();
     return true;
   }
 
@@ -347,6 +396,7 @@ class Channel {
   T* ring_ = nullptr;
   WaitQueue senders_;
   WaitQueue receivers_;
+  Server* server_ = nullptr;
 
  public:
   class SendOperation {
@@ -456,9 +506,28 @@ class Channel {
   };
 };
 
+// const Serving serving{channel}: the running task is the one that answers. It inherits the urgency
+// of whoever waits on the channel meanwhile. MUST be destroyed by the same task, before the
+// channel.
+template <class T>
+class [[nodiscard]] Serving : Server {
+ public:
+  explicit Serving(Channel<T>& channel) noexcept
+      : Server{*this_core()->current()}, channel_{channel} {
+    channel_.set_server(this);
+  }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+  ~Serving() { channel_.set_server(nullptr); }
+
+ private:
+  Channel<T>& channel_;
+};
+
 }  // namespace lichen::coro
 
 namespace lichen {
 using coro::Channel;
+using coro::Serving;
 using coro::unbounded;
 }  // namespace lichen

@@ -62,44 +62,33 @@ inline constexpr InSection in_section;
 class [[clang::scoped_lockable]] SpinGuard {
  public:
   explicit SpinGuard(SpinLock& lock) noexcept __attribute__((acquire_capability(lock, no_suspend)))
-      : lock_{lock}, core_{this_preemption()} {
-    take();
+      : section_{this_preemption()}, lock_{lock} {
+    lock_.lock();
   }
   SpinGuard(SpinLock& lock, InSection) noexcept
       __attribute__((acquire_capability(lock, no_suspend)))
-      : lock_{lock}, core_{nullptr} {
-    take();
+      : section_{nullptr}, lock_{lock} {
+    lock_.lock();
   }
   ~SpinGuard() __attribute__((release_capability())) {
-    if (locked_) let_go();
+    if (locked_) lock_.unlock();
   }
-  // Leaves the section before the end of the block, and enters it again.
+  // Lets go of the lock before the end of the block, and takes it again. Preemption stays off, so
+  // that who was found under the lock is woken before anything else runs here.
   void unlock() noexcept __attribute__((release_capability())) {
     locked_ = false;
-    let_go();
+    lock_.unlock();
   }
   void lock() noexcept __attribute__((acquire_capability())) {
-    take();
+    lock_.lock();
     locked_ = true;
   }
   SpinGuard(const SpinGuard&) = delete;
   SpinGuard& operator=(const SpinGuard&) = delete;
 
  private:
-  void take() noexcept __attribute__((no_thread_safety_analysis)) {
-    if (core_) [[likely]]
-      before_ = core_->enter_section();
-    lock_.lock();
-  }
-  void let_go() noexcept __attribute__((no_thread_safety_analysis)) {
-    lock_.unlock();
-    if (core_) [[likely]]
-      core_->leave_section(before_);
-  }
-
+  PreemptionOff section_;  // left last
   SpinLock& lock_;
-  Preemption* const core_;
-  bool before_ = false;
   bool locked_ = true;
 };
 

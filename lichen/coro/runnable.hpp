@@ -83,6 +83,18 @@ class RunQueue {
     while (n-- > 0) front.push_back(pop_front());
     return front;
   }
+  // Takes out the Runnable of a strand; null when it is not here. Walks the queue.
+  Runnable* remove(const Strand& strand) noexcept {
+    Runnable* before = nullptr;
+    for (Runnable* runnable = head_; runnable; before = runnable, runnable = runnable->next) {
+      if (runnable->strand != &strand) continue;
+      (before ? before->next : head_) = runnable->next;
+      if (tail_ == runnable) tail_ = before;
+      --size_;
+      return runnable;
+    }
+    return nullptr;
+  }
   [[nodiscard]] Runnable* front() const noexcept { return head_; }
 
  private:

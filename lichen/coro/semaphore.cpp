@@ -44,4 +44,67 @@ bool Semaphore::AcquireOperation::dequeue(Waiter& waiter) const noexcept {
   return true;
 }
 
+namespace {
+Strand& strand_of(const Waiter& waiter) noexcept { return *waiter.waiting->waiter->strand; }
+}  // namespace
+
+bool Mutex::try_lock() noexcept {
+  SpinGuard guard{lock_};
+  if (holder_) return false;
+  holder_ = this_core()->current();
+  return true;
+}
+
+Waiter* Mutex::take_next() noexcept {
+  while (!waiters_.empty()) {
+    Waiter* next = waiters_.front();
+    if (lanes_differ_) [[unlikely]] {
+      for (Waiter& waiter : waiters_)
+        if (hooks::more_urgent(strand_of(waiter).lane(), strand_of(*next).lane())) next = &waiter;
+    }
+    next->node.unlink();
+    if (next->waiting->claim(next)) return next;
+  }
+  return nullptr;
+}
+
+void Mutex::unlock() noexcept {
+  const PreemptionOff section;  // to the end: the next one is woken first
+  Waiter* next = nullptr;
+  {
+    SpinGuard guard{lock_};
+    if (loan_.to) [[unlikely]]
+      hooks::take_back(loan_);
+    next = take_next();
+    holder_ = next ? &strand_of(*next) : nullptr;
+    if (waiters_.empty()) lanes_differ_ = false;
+  }
+  // Those left are not more urgent than the one who was taken.
+  if (next) next->waiting->complete_in_order();
+}
+
+Enqueued Mutex::LockOperation::enqueue(Waiter& waiter) const noexcept {
+  SpinGuard guard{mutex.lock_};
+  Strand& strand = strand_of(waiter);
+  if (!mutex.holder_) {
+    if (!waiter.waiting->claim(&waiter)) return Enqueued::refused;
+    mutex.holder_ = &strand;
+    return Enqueued::complete;
+  }
+  if (waiter.waiting->stop_requested()) return Enqueued::refused;
+  mutex.waiters_.push_back(waiter);
+  if (strand.lane() != mutex.holder_->lane()) [[unlikely]] {
+    mutex.lanes_differ_ = true;
+    hooks::lend(mutex.loan_, *mutex.holder_, strand.lane());
+  }
+  return Enqueued::waiting;
+}
+
+bool Mutex::LockOperation::dequeue(Waiter& waiter) const noexcept {
+  SpinGuard guard{mutex.lock_};
+  if (!waiter.node.is_linked()) return false;
+  waiter.node.unlink();
+  return true;
+}
+
 }  // namespace lichen::coro

@@ -1,9 +1,10 @@
-// Semaphore: a number of permits; and Mutex, a semaphore of one whose permit is an object.
+// Semaphore: a number of permits; and Mutex, whose one permit has a holder.
 #pragma once
 
 #include <cstddef>
 #include <utility>
 
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/waiting.hpp"
 
 namespace lichen::coro {
@@ -39,8 +40,15 @@ class Semaphore {
   WaitQueue waiters_;
 };
 
+// May be held across suspensions. First come, first served; but a more urgent task goes before, and
+// lends the holder its lane meanwhile, so that it waits no longer than the section takes. The task
+// that locked MUST live until it is unlocked. MUST outlive its waiters.
 class Mutex {
  public:
+  Mutex() noexcept = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
   // Holds the mutex until destroyed.
   class [[nodiscard]] Guard {
    public:
@@ -50,7 +58,7 @@ class Mutex {
       return *this;
     }
     ~Guard() {
-      if (mutex_) mutex_->semaphore_.release();
+      if (mutex_) mutex_->unlock();
     }
 
    private:
@@ -62,18 +70,26 @@ class Mutex {
   struct LockOperation {
     using Value = Guard;
     Mutex& mutex;
-    Semaphore::AcquireOperation acquire{mutex.semaphore_};
 
-    [[nodiscard]] bool try_now() const noexcept { return acquire.try_now(); }
-    Enqueued enqueue(Waiter& waiter) const noexcept { return acquire.enqueue(waiter); }
-    bool dequeue(Waiter& waiter) const noexcept { return acquire.dequeue(waiter); }
+    [[nodiscard]] bool try_now() const noexcept { return mutex.try_lock(); }
+    Enqueued enqueue(Waiter& waiter) const noexcept;
+    bool dequeue(Waiter& waiter) const noexcept;
     Result<Guard> result() noexcept { return Guard{&mutex}; }
   };
-  // May be held across suspensions; first come, first served. Error::stopped when stopped first.
+  // Error::stopped when stopped first.
   Await<LockOperation> lock() noexcept { return Await<LockOperation>{*this}; }
 
  private:
-  Semaphore semaphore_{1};
+  [[nodiscard]] bool try_lock() noexcept;
+  void unlock() noexcept;
+  // Takes who is next from the queue, claimed; null when nobody waits.
+  Waiter* take_next() noexcept __attribute__((requires_capability(lock_)));
+
+  SpinLock lock_;
+  bool lanes_differ_ = false;  // among those who wait, or between them and the holder
+  Strand* holder_ = nullptr;
+  WaitQueue waiters_;
+  Loan loan_;
 };
 
 }  // namespace lichen::coro

@@ -64,7 +64,6 @@ struct Strand {
   bool stop_posted : 1 = false;  // post_stop() is under way
   bool finished : 1 = false;     // finished while it was
   bool keeps_frame : 1 = false;  // the frame belongs to whoever started the task, not to the scope
-  bool boosted : 1 = false;      // runs on a lane that was lent to it
 
  private:
   static constexpr unsigned lane_bits = 16;

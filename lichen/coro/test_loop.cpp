@@ -18,6 +18,10 @@ void share(Core&) noexcept {}
 void make_ready(Core*, Runnable& runnable, Order) noexcept { this_core()->push(runnable); }
 void post(Core*, Runnable& runnable) noexcept { this_core()->push(runnable); }
 void preempt(Preemption& core) noexcept { core.abandon_suspension(); }
+// One lane: nobody is more urgent than anybody.
+bool more_urgent(LaneId, LaneId) noexcept { return false; }
+void lend(Loan&, Strand&, LaneId) noexcept {}
+void take_back(Loan&) noexcept {}
 void post_stop(Core&, Strand& strand) noexcept { handle_stop(strand); }
 std::uint64_t now_ns() noexcept { return test::virtual_now_ns; }
 void relax(unsigned) noexcept {}

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/when.hpp"
 

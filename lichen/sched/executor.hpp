@@ -11,6 +11,7 @@
 // A task that does not come back is preempted (preempt.cpp).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -81,6 +82,17 @@ class Executor final : public coro::Core {
   // What the machine's interrupts do.
   static void on_interrupt(hal::Interrupt interrupt, hal::CoreId core) noexcept;
 
+  // For loans: a strand whose lane has changed while it may be ready on this core. The strand may
+  // have ended; it is only compared.
+  struct Promotion {
+    const coro::Strand* strand = nullptr;
+    LaneId from = coro::default_lane;
+    LaneId to = coro::default_lane;
+  };
+  // On this core: true if it was found and moved. On any thread: soon.
+  bool promote(const Promotion& promotion) noexcept;
+  void ask_to_promote(const Promotion& promotion) noexcept;
+
   [[nodiscard]] mem::Heap& heap() noexcept { return heap_; }
   [[nodiscard]] FrameCache& frames() noexcept { return frames_; }
   [[nodiscard]] EventSource& events() noexcept { return *events_; }
@@ -134,6 +146,7 @@ class Executor final : public coro::Core {
   unsigned run_batch() noexcept;
   unsigned run_batch_traced() noexcept;
   void take_posted() noexcept;
+  void take_promotions() noexcept;
   bool steal() noexcept;
   void idle() noexcept;
   void park() noexcept;
@@ -220,6 +233,11 @@ class Executor final : public coro::Core {
   alignas(64) BatchRing ring_;
   alignas(64) Inbox<coro::Runnable, &coro::Runnable::next> posted_;
   Inbox<coro::Strand, &coro::Strand::next_stop> stops_;
+  static constexpr std::size_t most_promotions = 8;
+  coro::SpinLock promotions_lock_;
+  std::atomic<bool> promotions_waiting_{false};
+  std::size_t promotion_count_ = 0;
+  std::array<Promotion, most_promotions> promotions_;
   alignas(64) std::atomic<State> state_{State::awake};
   std::atomic<std::uint8_t> running_band_{nothing_runs};
   std::atomic<bool> interrupt_sent_{false};

@@ -142,8 +142,18 @@ unsigned Machine::band_of(const Lane& lane) noexcept {
 }
 
 unsigned Machine::band_of(const coro::Runnable& runnable) noexcept {
-  if (!runnable.strand) return event_band;
-  const LaneId lane = runnable.strand->lane();
+  return runnable.strand ? band_of(runnable.strand->lane()) : event_band;
+}
+
+LaneId Machine::lane_of_caller() noexcept {
+  const coro::Strand* strand = coro::this_core()->current();
+  const LaneId lane = strand ? strand->lane() : coro::default_lane;
+  if (lane < first_reservation_lane) return lane;
+  const Reservation* reservation = current().registry().reservation_of(lane);
+  return reservation ? reservation->group().lane(Qos::user_interactive) : coro::default_lane;
+}
+
+unsigned Machine::band_of(LaneId lane) noexcept {
   if (lane == coro::event_lane) return event_band;
   if (lane >= first_reservation_lane) return frame_band;
   const Group* group = registry_.group_of(lane);
@@ -211,16 +221,26 @@ void Machine::retract_idle(unsigned core) noexcept {
   idle_.fetch_and(~(std::uint64_t{1} << core), std::memory_order_relaxed);
 }
 
-bool Machine::wake_an_idle_core() noexcept {
+Executor* Machine::take_idle_core() noexcept {
   for (;;) {
     const std::uint64_t idle = idle_.load(std::memory_order_seq_cst);
-    if (idle == 0) return false;
+    if (idle == 0) return nullptr;
     const std::uint64_t bit = idle & (~idle + 1);
-    if (idle_.fetch_and(~bit, std::memory_order_seq_cst) & bit) {
-      executors_[static_cast<unsigned>(std::countr_zero(bit))]->notify();
-      return true;
-    }
+    if (idle_.fetch_and(~bit, std::memory_order_seq_cst) & bit)
+      return executors_[static_cast<unsigned>(std::countr_zero(bit))].get();
   }
+}
+
+bool Machine::wake_an_idle_core() noexcept {
+  Executor* idle = take_idle_core();
+  if (idle) idle->notify();
+  return idle != nullptr;
+}
+
+void Machine::ask_for_work(unsigned idle_core) noexcept {
+  for (auto& executor : executors_)
+    if (executor->index() != idle_core && executor->ready_seen_.load(std::memory_order_relaxed) > 1)
+      return executor->interrupt();
 }
 
 }  // namespace lichen::sched

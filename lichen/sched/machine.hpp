@@ -10,6 +10,7 @@
 
 #include "lichen/base/function_ref.hpp"
 #include "lichen/base/result.hpp"
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/sleep.hpp"
 #include "lichen/coro/task.hpp"
@@ -35,6 +36,19 @@ struct MachineOptions {
 
 // Makes the event source of a core; called on the core's own thread.
 using MakeEventSource = base::FunctionRef<Result<std::unique_ptr<EventSource>>(unsigned core)>;
+
+// What tasks have lent each other.
+class Loans {
+ public:
+  explicit Loans(Machine& machine) noexcept : machine_{machine} {}
+  void lend(coro::Loan& loan, coro::Strand& to, LaneId lane) noexcept;
+  void take_back(coro::Loan& loan) noexcept;
+
+ private:
+  Machine& machine_;
+  coro::SpinLock lock_;
+  base::List<coro::Loan, &coro::Loan::node> loans_;
+};
 
 class Machine {
  public:
@@ -66,6 +80,11 @@ class Machine {
   // How urgent a lane is, see qos.hpp: 0 is the most urgent. On any thread.
   [[nodiscard]] unsigned band_of(const Lane& lane) noexcept;
   [[nodiscard]] unsigned band_of(const coro::Runnable& runnable) noexcept;
+  [[nodiscard]] unsigned band_of(LaneId lane) noexcept;
+  // The lane in which others may work for the running task: its own, or for one with a reservation,
+  // which is its alone, the most urgent of its group.
+  static LaneId lane_of_caller() noexcept;
+  [[nodiscard]] Loans& loans() noexcept { return loans_; }
   [[nodiscard]] std::uint64_t started_ns() const noexcept { return started_ns_; }
   // The scope of the main task: the root of everything that runs.
   [[nodiscard]] Scope& root() noexcept { return root_; }
@@ -87,6 +106,10 @@ class Machine {
     return (idle_.load(std::memory_order_relaxed) & ~(std::uint64_t{1} << core)) != 0;
   }
   bool wake_an_idle_core() noexcept;
+  // An idle core that nobody else gives work to; null when there is none.
+  Executor* take_idle_core() noexcept;
+  // Makes a core look for idle ones that is in the middle of a task and has others ready.
+  void ask_for_work(unsigned idle_core) noexcept;
 
   Result<void> start_interrupts() noexcept;
   void end_interrupts() noexcept;
@@ -96,6 +119,7 @@ class Machine {
   Registry registry_;
   std::unique_ptr<hal::StackPool> stacks_;
   bool preempts_ = false;
+  Loans loans_{*this};
   std::vector<std::unique_ptr<Executor>> executors_;
   std::vector<std::unique_ptr<EventSource>> sources_;
   Scope root_{Scope::Shielded{}};

@@ -10,6 +10,7 @@
 //       or, |           when its slice is over, behind; the loop goes on on another stack | |
 //       +---- runs again <----+  picked like any task: the stack it was picked on is free
 #include <algorithm>
+#include <utility>
 
 #include "lichen/hal/hal.hpp"
 #include "lichen/sched/app_text.hpp"
@@ -91,6 +92,9 @@ void Executor::reconsider() noexcept {
       add(no_stack_, 1);
     }
     ++fruitless_looks_;
+    // What it ran is spent: else a budget that is used up would call for the next look at once.
+    if (running_) schedule_.charge(*lane_, now - std::exchange(charged_until_ns_, now), now);
+    plan_again_ns_ = 0;
     plan_look(now);
     begin_run();
     if (!preemption_requested()) return;
@@ -99,6 +103,8 @@ void Executor::reconsider() noexcept {
 }
 
 bool Executor::should_set_aside(std::uint64_t now) noexcept {
+  // It no longer belongs to the lane that has its turn: what was lent to it was taken back.
+  if (current_->lane() != lane_->id && (has_turn_work() || !schedule_.empty())) return true;
   if (schedule_.overtaken(*lane_, charged_until_ns_, now)) return true;
   return has_turn_work() && now - batch_began_ns_ >= rotate_ns;
 }

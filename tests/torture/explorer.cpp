@@ -182,6 +182,10 @@ void make_ready(Core* here, Runnable& runnable, Order) noexcept {
 }
 void post(Core* core, Runnable& runnable) noexcept { Explorer::current().post(core, runnable); }
 void preempt(Preemption& core) noexcept { core.abandon_suspension(); }
+// One lane: nobody is more urgent than anybody.
+bool more_urgent(LaneId, LaneId) noexcept { return false; }
+void lend(Loan&, Strand&, LaneId) noexcept {}
+void take_back(Loan&) noexcept {}
 void post_stop(Core& core, Strand& strand) noexcept { Explorer::current().post_stop(core, strand); }
 std::uint64_t now_ns() noexcept { return Explorer::current().now_ns(); }
 void relax(unsigned) noexcept { Explorer::current().step(true); }

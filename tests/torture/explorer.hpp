@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "lichen/base/random.hpp"
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/scope.hpp"
 
 namespace lichen::coro::explore {

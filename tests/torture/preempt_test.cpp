@@ -194,15 +194,17 @@ TEST_P(Preempt, WithoutStacksTasksRunToTheirEnd) {
   auto body = []() -> Task<Result<void>> {
     Scope scope;
     for (int i = 0; i < 12; ++i)
-      scope.spawn([]() -> Task<> {
-        const auto until = std::chrono::steady_clock::now() + 8ms;
-        while (std::chrono::steady_clock::now() < until) {
-          for (volatile int spin = 0; spin < 10'000; spin = spin + 1) {
-          }
-          breathe();
-        }
-        co_return;
-      }());
+      scope.spawn(
+          []() -> Task<> {
+            const auto until = std::chrono::steady_clock::now() + 8ms;
+            while (std::chrono::steady_clock::now() < until) {
+              for (volatile int spin = 0; spin < 10'000; spin = spin + 1) {
+              }
+              breathe();
+            }
+            co_return;
+          }(),
+          &Machine::current().core(0));
     co_return co_await scope.join();
   };
   run(body(), {.stacks = 1});
