@@ -72,6 +72,7 @@ Runnable* Executor::adopt(Runnable& batch) noexcept {
 
 unsigned Executor::run_batch() noexcept {
   unsigned count = 0;
+  if (!running_) return 0;  // what comes from now on has to get its turn first
   while (count < batch_limit && !preemption_requested()) {
     if (!posted_.empty()) [[unlikely]]
       take_posted();
@@ -130,6 +131,9 @@ void Executor::look_for_events(std::uint64_t now) noexcept {
 // Whose turn is it?
 void Executor::turn(std::uint64_t now) noexcept {
   batch_began_ns_ = now;
+  if (!running_ && !has_turn_work() && schedule_.empty() && !ring_.empty()) [[unlikely]] {
+    if (Runnable* batch = ring_.pop()) adopt(*batch);
+  }
   const bool work = has_turn_work();
   if (running_ && work && schedule_.empty() && now - charged_until_ns_ < plan_for_ns) return;
   const std::uint64_t since = std::exchange(charged_until_ns_, now);

@@ -11,6 +11,7 @@ unsigned Executor::run_batch_traced() noexcept {
        waiting_argument(static_cast<std::uint32_t>(schedule_.ready()),
                         static_cast<std::uint32_t>(here_.size())));
   unsigned count = 0;
+  if (!running_) return 0;
   while (count < batch_limit && !preemption_requested()) {
     if (!posted_.empty()) [[unlikely]]
       take_posted();

@@ -106,7 +106,7 @@ bool Executor::should_set_aside(std::uint64_t now) noexcept {
   // It no longer belongs to the lane that has its turn: what was lent to it was taken back.
   if (current_->lane() != lane_->id && (has_turn_work() || !schedule_.empty())) return true;
   if (schedule_.overtaken(*lane_, charged_until_ns_, now)) return true;
-  return has_turn_work() && now - batch_began_ns_ >= rotate_ns;
+  return (has_turn_work() || !ring_.empty()) && now - batch_began_ns_ >= rotate_ns;
 }
 
 void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
@@ -159,7 +159,7 @@ void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(exe
 // When the task that runs next is to be interrupted if it has not come back by then.
 void Executor::plan_look(std::uint64_t now) noexcept {
   if (!machine_.preempts() || !running_) return;
-  const bool others = !here_.ready.empty() || !here_.pinned.empty() || batch_;
+  const bool others = has_turn_work() || !ring_.empty();
   // What was planned for the batches before will do for a while.
   if (now < plan_again_ns_ && schedule_.empty() && timers_.empty() &&
       (!others || look_at_ns_ <= now + rotate_ns))
