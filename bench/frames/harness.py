@@ -258,8 +258,9 @@ def small_rows(table, names, quick, print_row):
                   {"ours": line_of("computing", "ratio", ours, "preempt", "--seconds", "0.1")}, {},
                   absolute=1.01)
     if "fairness" in names:
-        worst_row(table, print_row, "weights 1:3, worst error in 1 s", "",
-                  line_of("weights", "worst_error", ours, "fairness", *seconds), 0.05)
+        for how in ("spread", "as placed"):
+            worst_row(table, print_row, f"weights 1:3 {how}, error in 1 s", "",
+                      line_of(f"weights 1:3, {how}", "worst_error", ours, "fairness", *seconds), 0.05)
         worst_row(table, print_row, "guarantee of 20 %, missing in 1 s", "",
                   line_of("guarantee", "missing", ours, "fairness", *seconds), 0.05)
     if "inherit" in names:
