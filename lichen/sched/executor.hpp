@@ -75,8 +75,8 @@ class Executor final : public coro::Core {
 
   // The running task may be set aside here, if something else has its turn: in the middle of code
   // that is no app text, in a machine without interrupts, or in a build whose sanitizer keeps them
-  // back. On this core, in a task, outside of any section.
-  void preemption_point() noexcept;
+  // back. Outside of any section; nothing to do on a thread that is no core.
+  static void preemption_point() noexcept;
   // As coro::hooks::preempt(); `caller` is where the section was left.
   void preempt(std::uintptr_t caller) noexcept;
   // What the machine's interrupts do.
@@ -148,7 +148,7 @@ class Executor final : public coro::Core {
   void take_posted() noexcept;
   void take_promotions() noexcept;
   bool steal() noexcept;
-  void idle() noexcept;
+  void idle(unsigned ran) noexcept;
   void park() noexcept;
   [[nodiscard]] bool has_work() const noexcept;
   [[nodiscard]] bool has_turn_work() const noexcept { return batch_ || !here_.empty(); }
@@ -190,7 +190,7 @@ class Executor final : public coro::Core {
 
   // Watching.
   void look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
-                      std::uintptr_t at) noexcept;
+                      std::uintptr_t at, bool others_waited) noexcept;
   void note(std::uint64_t now, TraceKind kind, const coro::Strand* strand,
             std::uint64_t argument) noexcept {
     trace_.record(now, kind, lane_->id, reinterpret_cast<std::uintptr_t>(strand), argument);

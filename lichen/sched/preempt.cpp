@@ -54,8 +54,8 @@ void Executor::after_interrupt() noexcept { current().reconsider(); }
 void Executor::look_again() noexcept {
   add(retries_, 1);
   const std::uint64_t now = hal::now_ns();
-  const bool needed =
-      has_turn_work() || !schedule_.empty() || !posted_.empty() || next_timer_ns_ <= now;
+  const bool needed = has_turn_work() || !ring_.empty() || !schedule_.empty() || !posted_.empty() ||
+                      next_timer_ns_ <= now;
   look_at_ns_ = now + (needed ? retry_ns << std::min(retries_in_a_row_++, retry_doublings)
                               : first_look_ns << std::min(fruitless_looks_++, look_doublings));
   if (look_at_ns_ < armed_ns_) arm(look_at_ns_);
@@ -71,10 +71,11 @@ void Executor::preempt(std::uintptr_t caller) noexcept {
 }
 
 void Executor::preemption_point() noexcept {
-  if (!current_) return;
-  interrupted_at_ = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
-  begin_suspension();
-  reconsider();
+  auto* core = static_cast<Executor*>(coro::this_core());
+  if (!core || !core->current_) return;
+  core->interrupted_at_ = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
+  core->begin_suspension();
+  core->reconsider();
 }
 
 // In a task, with preemption off; returns with preemption on.
@@ -85,7 +86,7 @@ void Executor::reconsider() noexcept {
     const std::uint64_t since = batch_now_ns_;
     look_for_events(now);
     if (stalls_.due(since, now)) [[unlikely]]
-      look_for_stall(since, now, current_, interrupted_at_);
+      look_for_stall(since, now, current_, interrupted_at_, false);
     if (coro::cores_share) look_for_idle_cores();
     if (should_set_aside(now)) {
       if (Carrier* next = carriers_.prepare()) return set_aside(*next, now);

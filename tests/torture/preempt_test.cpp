@@ -36,7 +36,7 @@ constexpr bool by_signal = false;
 constexpr bool by_signal = true;
 #endif
 void breathe() noexcept {
-  if constexpr (!by_signal) Executor::current().preemption_point();
+  if constexpr (!by_signal) Executor::preemption_point();
 }
 
 struct Preempt : testing::TestWithParam<unsigned> {

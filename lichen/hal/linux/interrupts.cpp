@@ -144,8 +144,12 @@ void interrupts_on() noexcept {
 }
 
 std::uintptr_t interrupted_at() noexcept {
+#if __has_feature(thread_sanitizer)
+  return 0;  // ThreadSanitizer runs handlers later, with a copy of the record
+#else
   void* record = detail::local().interrupted;
   return record ? detail::address_of_interrupted(record) : 0;
+#endif
 }
 
 void call_after_interrupt(void (*entry)() noexcept) noexcept { detail::local().after = entry; }

@@ -17,10 +17,10 @@ void interrupts_on() noexcept;
 // For handlers: the address at which the interrupted flow goes on; 0 where it is not known, because
 // the interrupt was served late, by interrupts_on().
 [[nodiscard]] std::uintptr_t interrupted_at() noexcept;
-// For handlers: when they have returned the interrupted flow calls `entry` as if by itself between
-// two of its instructions. Its registers, flags, vector state and errno are kept, its red zone is
-// respected; interrupts are on. `entry` may switch contexts. The stack MUST have room for the
-// vector state (3 KiB with AVX-512) and for what entry needs.
+// For handlers, where interrupted_at() is known: when they have returned the interrupted flow calls
+// `entry` as if by itself between two of its instructions. Its registers, flags, vector state and
+// errno are kept, its red zone is respected; interrupts are on. `entry` may switch contexts. The
+// stack MUST have room for the vector state (3 KiB with AVX-512) and for what entry needs.
 void call_after_interrupt(void (*entry)() noexcept) noexcept;
 // Nothing to tell the host.
 inline void end_of_interrupt(Interrupt) noexcept {}
