@@ -97,21 +97,22 @@ void Executor::run_loop(EventSource& events) noexcept {
 }
 
 void Executor::loop() noexcept {
+  unsigned count = 0;
   while (!machine_.stopping_.load(std::memory_order_relaxed)) {
     clear_request();
     const std::uint64_t now = hal::now_ns();
     const std::uint64_t since = batch_now_ns_;
     look_for_events(now);
     if (stalls_.due(since, now)) [[unlikely]]
-      look_for_stall(since, now, nullptr, 0);
+      look_for_stall(since, now, nullptr, 0, count > 1);
     turn(now);
     plan_look(now);
-    const unsigned count = trace_.on() ? run_batch_traced() : run_batch();
+    count = trace_.on() ? run_batch_traced() : run_batch();
     add(batches_, 1);
     ready_seen_.store(here_.size() + schedule_.ready(), std::memory_order_relaxed);
     if (coro::cores_share) look_for_idle_cores();
     if (count == batch_limit || preemption_requested() || !schedule_.empty()) continue;
-    if (!steal()) idle();
+    if (!steal()) idle(count);
   }
   if (!carriers_.on_first()) carriers_.leave_to_first();
 }
@@ -372,10 +373,12 @@ bool Executor::has_work() const noexcept {
   return false;
 }
 
-void Executor::idle() noexcept {
+void Executor::idle(unsigned ran) noexcept {
   if (has_work()) return;
   const std::uint64_t poll_ns = static_cast<std::uint64_t>(machine_.options_.poll.count());
   const std::uint64_t started = hal::now_ns();
+  if (stalls_.due(batch_now_ns_, started)) [[unlikely]]
+    look_for_stall(batch_now_ns_, started, nullptr, 0, ran > 1);
   if (running_) {
     // What comes from here on is no time of the lane; it stays installed for what it wakes.
     watch_.end(std::exchange(batch_tasks_, 0), started);

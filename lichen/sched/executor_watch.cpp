@@ -33,8 +33,8 @@ unsigned Executor::run_batch_traced() noexcept {
 }
 
 void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
-                              std::uintptr_t at) noexcept {
-  if (!has_turn_work() && schedule_.empty()) return;
+                              std::uintptr_t at, bool others_waited) noexcept {
+  if (!others_waited && !has_turn_work() && schedule_.empty()) return;
   stalls_.report(since, now, lane_->id, lane_->group ? lane_->group->name() : "runtime", running,
                  at);
   if (trace_.on()) note(now, TraceKind::stall, running, now - since);
