@@ -124,15 +124,21 @@ function(lichen_executable name)
   target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS})
 endfunction()
 
-# lichen_preemptible(target): the target's own code may be interrupted in the middle when something more
+# lichen_preemptible(target [SIM]): the target's own code may be interrupted in the middle when something more
 # urgent has its turn (lichen/sched/app_text.hpp). The libraries come first on its command line, so that
-# of an inline function that both have the library's copy is taken, which is not app text.
+# of an inline function that both have the library's copy is taken, which is not app text. SIM: those of
+# the sim world.
 set(LICHEN_APP_TEXT_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/app_text.ld.in)
 function(lichen_preemptible target)
+  cmake_parse_arguments(arg "SIM" "" "" ${ARGN})
   set(script ${CMAKE_CURRENT_BINARY_DIR}/${target}.app_text.ld)
   configure_file(${LICHEN_APP_TEXT_SCRIPT} ${script} @ONLY)
   set(first "")
-  foreach(library base hal coro mem sched io driver net)
+  set(libraries hal coro mem sched io driver net)
+  if(arg_SIM)
+    list(TRANSFORM libraries APPEND _sim)
+  endif()
+  foreach(library base ${libraries})
     if(TARGET lichen_${library})
       list(APPEND first $<TARGET_FILE:lichen_${library}>)
       add_dependencies(${target} lichen_${library})

@@ -14,7 +14,12 @@ struct Watch {
   void (*failed)() noexcept = nullptr;
 };
 
+struct Outcome {
+  hal::sim::Statistics machine;
+  std::uint64_t preemptions = 0;  // tasks set aside in the middle
+};
+
 // Returns when it has passed; a failure ends the program.
-hal::sim::Statistics run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& watch);
+Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& watch);
 
 }  // namespace lichen::tests

@@ -28,7 +28,14 @@ struct Scenario {
   std::string_view name;
   std::string_view what;
   Task<Result<void>> (*run)(World& world);
-  bool broken = false;  // fails for some seeds: proves that faults are found
+  enum class Machine : std::uint8_t {
+    wild,   // whatever the seed makes of it
+    calm,   // cores do not stall, and nothing interrupts them often: what takes time can be bounded
+    equal,  // calm, and all cores are of full speed
+  };
+  Machine machine = Machine::wild;
+  bool few_stacks = false;  // so that tasks are found that cannot be set aside
+  bool broken = false;      // fails for some seeds: proves that faults are found
 };
 
 // All of them, those of one file after another.
@@ -52,6 +59,12 @@ Task<Result<void>> timers(World& world);
 Task<Result<void>> stops(World& world);
 Task<Result<void>> hogs(World& world);
 Task<Result<void>> streams(World& world);
+Task<Result<void>> hurries(World& world);
+Task<Result<void>> storms(World& world);
+Task<Result<void>> shares(World& world);
+Task<Result<void>> starving(World& world);
+Task<Result<void>> switches(World& world);
+Task<Result<void>> frames(World& world);
 Task<Result<void>> lost_wake(World& world);
 Task<Result<void>> torn_count(World& world);
 

@@ -18,6 +18,7 @@ std::uint32_t World::least_capacity() const noexcept {
 }
 
 std::span<const Scenario> scenarios() noexcept {
+  using enum Scenario::Machine;
   static constexpr std::array all{
       Scenario{"trees", "trees of scopes: every task runs once, and ends before its parent", trees},
       Scenario{"forks", "divide and conquer: forks, the largest stolen first", forks},
@@ -30,10 +31,19 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"locks", "mutexes and semaphores, with time limits", locks},
       Scenario{"timers", "sleeps that are not early and not late", timers},
       Scenario{"stops", "stop requests reach whatever waits", stops},
-      Scenario{"hogs", "work on cores of unequal speed: none idles while there is some", hogs},
+      Scenario{"hogs", "work on cores of unequal speed: none idles while there is some", hogs,
+               calm},
       Scenario{"streams", "byte streams from core to core", streams},
-      Scenario{"lost_wake", "broken: an event that loses wakes", lost_wake, true},
-      Scenario{"torn_count", "broken: a counter without atomic steps", torn_count, true},
+      Scenario{"hurries", "urgent tasks beside hogs that never come back", hurries},
+      Scenario{"storms", "all of the above, preempted at any step", storms, wild, true},
+      Scenario{"shares", "weights of 1 to 3: shares of 1 to 3", shares, equal},
+      Scenario{"starving", "hogs in every bucket: none waits longer than its latency", starving,
+               equal},
+      Scenario{"switches", "apps that go to the foreground and back", switches, equal},
+      Scenario{"frames", "reserved frames beside hogs: none is late", frames, equal},
+      Scenario{"lost_wake", "broken: an event that loses wakes", lost_wake, wild, false, true},
+      Scenario{"torn_count", "broken: a counter without atomic steps", torn_count, wild, false,
+               true},
   };
   return all;
 }

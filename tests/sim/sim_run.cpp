@@ -56,6 +56,7 @@ struct Progress {
   std::size_t scenario;
   std::uint64_t virtual_ns;
   std::uint64_t events;
+  std::uint64_t preemptions;
 };
 
 // Seconds of the host after which a run hangs outside of what the simulator can see.
@@ -91,13 +92,15 @@ void run_one(const Scenario& scenario, std::uint64_t seed, bool switches) {
   std::snprintf(line, sizeof(line), "scenario %s, seed %llu\n", scenario.name.data(),
                 static_cast<unsigned long long>(seed));
   print(line);
-  const auto all =
+  const auto [all, preemptions] =
       run_scenario(scenario, seed, {.trace = print, .switches = switches, .failed = flush});
-  std::snprintf(
-      line, sizeof(line), "scenario %s, seed %llu: passed, %llu us, %llu events, %016llx\n",
-      scenario.name.data(), static_cast<unsigned long long>(seed),
-      static_cast<unsigned long long>(all.end_ns / 1'000),
-      static_cast<unsigned long long>(all.events), static_cast<unsigned long long>(all.trace_hash));
+  std::snprintf(line, sizeof(line),
+                "scenario %s, seed %llu: passed, %llu us, %llu preemptions, %llu events, %016llx\n",
+                scenario.name.data(), static_cast<unsigned long long>(seed),
+                static_cast<unsigned long long>(all.end_ns / 1'000),
+                static_cast<unsigned long long>(preemptions),
+                static_cast<unsigned long long>(all.events),
+                static_cast<unsigned long long>(all.trace_hash));
   print(line);
   flush();
 }
@@ -151,7 +154,7 @@ int run_seeds(const char* program, const Choice& choice) {
   const auto began = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < choice.scenarios.size(); ++i) {
     const Scenario& scenario = *choice.scenarios[i];
-    progress = {choice.from, i, 0, 0};
+    progress = {choice.from, i, 0, 0, 0};
     std::fflush(nullptr);
     const pid_t child = fork();
     if (child < 0) return 3;
@@ -160,7 +163,8 @@ int run_seeds(const char* program, const Choice& choice) {
       for (std::uint64_t n = 0; n < choice.count; ++n) {
         progress.seed = choice.from + n;
         alarm(patience);
-        const auto all = run_scenario(scenario, progress.seed, {});
+        const auto [all, preemptions] = run_scenario(scenario, progress.seed, {});
+        progress.preemptions += preemptions;
         progress.virtual_ns += all.end_ns;
         progress.events += all.events;
         if (choice.hash) {
@@ -178,9 +182,10 @@ int run_seeds(const char* program, const Choice& choice) {
       show_failure(program, scenario, progress.seed);
       return 1;
     }
-    std::printf("%-10s %llu seeds passed, %llu ms of virtual time, %llu events\n",
+    std::printf("%-10s %llu seeds passed, %llu ms of virtual time, %llu preemptions, %llu events\n",
                 scenario.name.data(), static_cast<unsigned long long>(choice.count),
                 static_cast<unsigned long long>(progress.virtual_ns / 1'000'000),
+                static_cast<unsigned long long>(progress.preemptions),
                 static_cast<unsigned long long>(progress.events));
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;

@@ -26,7 +26,10 @@ std::uint64_t scaled(const SimCore& core, std::uint64_t ns) noexcept {
 
 }  // namespace
 
-std::uint64_t SimCore::next_arrival() const noexcept { return *std::ranges::min_element(arrives); }
+std::uint64_t SimCore::next_arrival() const noexcept {
+  const std::uint64_t next = *std::ranges::min_element(arrives);
+  return state == State::waiting ? next : std::min(next, spurious_at);
+}
 
 std::uint64_t SimCore::due() const noexcept {
   std::uint64_t at = never;
@@ -83,6 +86,7 @@ Result<void> Machine::start(unsigned count, base::FunctionRef<void(CoreId)> entr
     core->model = options_.cores[i];
     core->clock = core->statistics.clock_ns = begins;
     core->arrives.fill(never);
+    plan_spurious(*core);
     if (timing().steps_between_stalls > 0)
       core->steps_to_stall = random_.below(2 * timing().steps_between_stalls) + 1;
     taken.push_back(TRY(stacks_->take()));
@@ -109,7 +113,7 @@ void Machine::begin(void* argument) noexcept {
   machine.grant_steps();
   (*machine.entry_)(core.id);
   machine.charge_steps();
-  machine.emit(core, "ends", 0);
+  machine.emit(core, "ends");
   core.state = SimCore::State::ended;
   if (SimCore* next = machine.pick()) {
     machine.go_on_with(*next);
@@ -200,7 +204,7 @@ void Machine::go_on_with(SimCore& next) noexcept {
   ++switches_;
   advance(next, next.due());
   running_ = &next;
-  if (options_.trace_switches) emit(next, "goes on", 0);
+  if (options_.trace_switches) emit(next, "goes on");
   base::set_core_slot(next.slot);
   switch_to(here, *next.flow);
 }
@@ -241,9 +245,18 @@ void Machine::step(std::uintptr_t at) noexcept {
   settle(draw({0, timing().ahead}), at);
 }
 
+void Machine::plan_spurious(SimCore& core) noexcept {
+  if (timing().spurious_interrupts.most > 0)
+    core.spurious_at = core.clock + draw(timing().spurious_interrupts);
+}
+
 void Machine::deliver(std::uintptr_t at) noexcept {
   SimCore& core = *running_;
   while (core.off_depth == 0 && core.next_arrival() <= core.clock) {
+    if (core.spurious_at <= core.clock) {
+      core.arrives[static_cast<unsigned>(Interrupt::preempt)] = core.clock;
+      plan_spurious(core);
+    }
     core.off_depth = 1;
     for (unsigned i = 0; i < interrupt_count; ++i) {
       if (core.arrives[i] > core.clock) continue;
@@ -261,8 +274,9 @@ void Machine::deliver(std::uintptr_t at) noexcept {
     }
     core.off_depth = 0;
   }
+  if (core.off_depth > 0) return;  // in a handler that has more to do
   if (auto* entry = std::exchange(core.after, nullptr)) {
-    emit(core, "calls after the interrupt", 0);
+    emit(core, "calls after the interrupt");
     grant_steps();
     entry();
     charge_steps();
@@ -286,7 +300,7 @@ void Machine::compute(std::uint64_t work_ns) noexcept {
     settle(0, reinterpret_cast<std::uintptr_t>(app_text().data()));
     charge_steps();
   }
-  emit(*running_, "has computed", 0);
+  emit(*running_, "has computed");
   settle(timing().ahead, kernel_text);
 }
 
@@ -303,7 +317,7 @@ void Machine::wait(std::uint64_t deadline_ns) noexcept {
     give_way();
     core.state = SimCore::State::ready;
     if (core.woken_at <= core.clock) ++core.statistics.wakes;
-    emit(core, "has waited", 0);
+    emit(core, "has waited");
   }
   core.woken_at = never;
   settle(timing().ahead, 0);
@@ -337,7 +351,7 @@ void Machine::emit(const SimCore& core, std::string_view what, std::uint64_t val
                   what);
   if (value == never)
     base::format_to(line, " never\n");
-  else if (value != 0)
+  else if (value != no_value)
     base::format_to(line, " {}\n", value);
   else
     base::format_to(line, "\n");

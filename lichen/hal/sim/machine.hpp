@@ -17,6 +17,7 @@
 namespace lichen::hal::sim {
 
 inline constexpr std::uint64_t never = no_deadline;
+inline constexpr std::uint64_t no_value = never - 1;  // of an event
 
 // Steps that the running core may take before it has to look around; a step counts it down.
 inline constinit std::int64_t steps_left = 0;
@@ -31,6 +32,7 @@ struct SimCore {
   std::uint64_t until = never;     // computing: its end; waiting: its deadline
   std::uint64_t woken_at = never;  // a wake that has not ended a wait yet
   std::array<std::uint64_t, interrupt_count> arrives{};  // never: none on its way
+  std::uint64_t spurious_at = never;                     // an interrupt for no reason
   unsigned off_depth = 0;
   std::uintptr_t interrupted = 0;
   void (*after)() noexcept = nullptr;
@@ -41,6 +43,8 @@ struct SimCore {
   Context* flow = nullptr;  // where it goes on
   CoreStatistics statistics;
 
+  // The next interrupt; spurious ones leave a core that waits alone, or it would never be seen to
+  // wait forever.
   [[nodiscard]] std::uint64_t next_arrival() const noexcept;
   // When it goes on if nothing else happens.
   [[nodiscard]] std::uint64_t due() const noexcept;
@@ -75,7 +79,7 @@ class Machine {
   // Delivers what has arrived, if the core has interrupts on.
   void deliver(std::uintptr_t at) noexcept;
 
-  void emit(const SimCore& core, std::string_view what, std::uint64_t value) noexcept;
+  void emit(const SimCore& core, std::string_view what, std::uint64_t value = no_value) noexcept;
   // Where the run stands, to the console.
   void report(std::string_view what, std::string_view reason) noexcept;
   [[noreturn]] void fail(std::string_view reason) noexcept;
@@ -90,6 +94,7 @@ class Machine {
   void charge_steps() noexcept;
   void grant_steps() noexcept;
   void advance(SimCore& core, std::uint64_t to) noexcept;
+  void plan_spurious(SimCore& core) noexcept;
   [[nodiscard]] std::uint64_t earliest_other() const noexcept;
   void give_way() noexcept;
   void go_on_with(SimCore& next) noexcept;

@@ -154,6 +154,9 @@ TEST(Sim, AnInterruptEndsWorkInTheMiddle) {
                   ++called_after;
                   sim::compute(3'000);
                 });
+                // Not before the handler has returned, whatever it does.
+                sim::step();
+                EXPECT_EQ(called_after, 0);
               }).has_value());
   run(2, [](CoreId core) {
     if (core == 0) {

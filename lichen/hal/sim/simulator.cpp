@@ -35,6 +35,8 @@ Timing seeded_timing(std::uint64_t seed) noexcept {
   timing.call_cost.most = one_of(5, 60, 500);
   timing.wake_latency.most = one_of(500, 8'000, 50'000);
   timing.interrupt_latency.most = one_of(300, 4'000, 20'000);
+  if (random.below(2) == 0)
+    timing.spurious_interrupts = {1'000, one_of(10'000, 100'000, 2'000'000)};
   timing.early_returns = static_cast<unsigned>(one_of(0, 4, 64));
   return timing;
 }
@@ -51,6 +53,8 @@ std::span<const std::byte> app_text() noexcept {
 }
 
 void step() noexcept { Machine::instance().call({}); }
+
+void note(std::string_view what) noexcept { note(what, no_value); }
 
 void note(std::string_view what, std::uint64_t value) noexcept {
   Machine& machine = Machine::instance();

@@ -50,6 +50,9 @@ struct Timing {
   // so many steps on average; 0: never.
   std::uint64_t steps_between_stalls = 4'000;
   Range stall{1'000, 60'000};
+  // Interrupt::preempt comes for no reason, to a core that does not wait, after such a time and
+  // again; {0, 0}: never.
+  Range spurious_interrupts{0, 0};
   unsigned early_returns = 64;  // one wait in so many returns for no reason; 0: none
 };
 
@@ -85,7 +88,8 @@ void compute(std::uint64_t work_ns) noexcept;
 // A point at which another core may go on.
 void step() noexcept;
 // Puts a word of the program's own into the trace.
-void note(std::string_view what, std::uint64_t value = 0) noexcept;
+void note(std::string_view what) noexcept;
+void note(std::string_view what, std::uint64_t value) noexcept;
 // Raises an interrupt on a core at a moment, as a device would.
 void raise_interrupt(CoreId core, Interrupt interrupt, std::uint64_t at_ns) noexcept;
 [[nodiscard]] std::uint32_t capacity(CoreId core) noexcept;

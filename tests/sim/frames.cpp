@@ -1,0 +1,87 @@
+// Frames: what was admitted is never late, whatever else the cores are made to do.
+#include "lichen/sched/frames.hpp"
+
+#include <atomic>
+#include <vector>
+
+#include "lichen/coro/scope.hpp"
+#include "lichen/coro/sleep.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/place.hpp"
+#include "tests/sim/scenario.hpp"
+
+namespace lichen::tests {
+
+namespace {
+
+using namespace std::chrono_literals;
+using sched::Qos;
+
+constexpr std::uint64_t us = 1'000;
+
+Task<Result<void>> hog(std::atomic<bool>& over) {
+  while (!over.load()) hal::sim::compute(5'000 * us);
+  co_return Result<void>{};
+}
+
+struct Track {
+  Duration period;
+  Duration budget;
+  bool greedy;  // uses twice what it has reserved
+};
+
+Task<Result<void>> draw(sched::Group& group, Track track, unsigned count, std::uint64_t seed,
+                        std::atomic<unsigned>& refused) {
+  Random random{seed};
+  auto frames =
+      co_await sched::Frames::reserve(group, {.period = track.period, .budget = track.budget});
+  if (!frames) {
+    check(frames.failed_with(Error::limit_reached), "a reservation is refused for want of time");
+    refused.fetch_add(1);
+    co_return Result<void>{};
+  }
+  const auto budget = static_cast<std::uint64_t>(track.budget.count());
+  for (unsigned i = 0; i < count; ++i) {
+    const sched::Frame frame = CO_TRY(co_await frames->next());
+    if (track.greedy) {
+      hal::sim::compute(2 * budget);
+      continue;
+    }
+    check(frame.missed == 0, "a frame within its budget is not late");
+    check(frame.number == i, "no frame is left out");
+    hal::sim::compute(budget / 2 + random.below(budget * 2 / 5));
+    const std::uint64_t now = hal::now_ns();
+    hal::sim::note("frame drawn before its deadline by", frame.deadline_ns - now);
+    check(now <= frame.deadline_ns, "a frame within its budget is ready in time");
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+Task<Result<void>> frames(World& world) {
+  auto background = CO_TRY(sched::make_group({.name = "background"}));
+  auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
+  std::atomic<bool> over{false};
+  std::atomic<unsigned> refused{0};
+  Scope hogs;
+  for (unsigned i = 0; i < 2 * world.machine.cores(); ++i)
+    hogs.spawn(hog(over), {.lane = background->lane(Qos::user_initiated)});
+  Scope drawing;
+  static constexpr std::array<Duration, 5> periods{2ms, 4ms, 8'333us, 11ms, 16'667us};
+  const auto tracks = 2 * world.machine.cores() + world.random.below(4);
+  for (std::uint64_t i = 0; i < tracks; ++i) {
+    const Duration period = periods[world.random.below(periods.size())];
+    const Track track{.period = period,
+                      .budget = period * static_cast<int>(10 + world.random.below(30)) / 100,
+                      .greedy = world.random.below(4) == 0};
+    drawing.spawn(draw(*foreground, track, 30, world.random(), refused),
+                  {.lane = foreground->lane(Qos::user_interactive)});
+  }
+  CO_TRY(co_await drawing.join());
+  check(refused < tracks, "some reservation fits");
+  over = true;
+  co_return co_await hogs.join();
+}
+
+}  // namespace lichen::tests

@@ -1,0 +1,193 @@
+// Tasks that never come back by themselves, and tasks that are in a hurry beside them.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "lichen/coro/scope.hpp"
+#include "lichen/coro/sleep.hpp"
+#include "lichen/coro/stop.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/place.hpp"
+#include "tests/sim/scenario.hpp"
+
+namespace lichen::tests {
+
+namespace {
+
+using namespace std::chrono_literals;
+using sched::Qos;
+
+constexpr std::uint64_t us = 1'000;
+constexpr std::uint64_t ms = 1'000 * us;
+
+struct Work {
+  std::atomic<bool> over{false};
+  std::atomic<std::uint64_t> done{0};
+  std::atomic<std::uint64_t> longest_gap{0};
+};
+
+// Computes until it is told to end, and never lets go of its core.
+Task<Result<void>> hog(Work& work, std::uint64_t piece_ns) {
+  std::uint64_t before = hal::now_ns();
+  while (!work.over.load()) {
+    hal::sim::compute(piece_ns);
+    work.done.fetch_add(piece_ns);
+    const std::uint64_t now = hal::now_ns();
+    if (now - before > work.longest_gap.load()) work.longest_gap.store(now - before);
+    before = now;
+  }
+  co_return Result<void>{};
+}
+
+// Wakes, is in a hurry, and goes back to sleep.
+Task<Result<void>> hurry(std::uint64_t seed, unsigned rounds, std::uint64_t apart_ns,
+                         std::uint64_t bound_ns) {
+  Random random{seed};
+  for (unsigned i = 0; i < rounds; ++i) {
+    const Deadline deadline = Deadline::after(Duration{random.below(apart_ns)});
+    CO_TRY(co_await sleep_until(deadline));
+    const std::uint64_t late = hal::now_ns() - deadline.ns;
+    hal::sim::note("woken late by", late);
+    check(late <= bound_ns, "who is in a hurry runs soon after its wake");
+    hal::sim::compute(random.below(50 * us));
+  }
+  co_return Result<void>{};
+}
+
+// The same without an end, until it is stopped.
+Task<Result<void>> tick(std::uint64_t seed, std::uint64_t apart_ns) {
+  Random random{seed};
+  for (;;) {
+    if (!co_await sleep_for(Duration{random.below(apart_ns)})) co_return Result<void>{};
+    hal::sim::compute(random.below(300));
+  }
+}
+
+Task<Result<void>> run_with(Task<Result<void>> (*scenario)(World& world), World world) {
+  co_return co_await scenario(world);
+}
+
+}  // namespace
+
+Task<Result<void>> hurries(World& world) {
+  auto background = CO_TRY(sched::make_group({.name = "background"}));
+  auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
+  Work work;
+  Scope hogs;
+  for (unsigned i = 0; i < 2 * world.machine.cores(); ++i)
+    hogs.spawn(hog(work, 100 * us + world.random.below(3 * ms)),
+               {.lane = background->lane(Qos::utility)});
+  Scope hurrying;
+  for (unsigned i = 0; i < 3; ++i)
+    hurrying.spawn(hurry(world.random(), 12, 5 * ms, world.slack_ns),
+                   {.lane = foreground->lane(Qos::user_interactive)});
+  CO_TRY(co_await hurrying.join());
+  check(work.done > 0, "what is not urgent gets what is left");
+  work.over = true;
+  co_return co_await hogs.join();
+}
+
+// Everything else, while somebody in a hurry comes in between at any step.
+Task<Result<void>> storms(World& world) {
+  auto background = CO_TRY(sched::make_group({.name = "background"}));
+  auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
+  Scope ticking;
+  for (unsigned core = 0; core < world.machine.cores(); ++core)
+    ticking.spawn(
+        tick(world.random(), 300 * us),
+        {.core = &world.machine.core(core), .lane = foreground->lane(Qos::user_interactive)});
+  Scope scope;
+  for (auto* scenario : {trees, forks, moves, pairs, channels, selects, locks, stops, streams})
+    scope.spawn(
+        run_with(scenario, {world.random.split(), world.machine, world.options, world.slack_ns}),
+        {.lane = background->lane(static_cast<Qos>(world.random.below(4)))});
+  CO_TRY(co_await scope.join());
+  ticking.request_stop();
+  co_return co_await ticking.join();
+}
+
+// Two apps that want all of every core: each gets its share.
+Task<Result<void>> shares(World& world) {
+  auto one = CO_TRY(sched::make_group({.name = "one", .weight = 100}));
+  auto three = CO_TRY(sched::make_group({.name = "three", .weight = 300}));
+  Work work_of_one;
+  Work work_of_three;
+  Scope hogs;
+  for (unsigned core = 0; core < world.machine.cores(); ++core) {
+    hogs.spawn(hog(work_of_one, 1 * ms),
+               {.core = &world.machine.core(core), .lane = one->lane(Qos::utility)});
+    hogs.spawn(hog(work_of_three, 1 * ms),
+               {.core = &world.machine.core(core), .lane = three->lane(Qos::utility)});
+  }
+  CO_TRY(co_await sleep_for(1s));
+  work_of_one.over = work_of_three.over = true;
+  const std::uint64_t all = work_of_one.done + work_of_three.done;
+  hal::sim::note("of one", work_of_one.done);
+  hal::sim::note("of three", work_of_three.done);
+  check(work_of_one.done * 100 >= all * 23 && work_of_one.done * 100 <= all * 27,
+        "weights of 1 to 3 are shares of 1 to 3");
+  check(all * 100 >= world.total_capacity() * (1'000 * ms) / hal::sim::full_capacity * 95,
+        "the cores are used");
+  co_return co_await hogs.join();
+}
+
+// Work in every bucket on every core: none waits longer than its latency, and the windows of all.
+Task<Result<void>> starving(World& world) {
+  std::array<sched::Group::Handle, 2> groups{
+      CO_TRY(sched::make_group({.name = "foreground", .foreground = true})),
+      CO_TRY(sched::make_group({.name = "background"}))};
+  const sched::ScheduleParameters parameters;
+  std::uint64_t windows = 0;
+  for (const std::uint64_t window : parameters.window_ns) windows += window;
+  for (const std::uint64_t warp : parameters.warp_ns) windows += warp;
+  std::vector<std::unique_ptr<Work>> works;
+  Scope hogs;
+  for (unsigned core = 0; core < world.machine.cores(); ++core)
+    for (unsigned bucket = 0; bucket < sched::bucket_count; ++bucket) {
+      works.push_back(std::make_unique<Work>());
+      hogs.spawn(hog(*works.back(), 500 * us), {.core = &world.machine.core(core),
+                                                .lane = groups[bucket / sched::qos_count]->lane(
+                                                    static_cast<Qos>(bucket % sched::qos_count))});
+    }
+  CO_TRY(co_await sleep_for(2200ms));
+  for (auto& work : works) work->over = true;
+  CO_TRY(co_await hogs.join());
+  for (std::size_t i = 0; i < works.size(); ++i) {
+    const std::uint64_t bound =
+        parameters.latency_ns[i % sched::bucket_count] + 2 * windows + world.slack_ns;
+    hal::sim::note("longest wait", works[i]->longest_gap);
+    check(works[i]->done > 0 && works[i]->longest_gap <= bound, "no bucket starves");
+  }
+  co_return Result<void>{};
+}
+
+// Two apps take turns in the foreground.
+Task<Result<void>> switches(World& world) {
+  std::array<sched::Group::Handle, 2> groups{CO_TRY(sched::make_group({.name = "left"})),
+                                             CO_TRY(sched::make_group({.name = "right"}))};
+  std::array<Work, 2> works;
+  Scope hogs;
+  for (unsigned core = 0; core < world.machine.cores(); ++core)
+    for (unsigned i = 0; i < 2; ++i)
+      hogs.spawn(hog(works[i], 500 * us),
+                 {.core = &world.machine.core(core), .lane = groups[i]->lane(Qos::utility)});
+  for (unsigned turn = 0; turn < 6; ++turn) {
+    const unsigned shown = world.random.below(2);
+    sched::set_foreground(*groups[shown ^ 1], false);
+    sched::set_foreground(*groups[shown], true);
+    const std::uint64_t mine = works[shown].done;
+    const std::uint64_t others = works[shown ^ 1].done;
+    CO_TRY(co_await sleep_for(Duration{20 * ms + world.random.below(60 * ms)}));
+    const std::uint64_t got = works[shown].done - mine;
+    const std::uint64_t left = works[shown ^ 1].done - others;
+    hal::sim::note("of the foreground", got);
+    hal::sim::note("of the background", left);
+    check(got * 10 >= (got + left) * 8, "the foreground goes first from the next pick on");
+  }
+  works[0].over = works[1].over = true;
+  co_return co_await hogs.join();
+}
+
+}  // namespace lichen::tests
