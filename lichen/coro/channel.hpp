@@ -209,7 +209,7 @@ class Channel {
   }
   // Queues a receiver where nothing else can happen.
   bool wait_for_one(Inbox& in, Waiter& waiter) noexcept {
-    SpinGuard guard{lock_};
+    SpinGuard guard{lock_, in_section};  // in await_suspend()
     if (size_ != 0 || !senders_.empty() || closed_ != Error{} || waiter.waiting->stop_requested())
       return false;
     waiter.slot = &in;

@@ -19,7 +19,7 @@ void Event::reset() noexcept {
 }
 
 Enqueued Event::WaitOperation::enqueue(Waiter& waiter) const noexcept {
-  SpinGuard guard{event.lock_};
+  SpinGuard guard{event.lock_, in_section};
   if (event.set_.load(std::memory_order_relaxed))
     return waiter.waiting->claim(&waiter) ? Enqueued::complete : Enqueued::refused;
   if (waiter.waiting->stop_requested()) return Enqueued::refused;

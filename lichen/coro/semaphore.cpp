@@ -26,7 +26,7 @@ void Semaphore::release(std::size_t permits) noexcept {
 }
 
 Enqueued Semaphore::AcquireOperation::enqueue(Waiter& waiter) const noexcept {
-  SpinGuard guard{semaphore.lock_};
+  SpinGuard guard{semaphore.lock_, in_section};
   if (semaphore.permits_ > 0) {
     if (!waiter.waiting->claim(&waiter)) return Enqueued::refused;
     --semaphore.permits_;
@@ -84,7 +84,7 @@ void Mutex::unlock() noexcept {
 }
 
 Enqueued Mutex::LockOperation::enqueue(Waiter& waiter) const noexcept {
-  SpinGuard guard{mutex.lock_};
+  SpinGuard guard{mutex.lock_, in_section};
   Strand& strand = strand_of(waiter);
   if (!mutex.holder_) {
     if (!waiter.waiting->claim(&waiter)) return Enqueued::refused;

@@ -63,7 +63,7 @@ struct Strand {
   // Small, because every frame has room for a strand.
   bool stop_posted : 1 = false;  // post_stop() is under way
   bool finished : 1 = false;     // finished while it was
-  bool keeps_frame : 1 = false;  // the frame belongs to whoever started the task, not to the scope
+  bool keeps_frame = false;      // the frame belongs to whoever started the task, not to the scope
 
  private:
   static constexpr unsigned lane_bits = 16;

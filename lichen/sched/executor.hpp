@@ -114,7 +114,7 @@ class Executor final : public coro::Core {
   friend class Machine;
   using Counter = std::atomic<std::uint64_t>;
 
-  static constexpr unsigned batch_limit = 64;      // tasks between two looks at events and timers
+  static constexpr unsigned batch_limit = 128;     // tasks between two looks at events and timers
   static constexpr unsigned wake_slot_limit = 16;  // consecutive picks of the wake slot
   static constexpr unsigned fork_limit = 256;      // consecutive picks of forks
   static constexpr std::uint32_t publish_at = 32;  // private tasks that make a batch for others

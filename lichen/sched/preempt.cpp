@@ -35,7 +35,11 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
   add(interrupts_, 1);
   if (interrupt == hal::Interrupt::deadline) {
     armed_ns_ = coro::no_deadline;
-    if (!current_) return request_preemption();  // the loop looks before it runs a task
+    if (!current_) {
+      // The loop looks before it runs a task, or is just about to run one.
+      request_preemption();
+      return running_ ? look_again() : void();
+    }
     // Armed for a task that came back in time.
     if (hal::now_ns() < look_at_ns_) return arm(look_at_ns_);
   }
@@ -162,7 +166,7 @@ void Executor::plan_look(std::uint64_t now) noexcept {
   if (!machine_.preempts() || !running_) return;
   const bool others = has_turn_work() || !ring_.empty();
   // What was planned for the batches before will do for a while.
-  if (now < plan_again_ns_ && schedule_.empty() && timers_.empty() &&
+  if (now < plan_again_ns_ && armed_ns_ <= look_at_ns_ && schedule_.empty() && timers_.empty() &&
       (!others || look_at_ns_ <= now + rotate_ns))
     return;
   plan_again_ns_ = now + plan_for_ns;
