@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """check_page.py SITE FOLDER: starts the site, opens its page in headless Chromium and checks that the
-numbers are there, that they change while one looks, and that the tasks are listed with their stacks."""
+numbers are there, that they change while one looks, that the tasks are listed with their stacks, and that
+frames are drawn beside hogs and can be recorded."""
 
 import base64
 import json
@@ -119,9 +120,24 @@ def check(url, browser_log):
     if not page.evaluate("document.querySelectorAll('#cores tr').length") == 2:
         fail("the table does not show two cores")
     wait_for("the list of tasks", lambda: "site.cpp:" in (text("stacks") or ""))
-    errors = page.evaluate("document.querySelectorAll('canvas').length")
-    if errors != 1:
-        fail("there is no chart")
+    if page.evaluate("document.querySelectorAll('canvas').length") != 3:
+        fail("there are not three charts")
+    wait_for("the bands", lambda: "foreground user interactive" in (text("bands") or ""))
+    wait_for("the groups", lambda: "hogs" in (text("groups") or ""))
+    wait_for("frames", lambda: int(text("drawn").replace(",", "") or 0) > 20 if text("drawn") != "–"
+             else False)
+    wait_for("hogs that work", lambda: (text("hogged") or "–") != "–")
+    drawn = text("drawn")
+    wait_for("frames that go on", lambda: text("drawn") != drawn)
+    wait_for("dots in the chart", lambda: page.evaluate("""(() => {
+        const chart = document.getElementById('frames');
+        const pixels = chart.getContext('2d').getImageData(0, 0, chart.width, chart.height).data;
+        return pixels.some((value, i) => i % 4 === 3 && value > 200);
+    })()"""))
+    page.evaluate("document.getElementById('record').click()")
+    wait_for("a recorded trace", lambda: "KiB" in (text("recorded") or ""))
+    if page.evaluate("document.getElementById('download').hidden"):
+        fail("the trace cannot be saved")
 
 
 def main():
@@ -133,7 +149,8 @@ def main():
     work = tempfile.mkdtemp()
     try:
         site_log = os.path.join(work, "site")
-        server = subprocess.Popen([site, "--port", "0", "--root", folder, "--cores", "2"],
+        server = subprocess.Popen([site, "--port", "0", "--root", folder, "--cores", "2",
+                                   "--demo", "frames"],
                                   stderr=open(site_log, "w"))
         started.append(server)
 

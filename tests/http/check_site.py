@@ -18,6 +18,7 @@ import faults
 import files
 import hostile
 import slow
+import watching
 from site_process import Failed
 
 DIGITS = "0123456789" * 100
@@ -88,7 +89,7 @@ def main():
 
         with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
             waiting = [(check, pool.submit(run, check)) for check in wanted(slow)]
-            for module in (files, hostile, faults):
+            for module in (files, hostile, faults, watching):
                 for check in wanted(module):
                     failed += tell(check, *run(check))
             for check, result in waiting:
