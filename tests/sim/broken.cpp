@@ -54,11 +54,13 @@ Task<Result<void>> add(std::atomic<unsigned>& count) {
 }  // namespace
 
 Task<Result<void>> lost_wake(World& world) {
-  for (unsigned round = 0; round < 20; ++round) {
+  coro::Core& one = world.machine.core(0);
+  coro::Core& other = world.machine.core(world.machine.cores() - 1);
+  for (unsigned round = 0; round < 30; ++round) {
     HastyEvent event;
     Scope scope;
-    scope.spawn(signal(event, world.random.below(3'000)));
-    scope.spawn(wait(event));
+    scope.spawn(signal(event, world.random.below(300)), &one);
+    scope.spawn(wait(event), &other);
     CO_TRY(co_await scope.join());
   }
   co_return Result<void>{};

@@ -6,7 +6,7 @@ sim_run=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 find_fault() {  # scenario, what the report says
-  if "$sim_run" --seeds 300 --scenario "$1" >"$folder/found" 2>&1; then
+  if "$sim_run" --seeds 3000 --scenario "$1" >"$folder/found" 2>&1; then
     echo "$1: no seed fails"; exit 1
   fi
   grep -q "$2" "$folder/found" || { cat "$folder/found"; echo "$1: another report"; exit 1; }

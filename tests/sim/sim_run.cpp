@@ -1,6 +1,7 @@
 // Runs the scenarios on the kernel in the sim world. See --help.
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,8 +60,12 @@ struct Progress {
   std::uint64_t preemptions;
 };
 
-// Seconds of the host after which a run hangs outside of what the simulator can see.
-constexpr unsigned patience = 60;
+// A run that takes so many seconds of a processor hangs outside of what the simulator can see.
+constexpr time_t patience = 60;
+void limit_time() noexcept {
+  const itimerval limit{.it_interval = {}, .it_value = {.tv_sec = patience, .tv_usec = 0}};
+  setitimer(ITIMER_PROF, &limit, nullptr);
+}
 constexpr std::size_t events_shown = 300;
 
 std::vector<char> output;
@@ -130,7 +135,7 @@ void show_failure(const char* program, const Scenario& scenario, std::uint64_t s
     dup2(ends[1], STDERR_FILENO);
     close(ends[0]);
     close(ends[1]);
-    alarm(patience);
+    limit_time();
     run_one(scenario, seed, false);
     _exit(0);
   }
@@ -162,7 +167,7 @@ int run_seeds(const char* program, const Choice& choice) {
       if (!freopen("/dev/null", "w", stderr)) _exit(3);
       for (std::uint64_t n = 0; n < choice.count; ++n) {
         progress.seed = choice.from + n;
-        alarm(patience);
+        limit_time();
         const auto [all, preemptions] = run_scenario(scenario, progress.seed, {});
         progress.preemptions += preemptions;
         progress.virtual_ns += all.end_ns;
@@ -257,7 +262,7 @@ int main(int argc, char** argv) {
   if (choice.scenarios.empty())
     for (const Scenario& each : scenarios())
       if (!each.broken) choice.scenarios.push_back(&each);
-  for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGALRM})
+  for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGPROF})
     signal(number, on_crash);
   if (!choice.single) return run_seeds(argv[0], choice);
 
@@ -268,7 +273,7 @@ int main(int argc, char** argv) {
     const pid_t child = fork();
     if (child < 0) return 3;
     if (child == 0) {
-      alarm(patience);
+      limit_time();
       run_one(*scenario, choice.from, choice.switches);
       _exit(0);
     }
