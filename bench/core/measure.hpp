@@ -38,10 +38,10 @@ class Args {
 
 // Runs a task on a machine of its own and ends the process if that fails.
 template <class Make>
-void on_machine(unsigned cores, Make make, coro::Duration poll = std::chrono::microseconds{50}) {
+void on_machine(unsigned cores, Make make, bool preemption = true) {
   sched::MachineOptions options;
   options.cores = cores;
-  options.poll = poll;
+  options.preemption = preemption;
   auto machine = sched::Machine::create(options);
   auto outcome = machine ? (*machine)->run(make()) : Result<void>{machine.error()};
   if (outcome) return;
