@@ -32,13 +32,14 @@ concept SwitchableContext =
     };
 
 template <class T>
-concept BoundedStacks =
-    !std::copyable<T> && requires(T pool, std::size_t n, std::span<std::byte> stack) {
-      { T::create(n, n) } noexcept -> std::same_as<Result<std::unique_ptr<T>>>;
-      { pool.take() } noexcept -> std::same_as<Result<std::span<std::byte>>>;
-      { pool.give_back(stack) } noexcept;
-      { pool.taken() } noexcept -> std::same_as<std::size_t>;
-    };
+concept BoundedStacks = !std::copyable<T> && requires(T pool, std::size_t n, std::uintptr_t address,
+                                                      std::span<std::byte> stack) {
+  { T::create(n, n) } noexcept -> std::same_as<Result<std::unique_ptr<T>>>;
+  { pool.take() } noexcept -> std::same_as<Result<std::span<std::byte>>>;
+  { pool.give_back(stack) } noexcept;
+  { pool.taken() } noexcept -> std::same_as<std::size_t>;
+  { pool.in_guard(address) } noexcept -> std::same_as<bool>;
+};
 
 using Bytes = std::span<std::byte>;
 
@@ -63,6 +64,7 @@ static_assert(Offers<&interrupted_at, std::uintptr_t() noexcept>);
 static_assert(Offers<&call_after_interrupt, void(void (*)() noexcept) noexcept>);
 static_assert(Offers<&end_of_interrupt, void(Interrupt) noexcept>);
 static_assert(Offers<&send_interrupt, Result<void>(CoreId) noexcept>);
+static_assert(Offers<&register_fault_handler, Result<void>(FaultHandler) noexcept>);
 // Contexts.
 static_assert(SwitchableContext<Context>);
 static_assert(BoundedStacks<StackPool>);

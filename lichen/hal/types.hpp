@@ -35,6 +35,19 @@ inline constexpr unsigned interrupt_count = 4;
 // MUST NOT allocate, lock or wait.
 using InterruptHandler = void (*)(Interrupt interrupt, CoreId core) noexcept;
 
+// Why a core cannot go on.
+struct Fault {
+  CoreId core = no_core;
+  const char* what = "";       // for people
+  std::uintptr_t address = 0;  // of the memory that was meant; 0: none, or not known
+  std::uintptr_t at = 0;       // of the instruction
+  std::size_t overrun = 0;     // the size of the core's own stack, if it was that which overran
+};
+
+// Runs on the core that faulted, on a stack of its own, wherever it was. The same rules hold as for
+// interrupts.
+using FaultHandler = void (*)(const Fault& fault) noexcept;
+
 enum class Access : std::uint8_t { none, read, read_write };
 
 }  // namespace lichen::hal

@@ -18,6 +18,7 @@ constexpr std::string_view shared_help =
     "Options of every Lichen program:\n"
     "  --cores N          run on N cores (0: all this process may use; default 1)\n"
     "  --no-preemption    a task runs until it waits for something\n"
+    "  --stack-size BYTES stack of a task that is preempted (default 256K); K, M, G may follow\n"
     "  --memory BYTES     limit of coroutine frames and runtime objects; K, M, G may follow\n"
     "  --log LEVEL        debug, info, warning, error or nothing (default info)\n"
     "  --help             this text\n"
@@ -77,7 +78,8 @@ int main(int count, char** words) {
       options.preemption = false;
       continue;
     }
-    const bool shared = word == "--cores" || word == "--memory" || word == "--log";
+    const bool shared =
+        word == "--cores" || word == "--stack-size" || word == "--memory" || word == "--log";
     if (!shared) {
       rest.push_back(word);
       continue;
@@ -89,6 +91,10 @@ int main(int count, char** words) {
       if (!parse_number(value, number) || number > sched::Machine::max_cores)
         return refuse(word, "a number from 0 to 64 is wanted");
       options.cores = static_cast<unsigned>(number);
+    } else if (word == "--stack-size") {
+      constexpr std::size_t least = 16 * 1024;
+      if (!parse_size(value, options.stack_size) || options.stack_size < least)
+        return refuse(word, "a size such as 512K is wanted, at least 16K");
     } else if (word == "--memory") {
       if (!parse_size(value, options.memory_limit))
         return refuse(word, "a size such as 64M is wanted");

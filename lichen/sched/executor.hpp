@@ -81,6 +81,8 @@ class Executor final : public coro::Core {
   void preempt(std::uintptr_t caller) noexcept;
   // What the machine's interrupts do.
   static void on_interrupt(hal::Interrupt interrupt, hal::CoreId core) noexcept;
+  // Says who it was; the host ends the process then.
+  static void on_fault(const hal::Fault& fault) noexcept;
 
   // For loans: a strand whose lane has changed while it may be ready on this core. The strand may
   // have ended; it is only compared.
@@ -189,6 +191,7 @@ class Executor final : public coro::Core {
   void look_for_idle_cores() noexcept;
 
   // Watching.
+  void faulted(const hal::Fault& fault) noexcept;
   void look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
                       std::uintptr_t at, bool others_waited) noexcept;
   void note(std::uint64_t now, TraceKind kind, const coro::Strand* strand,

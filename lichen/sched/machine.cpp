@@ -107,11 +107,13 @@ Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) 
   not_finished_.store(cores(), std::memory_order_relaxed);
   // Set before a second thread runs tasks, and unset after it has ended.
   coro::cores_share = cores() > 1;
+  TRY(hal::register_fault_handler(&Executor::on_fault));
   if (options_.preemption) TRY(start_interrupts());
   auto entry = [this](unsigned core) { run_core(core); };
   const Result<void> started = hal::start_cores({.count = cores(), .pin = options_.pin}, entry);
   coro::cores_share = false;
   end_interrupts();
+  hal::register_fault_handler(nullptr).ignore();
   if (!started) return started.error();
   if (const Error failure = failure_.load(); failure != Error{}) return failure;
   return outcome;

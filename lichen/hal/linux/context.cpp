@@ -207,4 +207,9 @@ std::size_t StackPool::taken() const noexcept {
   return state_->count - state_->free.size();
 }
 
+bool StackPool::in_guard(std::uintptr_t address) const noexcept {
+  const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(state_->memory.data());
+  return offset < state_->memory.size() && offset % state_->stride < page_size;
+}
+
 }  // namespace lichen::hal

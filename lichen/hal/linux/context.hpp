@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -57,6 +58,8 @@ class StackPool {
   Result<std::span<std::byte>> take() noexcept;
   void give_back(std::span<std::byte> stack) noexcept;
   [[nodiscard]] std::size_t taken() const noexcept;
+  // Whether the address lies in the page below one of the stacks. Takes no lock.
+  [[nodiscard]] bool in_guard(std::uintptr_t address) const noexcept;
 
  private:
   struct State;

@@ -87,6 +87,7 @@ int detail::signal_of(Interrupt interrupt) noexcept {
 }
 
 Result<void> detail::enter_core(CoreId) noexcept {
+  find_own_stack(local());
   void* memory = mmap(nullptr, page_size + handler_stack_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) return Error::no_memory;
@@ -109,6 +110,7 @@ void detail::leave_core(CoreId core) noexcept {
   sigaltstack(&off, nullptr);
   munmap(handler_stack, page_size + handler_stack_size);
   handler_stack = nullptr;
+  local().stack_size = 0;
 }
 
 Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept {

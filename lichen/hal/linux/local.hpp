@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "lichen/base/result.hpp"
@@ -18,6 +18,8 @@ struct Local {
   volatile unsigned noted = 0;         // a bit for each interrupt that came while they were off
   void* interrupted = nullptr;         // the host's record of the flow that a handler interrupts
   void (*after)() noexcept = nullptr;  // what that flow is to call
+  std::uintptr_t stack_begin = 0;      // the thread's own stack
+  std::size_t stack_size = 0;          // 0: not known
 };
 [[gnu::noinline]] Local& local() noexcept;
 
@@ -28,6 +30,8 @@ pid_t thread_of(CoreId core) noexcept;
 Result<void> enter_core(CoreId core) noexcept;
 void leave_core(CoreId core) noexcept;
 void drop_timer(CoreId core) noexcept;
+
+void find_own_stack(Local& local) noexcept;
 
 // Where the flow stood, and makes it call `entry` when it goes on; `record` is a ucontext_t.
 std::uintptr_t address_of_interrupted(void* record) noexcept;

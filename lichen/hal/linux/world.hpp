@@ -4,6 +4,7 @@
 #include "lichen/hal/linux/console.hpp"
 #include "lichen/hal/linux/context.hpp"
 #include "lichen/hal/linux/cores.hpp"
+#include "lichen/hal/linux/faults.hpp"
 #include "lichen/hal/linux/interrupts.hpp"
 #include "lichen/hal/linux/pages.hpp"
 #include "lichen/hal/linux/time.hpp"

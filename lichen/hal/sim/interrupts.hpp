@@ -24,5 +24,7 @@ inline void end_of_interrupt(Interrupt) noexcept {}
 // Raises Interrupt::preempt on a running core after a seeded latency. Errors: invalid_argument,
 // invalid_state (no handler).
 Result<void> send_interrupt(CoreId core) noexcept;
+// Never called: what faults here is the simulator's process, and the host says so.
+inline Result<void> register_fault_handler(FaultHandler) noexcept { return {}; }
 
 }  // namespace lichen::hal

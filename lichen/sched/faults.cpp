@@ -1,0 +1,79 @@
+// What is said when a task ends the process.
+#include <array>
+#include <string_view>
+#include <type_traits>
+
+#include "lichen/base/format.hpp"
+#include "lichen/base/log.hpp"
+#include "lichen/coro/trace.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/executor.hpp"
+#include "lichen/sched/machine.hpp"
+
+// Where the program's image begins, from the linker.
+extern "C" const char __executable_start[];
+
+namespace lichen::sched {
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t most_lines = 16;
+
+template <class... Arguments>
+void say(base::FormatString<std::type_identity_t<Arguments>...> text,
+         const Arguments&... arguments) noexcept {
+  std::array<char, base::log::max_line> room;
+  hal::write_console(base::format_to(room, text, arguments...).text);
+}
+
+void say_where_spawned(const coro::Strand& strand, bool in_section) noexcept {
+  std::array<coro::TraceLine, most_lines> lines;
+  // The way up takes locks, one of which may be held here.
+  const std::size_t count = in_section ? 0 : coro::trace_ancestors(strand, lines);
+  std::array<char, base::log::max_line> room;
+  if (count == 0) {
+    const std::source_location& at = strand.spawned_at;
+    const coro::TraceLine line{coro::TraceLine::Kind::spawned, at.function_name(), at.file_name(),
+                               at.line()};
+    say("{}\n", coro::format_line(line, room));
+  }
+  for (std::size_t i = 0; i < count; ++i) say("{}\n", coro::format_line(lines[i], room));
+}
+
+}  // namespace
+
+void Executor::on_fault(const hal::Fault& fault) noexcept {
+  if (coro::Core* core = coro::this_core()) static_cast<Executor*>(core)->faulted(fault);
+}
+
+void Executor::faulted(const hal::Fault& fault) noexcept {
+  const std::uintptr_t at = fault.at - reinterpret_cast<std::uintptr_t>(__executable_start);
+  hal::StackPool* stacks = machine_.stacks();
+  const bool on_carrier = fault.address && stacks && stacks->in_guard(fault.address);
+  const std::size_t overrun = on_carrier ? machine_.options_.stack_size : fault.overrun;
+  const std::string_view group = lane_->group ? lane_->group->name() : "runtime";
+  if (overrun != 0)
+    say("lichen: panic: core {}: the stack of {} KiB is used up, at image+{:#x}\n", index_,
+        overrun / kib, at);
+  else
+    say("lichen: core {}: {}, address {:#x}, at image+{:#x}\n", index_, fault.what, fault.address,
+        at);
+  if (current_) {
+    say("  by a task of {}\n", group);
+    say_where_spawned(*current_, preemption_off() || in_short_section());
+  } else {
+    say("  in the scheduler itself\n");
+  }
+  if (overrun == 0) return;
+  say("  Calls that go this deep, or frames this large, need a larger stack or should await tasks\n"
+      "  (co_await keeps its state on the heap). ");
+  if (on_carrier)
+    say("Stacks of tasks that are preempted are as large as\n"
+        "  MachineOptions::stack_size or the option --stack-size says.\n");
+  else
+    say("This is the stack of the core's thread: the host's\n"
+        "  limit (ulimit -s) says how large it is.\n");
+}
+
+}  // namespace lichen::sched
