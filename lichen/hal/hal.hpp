@@ -45,6 +45,7 @@ using Bytes = std::span<std::byte>;
 
 // Cores.
 static_assert(Offers<&core_count_available, unsigned() noexcept>);
+static_assert(Offers<&core_capacity, std::uint32_t(CoreId) noexcept>);
 static_assert(Offers<&start_cores,
                      Result<void>(const CoreOptions&, base::FunctionRef<void(CoreId)>) noexcept>);
 static_assert(Offers<&this_core, CoreId() noexcept>);

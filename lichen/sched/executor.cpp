@@ -12,12 +12,13 @@ namespace lichen::sched {
 using coro::Order;
 using coro::Runnable;
 
-Executor::Executor(Machine& machine, std::uint32_t index, mem::Account& account) noexcept
+Executor::Executor(Machine& machine, std::uint32_t index, std::uint32_t capacity,
+                   mem::Account& account) noexcept
     : Core{index},
       machine_{machine},
       lane_{nullptr},
       carriers_{machine.stacks(), &run_carrier, this},
-      schedule_{machine.registry(), index},
+      schedule_{machine.registry(), index, capacity},
       heap_{account} {
   lane_ = &schedule_.lane(coro::default_lane);
 }
@@ -91,6 +92,7 @@ unsigned Executor::run_batch() noexcept {
 void Executor::run_loop(EventSource& events) noexcept {
   events_ = &events;
   charged_until_ns_ = batch_now_ns_ = hal::now_ns();
+  utilisation_.set(true, batch_now_ns_);
   set_turn(lane_->id);
   loop();
   current_ = nullptr;
@@ -105,6 +107,10 @@ void Executor::loop() noexcept {
     look_for_events(now);
     if (stalls_.due(since, now)) [[unlikely]]
       look_for_stall(since, now, nullptr, 0, count > 1);
+    if (machine_.is_restless(index_)) [[unlikely]] {
+      usable_ = machine_.is_usable(index_);
+      relocate(now);
+    }
     turn(now);
     plan_look(now);
     count = trace_.on() ? run_batch_traced() : run_batch();
@@ -150,6 +156,7 @@ void Executor::turn(std::uint64_t now) noexcept {
     uninstall();
     schedule_.put_back(*lane_, ran, now, work);
     running_ = false;
+    if (machine_.moves_work()) lane_->load.set(false, now);
   } else if (work) {
     uninstall();
     schedule_.insert(*lane_, now);
@@ -167,6 +174,7 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
   if (lane.waiting.is_linked()) lane.waiting.unlink();
   set_turn(lane.id);
   running_ = true;
+  if (machine_.moves_work()) lane.load.set(true, now);
   fruitless_looks_ = 0;
   plan_again_ns_ = 0;
   const unsigned band = machine_.band_of(lane);
@@ -192,7 +200,9 @@ void Executor::make_ready(Runnable& runnable, Order order) noexcept {
   const bool pinned = coro::cores_share && (!runnable.strand || runnable.strand->pinned());
   // What waits for its turn here may have it at once where there is nothing else to do.
   if (&lane != lane_ && !pinned && current_ && others_hungry()) {
-    if (Executor* idle = machine_.take_idle_core()) return idle->post(runnable);
+    if (Executor* idle =
+            machine_.take_idle_core(index_, work_of(lane, batch_now_ns_), batch_now_ns_))
+      return idle->post(runnable);
   }
   queue(lane, runnable, pinned, order);
 }
@@ -270,6 +280,8 @@ void Executor::look_for_idle_cores() noexcept {
   set_hungry(hungry);
   if (!hungry) return;
   share();
+  // What nobody was woken for may have become worth it.
+  if (machine_.moves_work() && !ring_.empty()) wake_an_idle_core();
   offer_waiting_lane();
 }
 
@@ -284,7 +296,7 @@ void Executor::offer_waiting_lane() noexcept {
     waiting_.push_back(*lane);
     return;
   }
-  Executor* idle = machine_.take_idle_core();
+  Executor* idle = machine_.take_idle_core(index_, work_of(*lane, batch_now_ns_), batch_now_ns_);
   if (!idle) return;
   coro::RunQueue batch = queue.split_front((queue.size() + 1) / 2);
   if (lane->queues.empty()) {
@@ -326,7 +338,7 @@ bool Executor::publish_half_of(coro::RunQueue& queue) noexcept {
 
 void Executor::share() noexcept {
   if (others_hungry()) {
-    if (publish_half_of(here_.forks) || publish_half_of(here_.ready)) machine_.wake_an_idle_core();
+    if (publish_half_of(here_.forks) || publish_half_of(here_.ready)) wake_an_idle_core();
     return;
   }
   if (here_.ready.size() < publish_at) return;
@@ -336,21 +348,17 @@ void Executor::share() noexcept {
   publish(*batch.front());
 }
 
+void Executor::wake_an_idle_core() noexcept {
+  if (Executor* idle =
+          machine_.take_idle_core(index_, work_of(*lane_, batch_now_ns_), batch_now_ns_))
+    idle->notify();
+}
+
 bool Executor::steal() noexcept {
-  const unsigned cores = machine_.cores();
-  if (cores == 1) return false;
-  // From the one with most to give; ties go to the next in turn.
-  Executor* busiest = nullptr;
-  std::size_t most = 0;
-  for (unsigned i = 1; i < cores; ++i) {
-    Executor& other = machine_.core((index_ + i) % cores);
-    if (const std::size_t size = other.ring_.size(); size > most) {
-      most = size;
-      busiest = &other;
-    }
-  }
-  if (!busiest) return false;
-  Runnable* stolen = busiest->ring_.steal_half(ring_);
+  if (machine_.cores() == 1) return false;
+  Executor* victim = machine_.victim_of(index_, batch_now_ns_);
+  if (!victim) return false;
+  Runnable* stolen = victim->ring_.steal_half(ring_);
   if (!stolen) return false;
   if (batch_)
     for (Runnable* runnable = stolen; runnable;)
@@ -359,7 +367,7 @@ bool Executor::steal() noexcept {
     batch_ = adopt(*stolen);
   add(stolen_, 1);
   if (trace_.on()) [[unlikely]]
-    note(hal::now_ns(), TraceKind::steal, nullptr, busiest->index());
+    note(hal::now_ns(), TraceKind::steal, nullptr, victim->index());
   return true;
 }
 
@@ -368,9 +376,8 @@ bool Executor::has_work() const noexcept {
   if (!posted_.empty() || !stops_.empty()) return true;
   if (promotions_waiting_.load(std::memory_order_relaxed)) return true;
   if (machine_.stopping_.load(std::memory_order_relaxed)) return true;
-  for (const auto& executor : machine_.executors_)
-    if (!executor->ring_.empty()) return true;
-  return false;
+  if (!ring_.empty() || usable_ != machine_.is_usable(index_)) return true;
+  return machine_.cores() > 1 && machine_.victim_of(index_, batch_now_ns_) != nullptr;
 }
 
 void Executor::idle(unsigned ran) noexcept {
@@ -384,10 +391,13 @@ void Executor::idle(unsigned ran) noexcept {
     watch_.end(std::exchange(batch_tasks_, 0), started);
     schedule_.put_back(*lane_, started - charged_until_ns_, started, false);
     running_ = false;
+    if (machine_.moves_work()) lane_->load.set(false, started);
     running_band_.store(nothing_runs, std::memory_order_relaxed);
   }
   fruitless_looks_ = 0;
-  if (machine_.cores() > 1) machine_.announce_idle(index_);
+  utilisation_.set(false, started);
+  const bool wants_work = machine_.cores() > 1 && usable_;
+  if (wants_work) machine_.announce_idle(index_);
   bool found = false;
   if (poll_ns > 0 && fruitless_polls_ < hopeless_polls) {
     const std::uint64_t until = std::min(started + poll_ns, next_event(started));
@@ -401,7 +411,7 @@ void Executor::idle(unsigned ran) noexcept {
       ++fruitless_polls_;
   }
   if (!found) {
-    if (machine_.cores() > 1) {
+    if (wants_work) {
       machine_.announce_idle(index_);
       machine_.ask_for_work(index_);
     }
@@ -409,8 +419,9 @@ void Executor::idle(unsigned ran) noexcept {
     // Work that comes soon after going to sleep would have been worth waiting for.
     if (hal::now_ns() - started < 2 * poll_ns) fruitless_polls_ = 0;
   }
-  if (machine_.cores() > 1) machine_.retract_idle(index_);
+  if (wants_work) machine_.retract_idle(index_);
   batch_now_ns_ = hal::now_ns();  // nobody held the core until here
+  utilisation_.set(true, batch_now_ns_);
 }
 
 std::uint64_t Executor::next_event(std::uint64_t now) noexcept {

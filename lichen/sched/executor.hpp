@@ -25,6 +25,7 @@
 #include "lichen/sched/event_source.hpp"
 #include "lichen/sched/frame_cache.hpp"
 #include "lichen/sched/inbox.hpp"
+#include "lichen/sched/placement.hpp"
 #include "lichen/sched/schedule.hpp"
 #include "lichen/sched/stall.hpp"
 #include "lichen/sched/trace_ring.hpp"
@@ -53,7 +54,8 @@ struct CoreStatistics {
 
 class Executor final : public coro::Core {
  public:
-  Executor(Machine& machine, std::uint32_t index, mem::Account& account) noexcept;
+  Executor(Machine& machine, std::uint32_t index, std::uint32_t capacity,
+           mem::Account& account) noexcept;
 
   // The calling thread's executor. MUST be called on a core.
   static Executor& current() noexcept { return static_cast<Executor&>(*coro::this_core()); }
@@ -165,6 +167,11 @@ class Executor final : public coro::Core {
   void offer_waiting_lane() noexcept;
   [[nodiscard]] std::uint64_t next_event(std::uint64_t now) noexcept;
 
+  // Placement.
+  [[nodiscard]] Work work_of(const Lane& lane, std::uint64_t now) const noexcept;
+  void relocate(std::uint64_t now) noexcept;
+  void relocate(Lane& lane, coro::LaneQueues& queues, std::uint64_t now) noexcept;
+
   // Preemption.
   struct Preempted;
   [[nodiscard]] bool should_set_aside(std::uint64_t now) noexcept;
@@ -189,6 +196,7 @@ class Executor final : public coro::Core {
     return share_at_.load(std::memory_order_relaxed) == hungry_at;
   }
   void look_for_idle_cores() noexcept;
+  void wake_an_idle_core() noexcept;
 
   // Watching.
   void faulted(const hal::Fault& fault) noexcept;
@@ -207,6 +215,7 @@ class Executor final : public coro::Core {
   EventSource* events_ = nullptr;
   Lane* lane_;                                // installed
   bool running_ = false;                      // as far as the schedule knows
+  bool usable_ = true;                        // takes work that may move, as far as it knows
   base::List<Lane, &Lane::waiting> waiting_;  // others that have work, in no order
   std::uint64_t charged_until_ns_ = 0;
   std::uint64_t batch_began_ns_ = 0;
@@ -257,6 +266,7 @@ class Executor final : public coro::Core {
   Counter no_stack_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
+  Utilisation utilisation_;
   Watch watch_;
 };
 

@@ -23,27 +23,23 @@ struct GoHome {
   static void await_resume() noexcept {}
 };
 
-// On the core that is asked for, or on the one with most left.
+// On the core that is asked for, or where the placement says, as long as it knows another one.
 Result<Reservation::Handle> reserve_somewhere(Group& group, const FrameOptions& options) noexcept {
   const ReservationOptions wanted{
       .period = options.period, .budget = options.budget, .deadline = options.deadline};
   if (options.core) return Reservation::create(options.core->schedule(), group, wanted);
+  const auto deadline = options.deadline.count() ? options.deadline : options.period;
+  if (options.budget.count() < 0 || deadline.count() <= 0) return Error::invalid_argument;
+  const FrameWork work{.budget_ns = static_cast<std::uint64_t>(options.budget.count()),
+                       .deadline_ns = static_cast<std::uint64_t>(deadline.count())};
   Machine& machine = Machine::current();
-  std::uint64_t tried = 0;
-  Result<Reservation::Handle> outcome = Error::limit_reached;
-  for (unsigned n = 0; n < machine.cores(); ++n) {
-    unsigned best = machine.cores();
-    for (unsigned i = 0; i < machine.cores(); ++i) {
-      if (tried >> i & 1) continue;
-      if (best == machine.cores() || machine.core(i).schedule().admission().admitted_ppm() <
-                                         machine.core(best).schedule().admission().admitted_ppm())
-        best = i;
-    }
-    tried |= std::uint64_t{1} << best;
-    outcome = Reservation::create(machine.core(best).schedule(), group, wanted);
-    if (outcome || !outcome.failed_with(Error::limit_reached)) break;
+  std::uint64_t refused = 0;
+  while (Executor* core = machine.core_for_frames(work, refused)) {
+    auto reservation = Reservation::create(core->schedule(), group, wanted);
+    if (!reservation.failed_with(Error::limit_reached)) return reservation;
+    refused |= std::uint64_t{1} << core->index();
   }
-  return outcome;
+  return Error::limit_reached;
 }
 
 }  // namespace

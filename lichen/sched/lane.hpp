@@ -9,6 +9,7 @@
 #include "lichen/base/list.hpp"
 #include "lichen/coro/lane.hpp"
 #include "lichen/sched/qos.hpp"
+#include "lichen/sched/utilisation.hpp"
 
 namespace lichen::sched {
 
@@ -54,6 +55,7 @@ struct Lane {
   Reservation* reservation = nullptr;  // of a frame lane
   coro::LaneQueues queues;             // the executor's
   base::ListNode waiting;              // the same: among those with work that are not installed
+  Utilisation load;                    // the same: of this core, where the placement wants to know
 
   LaneCounter run_ns;  // all time that was charged to it
   LaneCounter picks;

@@ -1,7 +1,6 @@
 #include "lichen/sched/machine.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "lichen/hal/hal.hpp"
@@ -60,7 +59,12 @@ void boot_free(void* block, std::size_t size) noexcept {
 }
 
 Machine::Machine(const MachineOptions& options) noexcept
-    : options_{options}, account_{options.memory_limit}, registry_{options.schedule} {}
+    : options_{options},
+      account_{options.memory_limit},
+      registry_{options.schedule},
+      placement_{options.placement ? *options.placement : default_placement()},
+      moves_work_{placement_.moves_work()},
+      active_cores_{options.cores} {}
 
 Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested) {
   MachineOptions options = requested;
@@ -75,8 +79,12 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested
   if (options.preemption)
     machine->stacks_ = TRY(
         hal::StackPool::create(std::size_t{options.stacks} * options.cores, options.stack_size));
+  // A core that may be moved from processor to processor has no capacity of its own.
+  const bool known = options.pin && options.cores <= hal::core_count_available();
   for (unsigned i = 0; i < options.cores; ++i)
-    machine->executors_.push_back(std::make_unique<Executor>(*machine, i, machine->account_));
+    machine->executors_.push_back(std::make_unique<Executor>(
+        *machine, i, known ? hal::core_capacity(i) : full_capacity, machine->account_));
+  TRY(machine->set_roles(options.roles));
   machine->sources_.resize(options.cores);
   return machine;
 }
@@ -223,23 +231,8 @@ void Machine::retract_idle(unsigned core) noexcept {
   idle_.fetch_and(~(std::uint64_t{1} << core), std::memory_order_relaxed);
 }
 
-Executor* Machine::take_idle_core() noexcept {
-  for (;;) {
-    const std::uint64_t idle = idle_.load(std::memory_order_seq_cst);
-    if (idle == 0) return nullptr;
-    const std::uint64_t bit = idle & (~idle + 1);
-    if (idle_.fetch_and(~bit, std::memory_order_seq_cst) & bit)
-      return executors_[static_cast<unsigned>(std::countr_zero(bit))].get();
-  }
-}
-
-bool Machine::wake_an_idle_core() noexcept {
-  Executor* idle = take_idle_core();
-  if (idle) idle->notify();
-  return idle != nullptr;
-}
-
 void Machine::ask_for_work(unsigned idle_core) noexcept {
+  if (moves_work_) return;  // it is not for the idle core to decide
   for (auto& executor : executors_)
     if (executor->index() != idle_core && executor->ready_seen_.load(std::memory_order_relaxed) > 1)
       return executor->interrupt();

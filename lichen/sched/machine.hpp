@@ -1,6 +1,7 @@
 // Machine: the cores of one Lichen instance and the life of its main task.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "lichen/coro/task.hpp"
 #include "lichen/mem/account.hpp"
 #include "lichen/sched/executor.hpp"
+#include "lichen/sched/placement.hpp"
 
 namespace lichen::sched {
 
@@ -32,6 +34,10 @@ struct MachineOptions {
   unsigned stacks = 64;                 // of each core, for tasks that were set aside
   std::size_t stack_size = 256 * 1024;  // bytes of each; a page takes memory when it is touched
   ScheduleParameters schedule = {};
+  // Which core does what; MUST outlive the machine. Null: spread.
+  const Placement* placement = nullptr;
+  // What the first cores are kept for; core 0 is of role app, and so are those not named.
+  std::span<const CoreRole> roles = {};
 };
 
 // Makes the event source of a core; called on the core's own thread.
@@ -74,6 +80,21 @@ class Machine {
   [[nodiscard]] Executor& core(unsigned index) noexcept { return *executors_[index]; }
   [[nodiscard]] mem::Account& account() noexcept { return account_; }
   [[nodiscard]] Registry& registry() noexcept { return registry_; }
+  // The lease: from now on only the first `count` cores take work that may move. The others go on
+  // serving what is bound to them: pinned tasks, tasks that were set aside in the middle,
+  // reservations, their timers and I/O; whatever else they have or get moves to the cores of the
+  // lease at their next look, at the latest after a batch of tasks. So nothing is lost, and a core
+  // to which nothing is bound sleeps. From any task. Errors: out_of_range (0, or more than
+  // cores()).
+  Result<void> set_active_cores(unsigned count) noexcept;
+  [[nodiscard]] unsigned active_cores() const noexcept {
+    return active_cores_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] const Placement& placement() const noexcept { return placement_; }
+  // The first core of a role; where there is none, core 0.
+  [[nodiscard]] Executor& core_of(CoreRole role) noexcept;
+  // For a new reservation; `refused`: a bit for each core that cannot take it. Null: none can.
+  Executor* core_for_frames(const FrameWork& work, std::uint64_t refused) noexcept;
   // Null where nothing is preempted.
   [[nodiscard]] hal::StackPool* stacks() noexcept { return stacks_.get(); }
   [[nodiscard]] bool preempts() const noexcept { return preempts_; }
@@ -103,11 +124,27 @@ class Machine {
   void announce_idle(unsigned core) noexcept;
   void retract_idle(unsigned core) noexcept;
   [[nodiscard]] bool others_idle(unsigned core) const noexcept {
-    return (idle_.load(std::memory_order_relaxed) & ~(std::uint64_t{1} << core)) != 0;
+    return (idle_.load(std::memory_order_relaxed) & usable_.load(std::memory_order_relaxed) &
+            ~(std::uint64_t{1} << core)) != 0;
   }
-  bool wake_an_idle_core() noexcept;
-  // An idle core that nobody else gives work to; null when there is none.
-  Executor* take_idle_core() noexcept;
+  // An idle core for `work` that `from` has, to which nobody else gives any; null: there is none.
+  Executor* take_idle_core(unsigned from, const Work& work, std::uint64_t now) noexcept;
+  // Whose work an idle core takes; null: nobody's.
+  Executor* victim_of(unsigned thief, std::uint64_t now) noexcept;
+  // Where work that is on `core` had better be; null: there.
+  Executor* better_core(unsigned core, const Work& work, std::uint64_t now) noexcept;
+
+  class View;
+  Result<void> set_roles(std::span<const CoreRole> roles) noexcept;
+  void set_usable(std::uint64_t lease) noexcept;
+  [[nodiscard]] bool is_usable(unsigned core) const noexcept {
+    return usable_.load(std::memory_order_relaxed) >> core & 1;
+  }
+  // The core has to ask where its work had better be.
+  [[nodiscard]] bool is_restless(unsigned core) const noexcept {
+    return restless_.load(std::memory_order_relaxed) >> core & 1;
+  }
+  [[nodiscard]] bool moves_work() const noexcept { return moves_work_; }
   // Makes a core look for idle ones that is in the middle of a task and has others ready.
   void ask_for_work(unsigned idle_core) noexcept;
 
@@ -124,6 +161,15 @@ class Machine {
   std::vector<std::unique_ptr<EventSource>> sources_;
   Scope root_{Scope::Shielded{}};
   std::uint64_t started_ns_ = 0;
+
+  const Placement& placement_;
+  const bool moves_work_;
+  std::array<CoreRole, max_cores> roles_{};
+  std::uint64_t app_cores_ = ~std::uint64_t{0};
+  coro::SpinLock lease_lock_;
+  std::atomic<unsigned> active_cores_{0};
+  std::atomic<std::uint64_t> usable_{~std::uint64_t{0}};  // a bit for each core, seldom written
+  std::atomic<std::uint64_t> restless_{0};
 
   alignas(64) std::atomic<std::uint64_t> idle_{0};  // a bit for each idle core
   alignas(64) std::atomic<bool> stopping_{false};

@@ -5,12 +5,11 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <bit>
 #include <cstdint>
 #include <span>
 
 #include "lichen/sched/qos.hpp"
+#include "lichen/sched/utilisation.hpp"
 
 namespace lichen::sched {
 
@@ -19,23 +18,6 @@ inline constexpr unsigned no_core = ~0U;
 // What a core is kept for. Cores of other roles than `app` run what is pinned to them, their I/O
 // and their timers, and take no work that may move; core 0 may not be one of them.
 enum class CoreRole : std::uint8_t { app, event, net };
-
-// How busy a core or a lane is, as a part of the time: a mean in which what happened half_life_ns
-// ago counts half. Written by one core, read on any.
-class Utilisation {
- public:
-  static constexpr std::uint32_t full = 1'024;
-  static constexpr std::uint64_t half_life_ns = 32'000'000;  // Linux's (PELT)
-
-  // From now on it is busy, or not.
-  void set(bool busy, std::uint64_t now) noexcept;
-  [[nodiscard]] std::uint32_t at(std::uint64_t now) const noexcept;
-
- private:
-  // When it was said, in 1,024 ns, whether it is busy since, and the mean until then: in
-  // one word, so that readers see one moment.
-  std::atomic<std::uint64_t> state_{0};
-};
 
 // What is to be placed.
 struct Work {
@@ -101,7 +83,7 @@ class Placement {
   // a lane gets its turn.
   [[nodiscard]] virtual bool moves_work() const noexcept { return false; }
 
-  // A core that takes what one that leaves the lease still has; there is always one.
+  // A core that takes what one that has left the lease still has; there is always one.
   [[nodiscard]] virtual unsigned heir(const CoresView& cores, unsigned leaver,
                                       const Work& work) const noexcept;
 };

@@ -140,6 +140,7 @@ class Schedule {
   [[nodiscard]] bool alone() const noexcept { return alone_; }
 
   [[nodiscard]] std::uint32_t core() const noexcept { return core_; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return admission_.capacity(); }
   [[nodiscard]] Registry& registry() const noexcept { return registry_; }
   // For tests and inspection. Time that a lone lane ran is not in it yet.
   [[nodiscard]] const Clutch& clutch() const noexcept { return clutch_; }

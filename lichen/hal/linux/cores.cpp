@@ -175,6 +175,22 @@ unsigned core_count_available() noexcept {
   return std::max(1u, std::min({count, quota(), max_cores}));
 }
 
+std::uint32_t core_capacity(CoreId core) noexcept {
+  constexpr std::uint32_t full = 1'024;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return full;
+  for (unsigned cpu = 0, nth = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || nth++ != core) continue;
+    std::array<char, 64> path{};
+    std::snprintf(path.data(), path.size(), "/sys/devices/system/cpu/cpu%u/cpu_capacity", cpu);
+    std::array<char, 16> text{};
+    const long told = read_text(path.data(), text) ? std::strtol(text.data(), nullptr, 10) : 0;
+    return told > 0 && told < full ? static_cast<std::uint32_t>(told) : full;
+  }
+  return full;
+}
+
 Result<void> start_cores(const CoreOptions& options,
                          base::FunctionRef<void(CoreId)> entry) noexcept {
   if (options.count == 0 || options.count > max_cores) return Error::invalid_argument;

@@ -11,6 +11,9 @@ namespace lichen::hal {
 
 // How many processors the process may use: its affinity mask, bounded by its control group's quota.
 unsigned core_count_available() noexcept;
+// The speed of the processor to which the core is bound if cores are, as the host tells it: the
+// biggest one has 1,024, and so have all where it does not tell.
+std::uint32_t core_capacity(CoreId core) noexcept;
 
 // Runs entry(core) on every core and returns when all have returned: core 0 on the calling thread,
 // the others on threads named lichen/1, lichen/2, ... Either all cores run or none does. Errors:

@@ -11,6 +11,8 @@ namespace lichen::hal {
 
 // As many as the simulator was set up with.
 unsigned core_count_available() noexcept;
+// Its speed: the biggest core of all has 1,024. 0: there is no such core.
+std::uint32_t core_capacity(CoreId core) noexcept;
 
 // Runs entry(core) on every core, each on a stack of its own, and returns when all have returned.
 // Errors: invalid_argument (count), busy (cores run already), no_memory.

@@ -21,6 +21,8 @@ unsigned core_count_available() noexcept {
   return static_cast<unsigned>(std::max<std::size_t>(sim::options().cores.size(), 1));
 }
 
+std::uint32_t core_capacity(CoreId core) noexcept { return sim::capacity(core); }
+
 Result<void> start_cores(const CoreOptions& options,
                          base::FunctionRef<void(CoreId)> entry) noexcept {
   return Machine::instance().start(options.count, entry);

@@ -1,0 +1,152 @@
+// What executor and machine ask the placement, and the lease: which cores take work.
+#include <algorithm>
+#include <utility>
+
+#include "lichen/hal/hal.hpp"
+#include "lichen/sched/executor.hpp"
+#include "lichen/sched/machine.hpp"
+
+namespace lichen::sched {
+
+using coro::Runnable;
+
+namespace {
+
+constexpr std::uint64_t bit(unsigned core) noexcept { return std::uint64_t{1} << core; }
+constexpr std::uint64_t first_cores(unsigned count) noexcept {
+  return count >= 64 ? ~std::uint64_t{0} : bit(count) - 1;
+}
+
+}  // namespace
+
+// The machine's numbers as of a moment.
+class Machine::View final : public CoresView {
+ public:
+  View(Machine& machine, std::uint64_t now) noexcept : machine_{machine}, now_{now} {
+    count = machine.cores();
+    usable = machine.usable_.load(std::memory_order_relaxed);
+    idle = machine.idle_.load(std::memory_order_seq_cst) & usable;
+  }
+  std::uint32_t capacity(unsigned core) const noexcept override {
+    return machine_.core(core).schedule_.admission().capacity();
+  }
+  std::uint32_t utilisation(unsigned core) const noexcept override {
+    return machine_.core(core).utilisation_.at(now_);
+  }
+  std::uint64_t admitted_ppm(unsigned core) const noexcept override {
+    return machine_.core(core).schedule_.admission().admitted_ppm();
+  }
+  std::size_t offered(unsigned core) const noexcept override {
+    return machine_.core(core).ring_.size();
+  }
+
+ private:
+  Machine& machine_;
+  std::uint64_t now_;
+};
+
+Result<void> Machine::set_roles(std::span<const CoreRole> roles) noexcept {
+  if (!roles.empty() && roles[0] != CoreRole::app) return Error::invalid_argument;
+  for (unsigned i = 0; i < std::min<std::size_t>(roles.size(), max_cores); ++i) {
+    roles_[i] = roles[i];
+    if (roles[i] != CoreRole::app) app_cores_ &= ~bit(i);
+  }
+  set_usable(first_cores(cores()));
+  return {};
+}
+
+Executor& Machine::core_of(CoreRole role) noexcept {
+  for (unsigned i = 0; i < cores(); ++i)
+    if (roles_[i] == role) return core(i);
+  return core(0);
+}
+
+void Machine::set_usable(std::uint64_t lease) noexcept {
+  const std::uint64_t usable = lease & app_cores_;
+  restless_.store(placement_.moves_work() ? ~std::uint64_t{0} : ~usable, std::memory_order_relaxed);
+  usable_.store(usable, std::memory_order_seq_cst);
+}
+
+Result<void> Machine::set_active_cores(unsigned count) noexcept {
+  if (count == 0 || count > cores()) return Error::out_of_range;
+  coro::SpinGuard guard{lease_lock_};
+  const unsigned before = active_cores_.exchange(count, std::memory_order_relaxed);
+  set_usable(first_cores(count));
+  // Those that leave are told to give away what they have, those that come to look for work.
+  for (unsigned i = std::min(before, count); i < std::max(before, count); ++i) {
+    idle_.fetch_and(~bit(i), std::memory_order_seq_cst);
+    if (!executors_[i]->notify()) executors_[i]->interrupt();
+  }
+  return {};
+}
+
+Executor* Machine::take_idle_core(unsigned from, const Work& work, std::uint64_t now) noexcept {
+  for (;;) {
+    const View view{*this, now};
+    if (view.idle == 0) return nullptr;
+    const unsigned chosen = placement_.core_to_wake(view, from, work);
+    if (chosen == no_core) return nullptr;
+    if (idle_.fetch_and(~bit(chosen), std::memory_order_seq_cst) & bit(chosen))
+      return executors_[chosen].get();
+  }
+}
+
+Executor* Machine::victim_of(unsigned thief, std::uint64_t now) noexcept {
+  if (!is_usable(thief)) return nullptr;
+  const unsigned victim = placement_.victim(View{*this, now}, thief);
+  return victim == no_core ? nullptr : executors_[victim].get();
+}
+
+Executor* Machine::core_for_frames(const FrameWork& work, std::uint64_t refused) noexcept {
+  const unsigned chosen = placement_.core_for_frames(View{*this, hal::now_ns()}, work, refused);
+  return chosen == no_core ? nullptr : executors_[chosen].get();
+}
+
+Executor* Machine::better_core(unsigned core, const Work& work, std::uint64_t now) noexcept {
+  const View view{*this, now};
+  const unsigned better = is_usable(core) ? placement_.better_core(view, core, work)
+                                          : placement_.heir(view, core, work);
+  if (better == no_core || better == core) return nullptr;
+  idle_.fetch_and(~bit(better), std::memory_order_seq_cst);  // it has something to do now
+  return executors_[better].get();
+}
+
+Work Executor::work_of(const Lane& lane, std::uint64_t now) const noexcept {
+  if (lane.kind == LaneKind::event) return {.qos = Qos::user_interactive};
+  const std::uint32_t load = lane.load.at(now) * schedule_.capacity() / full_capacity;
+  return {.qos = lane.qos, .foreground = lane.group->foreground(), .load = load};
+}
+
+// Gives away what had better be elsewhere. A lane at a time: its tasks work with each other.
+void Executor::relocate(std::uint64_t now) noexcept {
+  if (!usable_)
+    while (Runnable* batch = ring_.pop())
+      for (Runnable* runnable = batch; runnable;)
+        push_local(*std::exchange(runnable, runnable->next));
+  if (has_turn_work()) relocate(*lane_, here_, now);
+  base::List<Lane, &Lane::waiting> stay;
+  while (Lane* lane = waiting_.pop_front()) {
+    relocate(*lane, lane->queues, now);
+    if (lane->queues.empty())
+      schedule_.remove(*lane, now);
+    else
+      stay.push_back(*lane);
+  }
+  while (Lane* lane = stay.pop_front()) waiting_.push_back(*lane);
+}
+
+void Executor::relocate(Lane& lane, coro::LaneQueues& queues, std::uint64_t now) noexcept {
+  if (lane.kind != LaneKind::fair) return;  // of this core, as long as it is
+  const bool next_moves = queues.next && queues.next->strand && !queues.next->strand->pinned();
+  Runnable* batch = &lane == lane_ ? batch_ : nullptr;
+  if (!next_moves && !batch && queues.ready.empty() && queues.forks.empty()) return;
+  Executor* target = machine_.better_core(index_, work_of(lane, now), now);
+  if (!target) return;
+  if (next_moves) target->post(*std::exchange(queues.next, nullptr));
+  if (batch) batch_ = nullptr;
+  while (batch) target->post(*std::exchange(batch, batch->next));
+  while (!queues.ready.empty()) target->post(queues.ready.pop_front());
+  while (!queues.forks.empty()) target->post(queues.forks.pop_front());
+}
+
+}  // namespace lichen::sched
