@@ -108,8 +108,8 @@ void request_stop(Strand& strand) noexcept {
   if (strand.stop_requested.exchange(true, std::memory_order_relaxed)) return;
   if (strand.wait) {
     Core* elsewhere = strand.wait->cancel(*strand.wait);
-    if (elsewhere && !strand.stop_posted) {
-      strand.stop_posted = true;
+    if (elsewhere && strand.stop_post == Strand::StopPost::none) {
+      strand.stop_post = Strand::StopPost::under_way;
       hooks::post_stop(*elsewhere, strand);
     }
   }
@@ -119,11 +119,10 @@ void request_stop(Strand& strand) noexcept {
 void handle_stop(Strand& strand) noexcept {
   {
     SpinGuard guard{strand.lock};
-    strand.stop_posted = false;
-    if (!strand.finished) {
+    if (std::exchange(strand.stop_post, Strand::StopPost::none) == Strand::StopPost::under_way) {
       Core* elsewhere = strand.wait ? strand.wait->cancel(*strand.wait) : nullptr;
       if (elsewhere) {
-        strand.stop_posted = true;
+        strand.stop_post = Strand::StopPost::under_way;
         hooks::post_stop(*elsewhere, strand);
       }
       return;
@@ -151,8 +150,8 @@ void finish_strand(PromiseBase& root, Error error) noexcept {
     // Nobody finds the strand any more, but a stop request may be on its way to another core, which
     // then has the last word.
     SpinGuard guard{strand.lock, in_section};
-    if (strand.stop_posted) {
-      strand.finished = true;
+    if (strand.stop_post != Strand::StopPost::none) {
+      strand.stop_post = Strand::StopPost::finished_since;
       return;
     }
   }

@@ -45,11 +45,11 @@ struct Strand {
     const std::uint32_t index = home() >> lane_bits;
     return index ? Core::at(index - 1) : nullptr;
   }
-  void pin(Core* core) noexcept { set_home(home_of(lane(), core)); }
+  void pin(Core* core) noexcept { change_home(~lane_mask, home_of(0, core)); }
   // Whose turn it waits for, see lane.hpp. Changed by the strand itself, or by the scheduler while
   // it inherits what a more urgent one lends it.
   [[nodiscard]] LaneId lane() const noexcept { return static_cast<LaneId>(home()); }
-  void set_lane(LaneId lane) noexcept { set_home((home() & ~lane_mask) | lane); }
+  void set_lane(LaneId lane) noexcept { change_home(lane_mask, lane); }
   // Both in one word, for the comparison that every wake makes.
   [[nodiscard]] std::uint32_t home() const noexcept {
     return home_.load(std::memory_order_relaxed);
@@ -60,15 +60,25 @@ struct Strand {
 
   SpinLock lock;
   std::atomic<bool> stop_requested{false};
-  // Small, because every frame has room for a strand.
-  bool stop_posted : 1 = false;  // post_stop() is under way
-  bool finished : 1 = false;     // finished while it was
-  bool keeps_frame = false;      // the frame belongs to whoever started the task, not to the scope
+  enum class StopPost : std::uint8_t {
+    none,
+    under_way,      // post_stop() was called
+    finished_since  // and the strand has finished since: who handles the stop ends it
+  };
+  StopPost stop_post = StopPost::none;
+  bool keeps_frame = false;  // the frame belongs to whoever started the task, not to the scope
 
  private:
   static constexpr unsigned lane_bits = 16;
   static constexpr std::uint32_t lane_mask = (1U << lane_bits) - 1;
-  void set_home(std::uint32_t home) noexcept { home_.store(home, std::memory_order_relaxed); }
+  // The strand pins itself while others may lend it a lane.
+  void change_home(std::uint32_t mask, std::uint32_t bits) noexcept {
+    std::uint32_t before = home();
+    if (!cores_share) return home_.store((before & ~mask) | bits, std::memory_order_relaxed);
+    while (
+        !home_.compare_exchange_weak(before, (before & ~mask) | bits, std::memory_order_relaxed)) {
+    }
+  }
 
   std::atomic<std::uint32_t> home_;
 
