@@ -41,6 +41,8 @@ std::span<const Scenario> scenarios() noexcept {
                equal},
       Scenario{"switches", "apps that go to the foreground and back", switches, equal},
       Scenario{"frames", "reserved frames beside hogs: none is late", frames, equal},
+      Scenario{"inherit", "mutexes and services are as urgent as who waits for them", inherit,
+               equal},
       Scenario{"lost_wake", "broken: an event that loses wakes", lost_wake, wild, false, true},
       Scenario{"torn_count", "broken: a counter without atomic steps", torn_count, wild, false,
                true},
