@@ -35,16 +35,19 @@ Task<Result<void>> answer(io::Listener& listener) {
   co_return Result<void>{};
 }
 
-Task<Result<void>> echo_pair(io::Network& network, Background& background) {
+Task<Result<void>> echo_pair(const Plan& plan, io::Network& network, Background& background) {
   auto listener = CO_TRY(co_await network.listen(io::Address::loopback(0)));
   Scope scope{OnError::keep_going};
   scope.spawn(answer(*listener));
   auto stream = CO_TRY(co_await network.connect(listener->local()));
   std::array<std::byte, 64> data{};
+  std::uint64_t next = now_ns();
   while (!background.stopped()) {
     CO_TRY(co_await stream->write_all(data));
     CO_TRY(co_await stream->read_exact(data));
     background.round_trips.add();
+    next = std::max(next + plan.io_period_ns(), now_ns());
+    CO_TRY(co_await coro::sleep_until({next}));
   }
   stream.reset();
   co_return co_await scope.join();
@@ -58,7 +61,7 @@ Task<Result<void>> run_all(const Plan& plan, io::System& system, Background& bac
   Scope scope;
   for (Track& track : tracks) scope.spawn(run_track(plan, track, *app));
   for (auto& done : background.hogs) scope.spawn(hog(plan, background, done), aside);
-  if (plan.io) scope.spawn(echo_pair(system.network(), background), aside);
+  if (plan.io_hz > 0) scope.spawn(echo_pair(plan, system.network(), background), aside);
   co_return co_await scope.join();
 }
 

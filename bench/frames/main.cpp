@@ -12,7 +12,7 @@ struct Program {
 };
 constexpr Program programs[] = {
     {"frames", bench::frames::frames,
-     "--tracks 4 --work-us 1000 --hz 120 --frames 600 --hogs N --io 0|1 --preempt 0|1"},
+     "--tracks 4 --work-us 1000 --hz 120 --frames 600 --hogs N --io-hz 1000 --preempt 0|1"},
     {"preempt", bench::frames::preempt, "--seconds 5"},
     {"fairness", bench::frames::fairness, "--seconds 5"},
     {"inherit", bench::frames::inherit, "--tracks 4 --work-us 1000 --hz 120 --frames 600"},

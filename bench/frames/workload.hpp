@@ -82,22 +82,26 @@ class Args {
 
 struct Plan {
   unsigned cores, tracks, frames /* of each track */, hogs;
-  bool io;
-  double work_us, hz, iterations_per_us, io_us /* processor time of a round trip, known before */;
+  double work_us, hz, io_hz, iterations_per_us,
+      io_us /* processor time of a round trip, known before */;
 
   explicit Plan(const Args& args, unsigned processors)
       : cores{args.count("cores", processors)},
         tracks{args.count("tracks", 4)},
         frames{args.count("frames", 600)},
         hogs{args.count("hogs", cores + 2)},
-        io{args.count("io", 1) != 0},
         work_us{args.number("work-us", 1000)},
         hz{args.number("hz", 120)},
+        io_hz{args.number("io-hz", 1000)},
         iterations_per_us{args.number("iterations-per-us", 0)},
         io_us{args.number("io-us", 0)} {
     if (iterations_per_us == 0) iterations_per_us = calibrate();
   }
   [[nodiscard]] std::uint64_t period_ns() const { return static_cast<std::uint64_t>(1e9 / hz); }
+  // The pause of the echo pair; who is late does not make up for it.
+  [[nodiscard]] std::uint64_t io_period_ns() const {
+    return static_cast<std::uint64_t>(1e9 / io_hz);
+  }
   [[nodiscard]] std::uint64_t work() const {
     return static_cast<std::uint64_t>(work_us * iterations_per_us);
   }

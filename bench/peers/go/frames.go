@@ -127,8 +127,8 @@ func frames(args arguments) {
 			}
 		}()
 	}
-	if args.number("io", 1) != 0 {
-		echoPair(&trips, &stop)
+	if ioHz := args.number("io-hz", 1000); ioHz > 0 {
+		echoPair(&trips, &stop, time.Second/time.Duration(ioHz))
 	}
 
 	slicesSpun := func() (sum uint64) {
@@ -169,7 +169,7 @@ func frames(args arguments) {
 		hogUs, leftUs, seconds, tripsDone/seconds, histogram(all.wake), histogram(all.done))
 }
 
-func echoPair(trips *counter, stop *atomic.Bool) {
+func echoPair(trips *counter, stop *atomic.Bool, pause time.Duration) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fail(err.Error())
@@ -196,6 +196,7 @@ func echoPair(trips *counter, stop *atomic.Bool) {
 		}
 		defer connection.Close()
 		var data [64]byte
+		next := time.Now()
 		for !stop.Load() {
 			if _, err := connection.Write(data[:]); err != nil {
 				return
@@ -204,6 +205,11 @@ func echoPair(trips *counter, stop *atomic.Bool) {
 				return
 			}
 			trips.Add(1)
+			next = next.Add(pause)
+			if late := time.Since(next); late > 0 {
+				next = next.Add(late)
+			}
+			time.Sleep(time.Until(next))
 		}
 	}()
 }

@@ -125,7 +125,7 @@ int frames(const Args& args) {
       for (; !background.stopped(); hog.add()) spin(plan.slice());
     });
   int ends[2] = {-1, -1};
-  if (plan.io) {
+  if (plan.io_hz > 0) {
     connect_pair(ends);
     threads.emplace_back([&, echo = ends[1]] {
       char data[64];
@@ -134,8 +134,12 @@ int frames(const Args& args) {
     });
     threads.emplace_back([&, asks = ends[0]] {
       char data[64] = {};
-      while (!background.stopped() && send_all(asks, data) && receive(asks, data))
+      std::uint64_t next = now_ns();
+      while (!background.stopped() && send_all(asks, data) && receive(asks, data)) {
         background.round_trips.add();
+        next = std::max(next + plan.io_period_ns(), now_ns());
+        sleep_until(next);
+      }
       shutdown(asks, SHUT_RDWR);
     });
   }

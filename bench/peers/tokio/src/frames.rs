@@ -89,7 +89,7 @@ impl Background {
     }
 }
 
-async fn echo_pair(shared: Arc<Background>) -> std::io::Result<()> {
+async fn echo_pair(shared: Arc<Background>, pause: Duration) -> std::io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let mut asks = TcpStream::connect(listener.local_addr()?).await?;
     let (mut answers, _) = listener.accept().await?;
@@ -102,10 +102,13 @@ async fn echo_pair(shared: Arc<Background>) -> std::io::Result<()> {
         {}
     });
     let mut data = [0; 64];
+    let mut next = Instant::now();
     while !shared.stopped() {
         asks.write_all(&data).await?;
         asks.read_exact(&mut data).await?;
         shared.trips.add();
+        next = (next + pause).max(Instant::now());
+        tokio::time::sleep_until(next.into()).await;
     }
     Ok(())
 }
@@ -161,9 +164,10 @@ pub fn frames(args: &Args) {
             runtime.spawn(track(first + period * i as u32 / tracks as u32, period, frames, work))
         })
         .collect();
-    if args.number("io", 1) != 0 {
-        let shared = shared.clone();
-        runtime.spawn(async move { echo_pair(shared).await.expect("an echo pair") });
+    let io_hz = args.number("io-hz", 1000);
+    if io_hz > 0 {
+        let (shared, pause) = (shared.clone(), Duration::from_secs(1) / io_hz as u32);
+        runtime.spawn(async move { echo_pair(shared, pause).await.expect("an echo pair") });
     }
     for i in 0..hogs {
         let shared = shared.clone();
