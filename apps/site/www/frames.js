@@ -4,8 +4,9 @@
 const framesShown = 10e3;  // milliseconds
 const dots = [];           // { time, began, done }, in microseconds but for time
 const work = [];           // { time, us } done by all hogs
-const never = 0xffffffff;
+const never = 0xffffffff;  // of a frame that was left out
 let period = 1;
+let firstDue = Infinity;   // when frame 0 was due: the least delay with which one was told
 
 function drawFrames() {
   const element = at('frames');
@@ -17,14 +18,11 @@ function drawFrames() {
   const y = (us) => height - 8 -
     Math.log10(Math.min(Math.max(us, low), high) / low) / Math.log10(high / low) * (height - 24);
   const x = (when) => width - (now - when) / framesShown * width;
+  const lines = [[1, '1 µs'], [10, '10 µs'], [100, '100 µs'], [1e3, '1 ms'], [1e4, '10 ms'],
+    [1e5, '100 ms'], [1e6, 'left out']];
   pen.lineWidth = 1;
-  for (const [us, label] of [[1, '1 µs'], [10, '10 µs'], [100, '100 µs'], [1e3, '1 ms'],
-    [1e4, '10 ms'], [1e5, '100 ms'], [1e6, '1 s']]) {
-    pen.globalAlpha = 0.12;
-    pen.fillRect(0, y(us), width, 1);
-    pen.globalAlpha = 0.7;
-    pen.fillText(label, 8, y(us) - 3);
-  }
+  pen.globalAlpha = 0.12;
+  for (const [us] of lines) pen.fillRect(0, y(us), width, 1);
   pen.globalAlpha = 1;
   pen.strokeStyle = '#c0504d';
   pen.setLineDash([6, 4]);
@@ -41,7 +39,11 @@ function drawFrames() {
       pen.fillRect(x(dot.time), y(dot.done === never ? high : dot.began) - size / 2, size, size);
     }
   }
+  const margin = 62;
+  pen.fillStyle = getComputedStyle(element).backgroundColor;
+  pen.fillRect(0, 0, margin, height);
   pen.fillStyle = ink;
+  for (const [us, label] of lines) pen.fillText(label, 8, Math.max(y(us) + 4, 12));
 }
 
 function moveFrames() {
@@ -59,11 +61,14 @@ function showFrames(state) {
   at('preemption').textContent = state.preemption ? 'preemption is on' : 'preemption is off';
   at('preemption').className = state.preemption ? 'badge on' : 'badge off';
   let drawn = 0, missed = 0;
+  const between = period / 1e3;
+  for (const track of demo.tracks) firstDue = Math.min(firstDue, now - track.frames * between);
   for (const track of demo.tracks) {
     drawn += track.frames;
     missed += track.missed;
+    const first = track.frames - track.samples.length;
     track.samples.forEach(([began, done], i) => {
-      dots.push({ time: now - (track.samples.length - 1 - i) * period / 1e3, began, done });
+      dots.push({ time: firstDue + (first + i) * between, began, done });
     });
   }
   while (dots.length && dots[0].time < now - framesShown - 1e3) dots.shift();

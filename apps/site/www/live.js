@@ -87,7 +87,7 @@ function connect() {
   const source = new EventSource('/events?every=200');
   source.onopen = () => { at('link').className = 'on'; at('link').textContent = 'live'; };
   source.onmessage = (event) => show(JSON.parse(event.data));
-  source.onerror = () => { at('link').className = 'off'; at('link').textContent = 'connection lost, trying again'; before = null; };
+  source.onerror = () => { at('link').className = 'off'; at('link').textContent = 'connection lost, trying again'; before = null; firstDue = Infinity; };
 }
 
 at('refresh').addEventListener('click', showTasks);
