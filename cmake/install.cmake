@@ -16,4 +16,5 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/LichenConfig.cmake.in
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/LichenConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/LichenConfig.cmake ${PROJECT_BINARY_DIR}/LichenConfigVersion.cmake
+  ${CMAKE_CURRENT_LIST_DIR}/LichenPreemptible.cmake ${CMAKE_CURRENT_LIST_DIR}/app_text.ld.in
   DESTINATION ${package})

@@ -36,6 +36,8 @@ expected='hello over TCP'
 expect_output "$work/example/build/server"
 expected=$(printf 'one\ntwo')
 expect_output "$work/example/build/app" one --cores 1 two
+expected='gave way'
+expect_output timeout 60 "$work/example/build/hog"
 
 # The first block of a language in a page.
 block() { awk -v begin="\`\`\`$1" '$0 == begin { on = 1; next } /^```/ && on { exit } on' "$2"; }
