@@ -71,6 +71,8 @@ Runnable* Executor::adopt(Runnable& batch) noexcept {
   return nullptr;
 }
 
+// While the core is traced, with the moments at which each task begins and ends.
+template <bool traced>
 unsigned Executor::run_batch() noexcept {
   unsigned count = 0;
   if (!running_) return 0;  // what comes from now on has to get its turn first
@@ -80,7 +82,9 @@ unsigned Executor::run_batch() noexcept {
     Runnable* runnable = pick();
     if (!runnable) break;
     ++count;
+    const coro::Strand* strand = traced ? note_run(*runnable) : nullptr;
     run(*runnable);
+    if constexpr (traced) note(hal::now_ns(), TraceKind::run_end, strand, 0);
   }
   current_ = nullptr;
   retries_in_a_row_ = 0;
@@ -113,7 +117,7 @@ void Executor::loop() noexcept {
     }
     turn(now);
     plan_look(now);
-    count = trace_.on() ? run_batch_traced() : run_batch();
+    count = trace_.on() ? run_batch<true>() : run_batch<false>();
     add(batches_, 1);
     ready_seen_.store(here_.size() + schedule_.ready(), std::memory_order_relaxed);
     if (coro::cores_share) look_for_idle_cores();
@@ -181,6 +185,10 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
   running_band_.store(static_cast<std::uint8_t>(band), std::memory_order_relaxed);
   batch_tasks_ = 0;
   watch_.begin(lane, band, here_.size(), now);
+  if (trace_.on()) [[unlikely]]
+    note(now, TraceKind::lane_installed, nullptr,
+         waiting_argument(static_cast<std::uint32_t>(schedule_.ready()),
+                          static_cast<std::uint32_t>(here_.size())));
 }
 
 void Executor::uninstall() noexcept {

@@ -147,8 +147,8 @@ class Executor final : public coro::Core {
   coro::Runnable* pick() noexcept;
   coro::Runnable* pick_shared() noexcept;
   coro::Runnable* take_batch() noexcept;
+  template <bool traced>
   unsigned run_batch() noexcept;
-  unsigned run_batch_traced() noexcept;
   void take_posted() noexcept;
   void take_promotions() noexcept;
   bool steal() noexcept;
@@ -202,6 +202,7 @@ class Executor final : public coro::Core {
   void faulted(const hal::Fault& fault) noexcept;
   void look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
                       std::uintptr_t at, bool others_waited) noexcept;
+  const coro::Strand* note_run(coro::Runnable& runnable) noexcept;
   void note(std::uint64_t now, TraceKind kind, const coro::Strand* strand,
             std::uint64_t argument) noexcept {
     trace_.record(now, kind, lane_->id, reinterpret_cast<std::uintptr_t>(strand), argument);

@@ -5,31 +5,12 @@
 
 namespace lichen::sched {
 
-// run_batch(), with the moments at which each task begins and ends.
-unsigned Executor::run_batch_traced() noexcept {
-  note(batch_now_ns_, TraceKind::lane_installed, nullptr,
-       waiting_argument(static_cast<std::uint32_t>(schedule_.ready()),
-                        static_cast<std::uint32_t>(here_.size())));
-  unsigned count = 0;
-  if (!running_) return 0;
-  while (count < batch_limit && !preemption_requested()) {
-    if (!posted_.empty()) [[unlikely]]
-      take_posted();
-    coro::Runnable* runnable = pick();
-    if (!runnable) break;
-    ++count;
-    const coro::Strand* strand = runnable->strand;
-    note(hal::now_ns(),
-         is_preempted(*runnable) ? TraceKind::resume_preempted : TraceKind::run_begin, strand,
-         strand ? argument_of(strand->spawned_at) : 0);
-    run(*runnable);
-    note(hal::now_ns(), TraceKind::run_end, strand, 0);
-  }
-  current_ = nullptr;
-  retries_in_a_row_ = 0;
-  add(tasks_run_, count);
-  batch_tasks_ += count;
-  return count;
+// It begins, or goes on.
+const coro::Strand* Executor::note_run(coro::Runnable& runnable) noexcept {
+  const coro::Strand* strand = runnable.strand;
+  note(hal::now_ns(), is_preempted(runnable) ? TraceKind::resume_preempted : TraceKind::run_begin,
+       strand, strand ? argument_of(strand->spawned_at) : 0);
+  return strand;
 }
 
 void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
