@@ -84,7 +84,6 @@ Task<Result<void>> hurries(World& world) {
     hurrying.spawn(hurry(world.random(), 12, 5 * ms, world.slack_ns),
                    {.lane = foreground->lane(Qos::user_interactive)});
   CO_TRY(co_await hurrying.join());
-  check(work.done > 0, "what is not urgent gets what is left");
   work.over = true;
   co_return co_await hogs.join();
 }

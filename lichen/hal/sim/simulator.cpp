@@ -36,7 +36,7 @@ Timing seeded_timing(std::uint64_t seed) noexcept {
   timing.wake_latency.most = one_of(500, 8'000, 50'000);
   timing.interrupt_latency.most = one_of(300, 4'000, 20'000);
   if (random.below(2) == 0)
-    timing.spurious_interrupts = {1'000, one_of(10'000, 100'000, 2'000'000)};
+    timing.spurious_interrupts = {1'000, one_of(20'000, 200'000, 2'000'000)};
   timing.early_returns = static_cast<unsigned>(one_of(0, 4, 64));
   return timing;
 }
