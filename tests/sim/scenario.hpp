@@ -66,6 +66,7 @@ Task<Result<void>> starving(World& world);
 Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);
 Task<Result<void>> inherit(World& world);
+Task<Result<void>> leases(World& world);
 Task<Result<void>> lost_wake(World& world);
 Task<Result<void>> torn_count(World& world);
 

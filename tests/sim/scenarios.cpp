@@ -43,6 +43,7 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"frames", "reserved frames beside hogs: none is late", frames, equal},
       Scenario{"inherit", "mutexes and services are as urgent as who waits for them", inherit,
                equal},
+      Scenario{"leases", "cores that come and go: nothing is lost", leases},
       Scenario{"lost_wake", "broken: an event that loses wakes", lost_wake, wild, false, true},
       Scenario{"torn_count", "broken: a counter without atomic steps", torn_count, wild, false,
                true},
