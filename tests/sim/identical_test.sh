@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 for seed in 1 2 3 17 4711; do
   "$sim_run" --seed "$seed" --trace >"$folder/first"
-  env -i PADDING="$(head -c 5000 /dev/zero | tr '\0' x)" "$sim_run" --seed "$seed" --trace >"$folder/second"
+  env -i TSAN_OPTIONS="${TSAN_OPTIONS:-}" PADDING="$(head -c 5000 /dev/zero | tr '\0' x)" "$sim_run" --seed "$seed" --trace >"$folder/second"
   cmp "$folder/first" "$folder/second"
   [ "$(wc -l <"$folder/first")" -gt 1000 ] || { echo "seed $seed: hardly any events"; exit 1; }
   if grep -q 0x "$folder/first"; then echo "seed $seed: an address in the trace"; exit 1; fi
