@@ -12,7 +12,7 @@ import time
 
 from common import ROOT, built, json_lines, note, parse_lines, peer
 
-NAMES = ["frames", "preempt", "fairness", "inherit"]  # and `idle`, whose name bench/run has already
+NAMES = ["frames", "preempt", "fairness", "inherit", "energy"]  # and `idle`, whose name bench/run has already
 HZ = 120
 CORES = os.cpu_count()
 ALL = tuple(range(CORES))
@@ -245,6 +245,28 @@ def worst_row(table, print_row, name, unit, measure, most=None):
     print_row(table.row(name, unit, worst, demand, None if most is None else worst <= most))
 
 
+def energy(table, quick, print_row):
+    """On the simulated machine, so the same in each round: all loads under each placement."""
+    path = built("bench_energy")
+    if not os.path.exists(path):
+        note("energy: bench_energy is built where tests are (LICHEN_TESTS)")
+        return
+    lines = json_lines([path, "--seconds", "10" if quick else "60"], ALL)
+    total = {}
+    for line in lines:
+        load, policy = line["variant"].split(", ")
+        total[policy] = total.get(policy, 0) + line["mj"]
+        missed = line.get("missed")
+        print_row(table.row(f"energy {load}: {policy}", "", line["ratio"],
+                            None if missed is None else "0 missed",
+                            None if missed is None else missed == 0))
+    for policy, mj in total.items():
+        ratio = mj / total["spread"]
+        aware = policy == "energy-aware"
+        print_row(table.row(f"energy of all loads: {policy}", "", ratio,
+                            "<= 0.75" if aware else None, ratio <= 0.75 if aware else None))
+
+
 def small_rows(table, names, quick, print_row):
     ours = built("bench_frames")
     seconds = ["--seconds", "2" if quick else "5"]
@@ -279,5 +301,7 @@ def small_rows(table, names, quick, print_row):
 
 def run(table, names, options, print_row):
     small_rows(table, names, options.quick, print_row)
+    if "energy" in names:
+        energy(table, options.quick, print_row)
     if "frames" in names:
         frames(table, options, print_row)
