@@ -192,7 +192,11 @@ struct Yield {
   static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     Core& core = *this_core();
     core.begin_suspension();
-    make_ready<Order::last>(core, handle.promise());
+    Runnable& runnable = handle.promise();
+    if (runnable.strand->home() == core.home()) [[likely]]
+      core.push(runnable);
+    else
+      make_ready<Order::last>(core, runnable);
   }
   static void await_resume() noexcept {}
 };
