@@ -179,6 +179,36 @@ def print_frames(variant, rows):
     print(flush=True)
 
 
+def markdown(rows):
+    """The tables of all variants for docs/benchmarks.md."""
+    lines = []
+    for name in dict.fromkeys(row["name"] for row in rows):
+        lines += [f"**{name}**, wake-to-run in us:", "",
+                  "| | frames | late | p50 | p99 | p99.9 | max | hogs % | echo/s | others % |",
+                  "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+        for row in rows:
+            if row["name"] != name:
+                continue
+            cells = [row["contestant"], f"{row['frames']:,}"]
+            cells += [f"{row['late']:,}" if "hog_share" in row else "-"]
+            cells += [figure(row[f"wake_{which}_us"], 0) for which in ("p50", "p99", "p999", "max")]
+            cells += [f"{100 * row['hog_share']:.1f}", f"{row['io_per_second']:,.0f}",
+                      f"{100 * row['others_share']:.0f}"] if "hog_share" in row else ["-"] * 3
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def write_tables(rows):
+    """Between the two marks in docs/benchmarks.md."""
+    path = os.path.join(ROOT, "docs/benchmarks.md")
+    with open(path) as file:
+        before, rest = file.read().split("<!-- frames -->", 1)
+    after = rest.split("<!-- /frames -->", 1)[1]
+    with open(path, "w") as file:
+        file.write(f"{before}<!-- frames -->\n{markdown(rows)}<!-- /frames -->{after}")
+
+
 def frames(table, options, print_row):
     everything = []
     for variant, plan in VARIANTS.items():
@@ -222,6 +252,7 @@ def draw(rows, update_docs):
     if update_docs:
         for kind in ("svg", "png"):
             shutil.copy(os.path.join(folder, f"frames.{kind}"), os.path.join(ROOT, "docs"))
+        write_tables(rows)
 
 
 def line_of(variant, field, program, *words):

@@ -100,6 +100,7 @@ def main():
                     xs, ys, color=colour, linewidth=width, linestyle=dashes, drawstyle="steps-pre",
                     zorder=3 if row["contestant"] == "lichen" else 2)
             if column == 0:
+                plane.set_xlim(left=5)  # what was on time by less says nothing
                 plane.set_ylabel("part of the frames")
             if number == len(variants) - 1:
                 plane.set_xlabel("after the frame was due")
