@@ -11,7 +11,8 @@ namespace {
 
 using Mask = CoresView::Mask;
 
-// --- masks -----------------------------------------------------------------------------------------
+// --- masks
+// -----------------------------------------------------------------------------------------
 
 // Calls visit(core) for each core of the mask, lowest first.
 template <class Visit>
@@ -19,7 +20,8 @@ void for_each(Mask mask, Visit visit) {
   for (; mask != 0; mask &= mask - 1) visit(static_cast<unsigned>(std::countr_zero(mask)));
 }
 
-// The core of the mask for which key(core) is least, the first of equals; no_core: the mask is empty.
+// The core of the mask for which key(core) is least, the first of equals; no_core: the mask is
+// empty.
 template <class Key>
 unsigned least(Mask mask, Key key) {
   unsigned best = no_core;
@@ -57,7 +59,8 @@ std::uint64_t load_on(const CoresView& cores, unsigned core, std::uint32_t load)
 
 }  // namespace
 
-// --- Placement -------------------------------------------------------------------------------------
+// --- Placement
+// -------------------------------------------------------------------------------------
 
 // From the one with most to give; ties go to the next in turn.
 unsigned Placement::victim(const CoresView& cores, unsigned thief) const noexcept {
@@ -83,7 +86,8 @@ unsigned Placement::heir(const CoresView& cores, unsigned leaver, const Work& wo
   return least(others, [&](unsigned core) { return cores.utilisation(core); });
 }
 
-// --- Spread ----------------------------------------------------------------------------------------
+// --- Spread
+// ----------------------------------------------------------------------------------------
 
 unsigned Spread::core_to_wake(const CoresView& cores, unsigned, const Work&) const noexcept {
   return lowest(cores.idle);
@@ -98,7 +102,8 @@ unsigned Spread::core_for_frames(const CoresView& cores, const FrameWork& work,
   return core;
 }
 
-// --- Pack ------------------------------------------------------------------------------------------
+// --- Pack
+// ------------------------------------------------------------------------------------------
 
 unsigned Pack::core_to_wake(const CoresView& cores, unsigned from, const Work&) const noexcept {
   // A core before it in the order has room for sure; one behind it is wanted when it is full.
@@ -134,7 +139,8 @@ unsigned Pack::better_core(const CoresView& cores, unsigned core, const Work& wo
   return core;
 }
 
-// --- EnergyAware -----------------------------------------------------------------------------------
+// --- EnergyAware
+// -----------------------------------------------------------------------------------
 
 EnergyAware::EnergyAware(std::span<const CorePower> power, const Parameters& parameters) noexcept
     : parameters_{parameters} {
@@ -159,9 +165,8 @@ unsigned EnergyAware::cheapest_with_room(const CoresView& cores, Mask among,
   for_each(among, [&](unsigned core) {
     if (has_room(cores, core, load)) roomy |= bit(core);
   });
-  return least(roomy, [&](unsigned core) {
-    return cost(cores, core) << 16 | cores.utilisation(core);
-  });
+  return least(roomy,
+               [&](unsigned core) { return cost(cores, core) << 16 | cores.utilisation(core); });
 }
 
 unsigned EnergyAware::core_to_wake(const CoresView& cores, unsigned from,
@@ -206,9 +211,8 @@ unsigned EnergyAware::core_for_frames(const CoresView& cores, const FrameWork& w
     if (demand_ppm(cores, core, work) <= std::uint64_t{parameters_.frame_fit_permille} * 1'000)
       fitting |= bit(core);
   });
-  const unsigned core = least(fitting, [&](unsigned each) {
-    return cost(cores, each) << 32 | cores.admitted_ppm(each);
-  });
+  const unsigned core = least(
+      fitting, [&](unsigned each) { return cost(cores, each) << 32 | cores.admitted_ppm(each); });
   if (core != no_core) return core;
   // It fits nowhere well: the fastest one that can be in time at all.
   Mask possible = 0;

@@ -105,7 +105,8 @@ TEST(SpreadTest, FramesGoWhereLeastIsPromised) {
   EXPECT_EQ(default_placement().core_for_frames(cores, work, 0b010), 2U);
   EXPECT_EQ(default_placement().core_for_frames(cores, work, 0b111), no_core);
   cores.usable = 0b001;
-  EXPECT_EQ(default_placement().core_for_frames(cores, work, 0), 0U) << "others are not in the lease";
+  EXPECT_EQ(default_placement().core_for_frames(cores, work, 0), 0U)
+      << "others are not in the lease";
 }
 
 TEST(PackTest, WakesTheNextCoreWhenOneIsFull) {
@@ -221,9 +222,9 @@ TEST(PlacementTest, ProposalsAreSound) {
                     .load = static_cast<std::uint32_t>(random.below(1'025))};
     const FrameWork frame{.budget_ns = 1 + random.below(10 * ms),
                           .deadline_ns = 1 + random.below(20 * ms)};
-    for (const Placement* policy : {static_cast<const Placement*>(&spread),
-                                    static_cast<const Placement*>(&pack),
-                                    static_cast<const Placement*>(&energy)}) {
+    for (const Placement* policy :
+         {static_cast<const Placement*>(&spread), static_cast<const Placement*>(&pack),
+          static_cast<const Placement*>(&energy)}) {
       const unsigned woken = policy->core_to_wake(cores, any(), work);
       EXPECT_TRUE(woken == no_core || cores.is_idle(woken));
       const unsigned thief = any();

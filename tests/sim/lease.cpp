@@ -92,8 +92,7 @@ Task<Result<void>> receive(Channel<unsigned>& channel, unsigned count, Counts& c
 
 Task<Result<void>> draw(unsigned count, Counts& counts) {
   auto group = CO_TRY(sched::make_group({.name = "app"}));
-  auto frames =
-      CO_TRY(co_await sched::Frames::reserve(*group, {.period = 1ms, .budget = 20us}));
+  auto frames = CO_TRY(co_await sched::Frames::reserve(*group, {.period = 1ms, .budget = 20us}));
   const coro::Core* home = coro::this_core();
   for (unsigned i = 0; i < count; ++i) {
     CO_TRY(co_await frames.next());

@@ -18,7 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::array power{CorePower{.busy = 1'700, .idle = 40}, CorePower{.busy = 300, .idle = 10}};
+constexpr std::array power{CorePower{.busy = 1'700, .idle = 40},
+                           CorePower{.busy = 300, .idle = 10}};
 const Spread spread;
 const Pack pack;
 const EnergyAware energy{power};

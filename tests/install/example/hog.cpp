@@ -1,5 +1,5 @@
-// A task that computes until another one, on the same core, tells it to stop: only preemption lets the
-// other one run.
+// A task that computes until another one, on the same core, tells it to stop: only preemption lets
+// the other one run.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
