@@ -25,7 +25,11 @@ class Machine::View final : public CoresView {
   View(Machine& machine, std::uint64_t now) noexcept : machine_{machine}, now_{now} {
     count = machine.cores();
     usable = machine.usable_.load(std::memory_order_relaxed);
-    idle = machine.idle_.load(std::memory_order_seq_cst) & usable;
+  }
+  // For questions about idle cores: a line that all of them write.
+  View& with_idle() noexcept {
+    idle = machine_.idle_.load(std::memory_order_seq_cst) & usable;
+    return *this;
   }
   std::uint32_t capacity(unsigned core) const noexcept override {
     return machine_.core(core).schedule_.admission().capacity();
@@ -82,8 +86,8 @@ Result<void> Machine::set_active_cores(unsigned count) noexcept {
 
 Executor* Machine::take_idle_core(unsigned from, const Work& work, std::uint64_t now) noexcept {
   for (;;) {
-    const View view{*this, now};
-    if (view.idle == 0) return nullptr;
+    View view{*this, now};
+    if (view.with_idle().idle == 0) return nullptr;
     const unsigned chosen = placement_.core_to_wake(view, from, work);
     if (chosen == no_core) return nullptr;
     if (idle_.fetch_and(~bit(chosen), std::memory_order_seq_cst) & bit(chosen))
@@ -92,7 +96,9 @@ Executor* Machine::take_idle_core(unsigned from, const Work& work, std::uint64_t
 }
 
 Executor* Machine::victim_of(unsigned thief, std::uint64_t now) noexcept {
-  if (!is_usable(thief)) return nullptr;
+  // Asked in each turn of a poll, and nearly always there is nothing to take.
+  const auto offers = [](const auto& executor) { return !executor->ring_.empty(); };
+  if (std::ranges::none_of(executors_, offers) || !is_usable(thief)) return nullptr;
   const unsigned victim = placement_.victim(View{*this, now}, thief);
   return victim == no_core ? nullptr : executors_[victim].get();
 }
@@ -103,7 +109,8 @@ Executor* Machine::core_for_frames(const FrameWork& work, std::uint64_t refused)
 }
 
 Executor* Machine::better_core(unsigned core, const Work& work, std::uint64_t now) noexcept {
-  const View view{*this, now};
+  View view{*this, now};
+  view.with_idle();
   const unsigned better = is_usable(core) ? placement_.better_core(view, core, work)
                                           : placement_.heir(view, core, work);
   if (better == no_core || better == core) return nullptr;
