@@ -40,6 +40,7 @@ class CoresView {
  public:
   using Mask = std::uint64_t;  // a bit for each core
 
+  virtual ~CoresView() = default;
   [[nodiscard]] virtual std::uint32_t capacity(unsigned core) const noexcept = 0;
   // Of its own time, decayed.
   [[nodiscard]] virtual std::uint32_t utilisation(unsigned core) const noexcept = 0;
@@ -54,9 +55,6 @@ class CoresView {
 
   [[nodiscard]] bool is_usable(unsigned core) const noexcept { return usable >> core & 1; }
   [[nodiscard]] bool is_idle(unsigned core) const noexcept { return idle >> core & 1; }
-
- protected:
-  ~CoresView() = default;
 };
 
 // Whatever it answers is only a proposal as far as idle cores go: they may have found work.
