@@ -83,17 +83,17 @@ def check_memory_limit(world):
                 connections.append(site.connect())
             except ConnectionResetError:
                 cut += 1
+        expect(connections and site.process.poll() is None, "it goes on accepting")
+        # Heads in two parts are put together in memory of their own: nothing is left for most.
         for connection in connections:
             connection.send(b"GET /a.txt HTTP/1.1\r\nHost: h\r\nA: b")
         for connection in connections:
             connection.send(b"\r\n\r\n")
-        served = 0
         for connection in connections:
             got = connection.response()
-            served += bool(got and got.status == 200)
+            expect(not got or got.status in (200, 503), f"a clear answer: {got}")
             cut += not got or got.status != 200
             connection.socket.close()
-        expect(served, "some were served")
         after = site.settle()["memory"]
         expect(cut == 0 or after["refusals"] > before["refusals"],
                f"{cut} were not served though there was memory")
