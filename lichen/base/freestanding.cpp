@@ -10,6 +10,7 @@
 #include "lichen/base/function_ref.hpp"
 #include "lichen/base/hash.hpp"
 #include "lichen/base/heap.hpp"
+#include "lichen/base/ip_text.hpp"
 #include "lichen/base/list.hpp"
 #include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
