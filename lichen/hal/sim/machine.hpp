@@ -10,7 +10,8 @@
 #include "lichen/base/function_ref.hpp"
 #include "lichen/base/random.hpp"
 #include "lichen/base/result.hpp"
-#include "lichen/hal/linux/context.hpp"
+#include "lichen/hal/context.hpp"
+#include "lichen/hal/linux/stacks.hpp"
 #include "lichen/hal/sim/simulator.hpp"
 #include "lichen/hal/types.hpp"
 

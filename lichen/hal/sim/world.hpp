@@ -2,12 +2,13 @@
 // runs on it; what happens is a function of a seed. simulator.hpp says how it is set up and
 // watched.
 //
-// Contexts, pages and the words of the console are those of the linux world, on which it grows.
+// Stacks, pages and the words of the console are those of the linux world, on which it grows.
 #pragma once
 
+#include "lichen/hal/context.hpp"
 #include "lichen/hal/linux/console.hpp"
-#include "lichen/hal/linux/context.hpp"
 #include "lichen/hal/linux/pages.hpp"
+#include "lichen/hal/linux/stacks.hpp"
 #include "lichen/hal/sim/cores.hpp"
 #include "lichen/hal/sim/interrupts.hpp"
 #include "lichen/hal/sim/time.hpp"
