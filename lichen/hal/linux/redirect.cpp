@@ -3,10 +3,13 @@
 
 #include <ucontext.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 
 #include "lichen/hal/linux/local.hpp"
+#include "lichen/hal/linux/unwind.hpp"
 
 namespace lichen::hal::detail {
 
@@ -27,6 +30,15 @@ std::uintptr_t reg(void* record, int index) noexcept {
 }  // namespace
 
 std::uintptr_t address_of_interrupted(void* record) noexcept { return reg(record, REG_RIP); }
+
+Registers registers_of(void* record) noexcept {
+  constexpr std::array<int, register_count> in_dwarf_order{
+      REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
+      REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+  Registers registers{};
+  for (std::size_t i = 0; i < register_count; ++i) registers[i] = reg(record, in_dwarf_order[i]);
+  return registers;
+}
 
 void redirect_interrupted(void* record, void (*entry)() noexcept) noexcept {
   std::uintptr_t stack_pointer = reg(record, REG_RSP);
