@@ -64,6 +64,8 @@ std::string_view explain_setup_failure(int error, int disabled) noexcept {
   }
 }
 
+Ring::Ring() noexcept : thread_{gettid()} {}
+
 Result<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
   std::unique_ptr<Ring> ring{new (std::nothrow) Ring};
   if (!ring) return Error::no_memory;
@@ -128,7 +130,7 @@ Result<void> Ring::map(const io_uring_params& parameters) noexcept {
   sq_tail_shared_ = word(sq.tail);
   sq_flags_ = word(sq.flags);
   sq_mask_ = *word(sq.ring_mask);
-  sq_entries_ = parameters.sq_entries;
+  sq_entries_ = room_ = parameters.sq_entries;
   // Entries are submitted in the order in which they lie, so the indirection stays the identity.
   for (unsigned i = 0; i < sq_entries_; ++i) word(sq.array)[i] = i;
   cq_head_ = word(cq.head);
@@ -212,24 +214,49 @@ int Ring::enter(unsigned submit, unsigned wait_for, unsigned flags, const void* 
 }
 
 io_uring_sqe& Ring::prepare() noexcept {
-  if (sq_tail_ - kernel_head() == sq_entries_) [[unlikely]]
-    reserve(1);
-  io_uring_sqe& sqe = sqes_[sq_tail_ & sq_mask_];
-  std::memset(&sqe, 0, sizeof sqe);
-  ++sq_tail_;
   counters_.submissions.add();
+  if (queued() >= room_) [[unlikely]] {
+    reserve(1);
+    if (room_ == 0) return overflow_.emplace_back();
+  }
+  io_uring_sqe& sqe = next_entry();
+  std::memset(&sqe, 0, sizeof sqe);
   return sqe;
 }
 
+io_uring_sqe& Ring::next_entry() noexcept { return sqes_[sq_tail_++ & sq_mask_]; }
+
 void Ring::reserve(unsigned count) noexcept {
-  if (sq_entries_ - prepared() >= count) [[likely]]
+  if (queued() + count <= room_) [[likely]]
     return;
+  if (gettid() != thread_) {
+    counters_.overflows.add();
+    room_ = 0;  // whatever comes from now on comes behind
+    return;
+  }
+  if (room_ == 0) take_overflow();
+  if (queued() + count <= room_) return;
   flush(0);
   // The kernel takes nothing while it has no room for completions: make some.
-  while (prepared() > 0) {
+  while (queued() > 0) {
     flush(IORING_ENTER_GETEVENTS);
     spill();
-    if (prepared() > 0) sched_yield();
+    if (queued() > 0) sched_yield();
+  }
+}
+
+// In order, entries that are linked to each other at once.
+void Ring::take_overflow() noexcept {
+  room_ = sq_entries_;
+  while (!overflow_.empty()) {
+    unsigned linked = 1;
+    while (linked < overflow_.size() && (overflow_[linked - 1].flags & IOSQE_IO_LINK) != 0)
+      ++linked;
+    reserve(linked);
+    for (; linked > 0; --linked) {
+      next_entry() = overflow_.front();
+      overflow_.pop_front();
+    }
   }
 }
 
@@ -243,18 +270,22 @@ void Ring::spill() noexcept {
 
 void Ring::flush(unsigned flags) noexcept {
   store_release(sq_tail_shared_, sq_tail_);
-  enter(prepared(), 0, flags, nullptr, 0);
+  enter(queued(), 0, flags, nullptr, 0);
 }
 
 void Ring::submit() noexcept {
+  if (room_ == 0) [[unlikely]]
+    take_overflow();
   const unsigned flags = load_acquire(sq_flags_);
   if (flags & IORING_SQ_CQ_OVERFLOW) [[unlikely]]
     counters_.overflows.add();
-  if (prepared() > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
+  if (queued() > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
     flush(IORING_ENTER_GETEVENTS);
 }
 
 void Ring::submit_and_wait(std::uint64_t timeout_ns) noexcept {
+  if (room_ == 0) [[unlikely]]
+    take_overflow();
   if (!spilled_.empty()) return submit();
   store_release(sq_tail_shared_, sq_tail_);
   constexpr unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
@@ -263,7 +294,7 @@ void Ring::submit_and_wait(std::uint64_t timeout_ns) noexcept {
                             .tv_nsec = static_cast<long long>(timeout_ns % second)};
   io_uring_getevents_arg argument{};
   if (timeout_ns != UINT64_MAX) argument.ts = reinterpret_cast<std::uint64_t>(&timeout);
-  enter(prepared(), 1, flags, &argument, sizeof argument);
+  enter(queued(), 1, flags, &argument, sizeof argument);
 }
 
 }  // namespace lichen::driver

@@ -1,12 +1,18 @@
 // Ring: one io_uring, by raw system calls. Submission entries in, completions out; what they mean
 // is the business of UringCore.
 //
-// Belongs to the thread that created it (IORING_SETUP_SINGLE_ISSUER): only that thread may call it.
+// Belongs to the thread that created it (IORING_SETUP_SINGLE_ISSUER): only that thread may call it,
+// with one exception. While a core runs on another thread (docs/decisions/stuck-workers.md) that
+// one may prepare; what finds no room in the queue then waits in a list for the ring's own thread.
+// The threads MUST take turns, each seeing what the one before did.
 #pragma once
 
 #include <linux/io_uring.h>
+#include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -41,9 +47,9 @@ class Ring {
   ~Ring();
 
   // An empty entry to fill in; it is submitted by the next submit() or wait(), in order. Never
-  // fails: when the queue is full, it is submitted first.
+  // fails: when the queue is full, it is submitted first, or on another thread the entry waits.
   io_uring_sqe& prepare() noexcept;
-  [[nodiscard]] unsigned prepared() const noexcept { return sq_tail_ - kernel_head(); }
+  [[nodiscard]] std::size_t prepared() const noexcept { return queued() + overflow_.size(); }
   // Makes sure that the next `count` calls of prepare() go to the kernel together.
   void reserve(unsigned count) noexcept;
 
@@ -88,7 +94,7 @@ class Ring {
   [[nodiscard]] const RingCounters& counters() const noexcept { return counters_; }
 
  private:
-  Ring() noexcept = default;
+  Ring() noexcept;
   Result<void> set_up(const RingOptions& options) noexcept;
   Result<void> map(const io_uring_params& parameters) noexcept;
   void probe(const io_uring_params& parameters, Features allowed) noexcept;
@@ -96,6 +102,8 @@ class Ring {
             std::size_t size) noexcept;
   void flush(unsigned flags) noexcept;
   void spill() noexcept;
+  io_uring_sqe& next_entry() noexcept;
+  void take_overflow() noexcept;
 
   static unsigned load_acquire(const unsigned* word) noexcept {
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
@@ -103,7 +111,7 @@ class Ring {
   static void store_release(unsigned* word, unsigned value) noexcept {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
   }
-  [[nodiscard]] unsigned kernel_head() const noexcept { return load_acquire(sq_head_); }
+  [[nodiscard]] unsigned queued() const noexcept { return sq_tail_ - load_acquire(sq_head_); }
 
   unsigned* sq_head_ = nullptr;
   unsigned* sq_tail_shared_ = nullptr;
@@ -112,6 +120,7 @@ class Ring {
   unsigned sq_tail_ = 0;  // ours; shared when submitted
   unsigned sq_mask_ = 0;
   unsigned sq_entries_ = 0;
+  unsigned room_ = 0;  // sq_entries_; 0 while new entries go to the overflow
   unsigned* cq_head_ = nullptr;
   unsigned* cq_tail_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
@@ -123,6 +132,8 @@ class Ring {
   std::uint64_t operations_ = 0;
   RingCounters counters_;
   std::vector<io_uring_cqe> spilled_;  // completions taken out to make room in the queue
+  std::deque<io_uring_sqe> overflow_;  // prepared on another thread when there was no room
+  const pid_t thread_;
   void* rings_ = nullptr;
   std::size_t rings_size_ = 0;
   std::size_t sqes_size_ = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/time_types.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "lichen/base/log.hpp"
 
@@ -112,6 +114,81 @@ TEST(Ring, KeepsReservedEntriesTogether) {
   EXPECT_EQ((*ring)->prepared(), 0U);
   (*ring)->reserve(4);
   EXPECT_EQ((*ring)->prepared(), 0U);
+}
+
+// The thread that stands in for the ring's own may not submit. What it prepares beyond the queue
+// waits, in order; what the ring's own thread prepares comes behind that.
+TEST(Ring, KeepsWhatAnotherThreadPreparedBeyondTheQueue) {
+  for (const unsigned count : {3U, 4U, 5U, 1000U}) {
+    auto ring = Ring::create({.entries = 4, .completions = 8});
+    ASSERT_TRUE(ring);
+    std::uint64_t prepared = 0;
+    auto prepare = [&](unsigned more) {
+      for (unsigned i = 0; i < more; ++i) {
+        io_uring_sqe& sqe = (*ring)->prepare();
+        sqe.opcode = IORING_OP_NOP;
+        sqe.user_data = prepared++;
+      }
+    };
+    prepare(2);
+    for (int turn = 0; turn < 2; ++turn) std::thread{prepare, count}.join();
+    EXPECT_EQ((*ring)->prepared(), prepared);
+    prepare(3);
+    std::uint64_t next = 0;
+    while (next < prepared) {
+      (*ring)->submit_and_wait(UINT64_MAX);
+      (*ring)->reap([&](const io_uring_cqe& cqe) { EXPECT_EQ(cqe.user_data, next++); });
+    }
+    EXPECT_EQ((*ring)->prepared(), 0U);
+  }
+}
+
+TEST(Ring, KeepsLinkedEntriesOfAnotherThreadTogether) {
+  static constexpr unsigned chains = 50;
+  auto ring = Ring::create({.entries = 4});
+  ASSERT_TRUE(ring);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  char byte = 0;
+  __kernel_timespec soon{.tv_sec = 0, .tv_nsec = 1'000'000};
+  (*ring)->prepare().opcode = IORING_OP_NOP;
+  (*ring)->prepare().opcode = IORING_OP_NOP;
+  (*ring)->prepare().opcode = IORING_OP_NOP;
+  std::thread{[&] {
+    for (unsigned i = 0; i < chains; ++i) {
+      if (i % 3 == 0) (*ring)->prepare().opcode = IORING_OP_NOP;
+      (*ring)->reserve(2);
+      io_uring_sqe& sqe = (*ring)->prepare();
+      sqe.opcode = IORING_OP_READ;
+      sqe.fd = ends[0];
+      sqe.addr = reinterpret_cast<std::uint64_t>(&byte);
+      sqe.len = 1;
+      sqe.flags = IOSQE_IO_LINK;
+      sqe.user_data = 1;
+      io_uring_sqe& limit = (*ring)->prepare();
+      limit.opcode = IORING_OP_LINK_TIMEOUT;
+      limit.fd = -1;
+      limit.addr = reinterpret_cast<std::uint64_t>(&soon);
+      limit.len = 1;
+      limit.user_data = 2;
+    }
+  }}.join();
+  unsigned ended = 0;
+  unsigned timed_out = 0;
+  while (ended < chains || timed_out < chains) {
+    (*ring)->submit_and_wait(UINT64_MAX);
+    (*ring)->reap([&](const io_uring_cqe& cqe) {
+      if (cqe.user_data == 1) {
+        EXPECT_EQ(cqe.res, -ECANCELED);
+        ++ended;
+      } else if (cqe.user_data == 2) {
+        EXPECT_EQ(cqe.res, -ETIME);  // -EINVAL where there is nothing that it is linked to
+        ++timed_out;
+      }
+    });
+  }
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(Ring, WaitsNoLongerThanAsked) {
