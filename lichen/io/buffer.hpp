@@ -40,6 +40,8 @@ class Buffer {
   void extend(std::size_t n) noexcept { end_ += n; }
   // Drops n bytes from the front. MUST NOT exceed size().
   void consume(std::size_t n) noexcept { begin_ += n; }
+  // Drops n bytes from the back. MUST NOT exceed size().
+  void shorten(std::size_t n) noexcept { end_ -= n; }
 
   void release() noexcept {
     if (owner_) std::exchange(owner_, nullptr)->give_back(whole_);
