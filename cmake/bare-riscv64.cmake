@@ -1,0 +1,11 @@
+# Toolchain: a RISC-V board without a host.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR riscv64)
+set(triple riscv64-linux-gnu)
+set(CMAKE_C_COMPILER_TARGET ${triple})
+set(CMAKE_CXX_COMPILER_TARGET ${triple})
+set(CMAKE_ASM_COMPILER_TARGET ${triple})
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(LICHEN_WORLD riscv64)
+set(LICHEN_GCC_FOLDER /usr/lib/gcc-cross/${triple}/12)
+set(LICHEN_BARE_OPTIONS -mcmodel=medany -march=rv64gc)

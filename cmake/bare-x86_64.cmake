@@ -1,0 +1,11 @@
+# Toolchain: a PC without a host. The headers are the build machine's own.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(triple x86_64-linux-gnu)
+set(CMAKE_C_COMPILER_TARGET ${triple})
+set(CMAKE_CXX_COMPILER_TARGET ${triple})
+set(CMAKE_ASM_COMPILER_TARGET ${triple})
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(LICHEN_WORLD x86_64)
+set(LICHEN_GCC_FOLDER /usr/lib/gcc/${triple}/12)
+set(LICHEN_BARE_OPTIONS -mcmodel=kernel -mstack-protector-guard=tls -mstack-protector-guard-reg=fs)

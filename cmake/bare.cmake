@@ -1,0 +1,29 @@
+# Machines without a host: what LICHEN_WORLD x86_64 and riscv64 have in common. Read by lichen.cmake.
+#
+# The headers are those of the hosted C++ library; what of it is not in headers is ours
+# (lichen/hal/bare), or a file of libstdc++.a or libgcc.a that needs nothing of a C library: digits of
+# floating-point numbers, the balancing of std::map, division of 128-bit numbers.
+add_library(lichen_bare_flags INTERFACE)
+target_compile_definitions(lichen_bare_flags INTERFACE
+  LICHEN_WORLD_HEADER="lichen/hal/${LICHEN_WORLD}/world.hpp"
+  _GLIBCXX_EXTERN_TEMPLATE=0)  # nobody has made std::string for us
+target_link_libraries(lichen_flags INTERFACE lichen_bare_flags)
+add_compile_options(-fno-pic -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-c++-static-destructors>
+  -fstack-protector-strong ${LICHEN_BARE_OPTIONS}
+  $<$<CONFIG:Debug>:-fsanitize=undefined> $<$<CONFIG:Debug>:-fsanitize-trap=undefined>)
+set(LICHEN_IMAGE_SCRIPT ${PROJECT_SOURCE_DIR}/lichen/hal/${LICHEN_WORLD}/image.ld)
+add_link_options(-static -nostdlib -Wl,--gc-sections -Wl,-z,max-page-size=4096 -Wl,--build-id=none
+  -Wl,-z,norelro -Wl,-T,${LICHEN_IMAGE_SCRIPT})
+
+find_library(LICHEN_LIBSTDCXX NAMES libstdc++.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
+find_library(LICHEN_LIBGCC NAMES libgcc.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
+
+# lichen_boot_image(name SOURCES ... DEPENDS ...): a program that boots by itself.
+function(lichen_boot_image name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS} lichen_image
+    ${LICHEN_LIBSTDCXX} ${LICHEN_LIBGCC})
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${LICHEN_IMAGE_SCRIPT})
+endfunction()

@@ -1,0 +1,59 @@
+// What the compiler, and libstdc++'s headers, take for granted of a C++ runtime.
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <new>
+
+#include "lichen/hal/hal.hpp"
+
+using lichen::hal::panic;
+
+extern "C" {
+
+// Set before the first function runs that checks it, for processors where it is not at the thread
+// pointer.
+std::uintptr_t __stack_chk_guard = 0x9e37'79b9'7f4a'7c00;
+[[noreturn]] void __stack_chk_fail() noexcept { panic("a stack has been overwritten"); }
+[[noreturn]] void __cxa_pure_virtual() noexcept { panic("a pure virtual function is called"); }
+
+// Itanium C++ ABI, section 3.3.3: the first byte says that the object is there; we use the second
+// one for "somebody is at it".
+int __cxa_guard_acquire(std::uint64_t* guard) noexcept {
+  auto* const done = reinterpret_cast<std::uint8_t*>(guard);
+  auto* const taken = done + 1;
+  for (;;) {
+    if (__atomic_load_n(done, __ATOMIC_ACQUIRE) != 0) return 0;
+    if (__atomic_exchange_n(taken, 1, __ATOMIC_ACQUIRE) == 0) {
+      if (__atomic_load_n(done, __ATOMIC_ACQUIRE) == 0) return 1;
+      __atomic_store_n(taken, 0, __ATOMIC_RELEASE);
+      return 0;
+    }
+    lichen::hal::pause();
+  }
+}
+void __cxa_guard_release(std::uint64_t* guard) noexcept {
+  auto* const done = reinterpret_cast<std::uint8_t*>(guard);
+  __atomic_store_n(done, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(done + 1, 0, __ATOMIC_RELEASE);
+}
+}
+
+namespace std {
+
+// Without exceptions these are where a library's check ends.
+void __throw_bad_alloc() { panic("operator new: no memory"); }
+void __throw_bad_array_new_length() { panic("operator new[]: no such length"); }
+void __throw_length_error(const char* what) { panic(what); }
+void __throw_logic_error(const char* what) { panic(what); }
+void __throw_invalid_argument(const char* what) { panic(what); }
+void __throw_out_of_range(const char* what) { panic(what); }
+void __throw_out_of_range_fmt(const char* what, ...) { panic(what); }
+void __throw_bad_function_call() { panic("an empty std::function is called"); }
+void __throw_bad_optional_access() { panic("the value of an empty optional is taken"); }
+void __throw_bad_variant_access(const char* what) { panic(what); }
+
+// The empty object that the headers declare.
+const nothrow_t nothrow{};
+
+}  // namespace std

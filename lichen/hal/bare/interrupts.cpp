@@ -1,0 +1,152 @@
+#include "lichen/hal/bare/interrupts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "lichen/base/format.hpp"
+#include "lichen/hal/bare/platform.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/hal/processor/redirect.hpp"
+
+namespace lichen::hal {
+
+namespace detail {
+
+[[gnu::used]] void lichen_run_redirected(void (*entry)() noexcept) noexcept { entry(); }
+
+Local& local() noexcept {
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local Local the_local{};
+  return the_local;
+}
+
+}  // namespace detail
+
+namespace {
+
+using detail::Local;
+using detail::local;
+
+constinit std::array<std::atomic<InterruptHandler>, interrupt_count> handlers{};
+constinit std::atomic<FaultHandler> fault_handler{nullptr};
+
+constexpr unsigned index(Interrupt interrupt) noexcept { return static_cast<unsigned>(interrupt); }
+
+void call_handler(Interrupt interrupt, Local& mine, detail::TrapFrame& frame) noexcept {
+  InterruptHandler handler = handlers[index(interrupt)].load();
+  if (!handler) return;
+  mine.off_depth = 1;
+  mine.interrupted = &frame;
+  handler(interrupt, mine.core);
+  mine.interrupted = nullptr;
+  mine.off_depth = 0;
+  if (auto* entry = std::exchange(mine.after, nullptr))
+    detail::redirect(detail::stack_pointer_of(frame), detail::instruction_of(frame), entry);
+}
+
+void take_timer(Local& mine, detail::TrapFrame& frame) noexcept {
+  const std::uint64_t now = now_ns();
+  const bool due = mine.armed_ns <= now;
+  if (due) mine.armed_ns = no_deadline;
+  // The timer may be early, and cannot be set as far ahead as we would like.
+  detail::set_timer(std::min(mine.armed_ns, mine.waiting_ns));
+  if (due) call_handler(Interrupt::deadline, mine, frame);
+}
+
+}  // namespace
+
+void detail::take_interrupt(Signal signal, TrapFrame& frame) noexcept {
+  Local& mine = local();
+  switch (signal) {
+    case Signal::timer: return take_timer(mine, frame);
+    case Signal::preempt: return call_handler(Interrupt::preempt, mine, frame);
+    case Signal::wake: return;  // it has ended the sleep
+  }
+}
+
+void detail::take_fault(const char* what, bool at_memory, std::uintptr_t address,
+                        const TrapFrame& frame) noexcept {
+  Local& mine = local();
+  if (std::exchange(mine.faulted, true)) {
+    write_console("lichen: a fault while one is reported\n");
+    end_machine(panic_status);
+  }
+  mine.off_depth = mine.off_depth + 1;
+  std::array<char, 160> room;
+  const std::uintptr_t at = instruction_of(frame);
+  write_console(base::format_to(room, "lichen: core {}: {} at {:#x}", mine.core, what, at).text);
+  if (at_memory) write_console(base::format_to(room, ", address {:#x}", address).text);
+  write_console("\n");
+  print_registers(frame);
+  const auto stack = reinterpret_cast<std::uintptr_t>(mine.stack.data());
+  const bool below_stack =
+      at_memory && !mine.stack.empty() && address < stack && address >= stack - page_size;
+  if (FaultHandler handler = fault_handler.load())
+    handler({.core = mine.core,
+             .what = what,
+             .address = at_memory ? address : 0,
+             .at = at,
+             .overrun = below_stack ? mine.stack.size() : 0});
+  else if (below_stack)
+    write_console("lichen: the stack of the core is used up\n");
+  end_machine(panic_status);
+}
+
+Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept {
+  if (index(interrupt) >= interrupt_count) return Error::invalid_argument;
+  if (handler && interrupt != Interrupt::preempt && interrupt != Interrupt::deadline)
+    return Error::not_supported;
+  handlers[index(interrupt)].store(handler);
+  return {};
+}
+
+void interrupts_off() noexcept {
+  detail::mask_interrupts();
+  Local& mine = local();
+  mine.off_depth = mine.off_depth + 1;
+}
+
+void interrupts_on() noexcept {
+  Local& mine = local();
+  if (mine.off_depth == 0) panic("interrupts are turned on more often than off");
+  mine.off_depth = mine.off_depth - 1;
+  if (mine.off_depth == 0) detail::unmask_interrupts();
+}
+
+bool interrupts_are_on() noexcept { return local().off_depth == 0; }
+
+std::uintptr_t interrupted_at() noexcept {
+  detail::TrapFrame* frame = local().interrupted;
+  return frame ? detail::instruction_of(*frame) : 0;
+}
+
+void call_after_interrupt(void (*entry)() noexcept) noexcept { local().after = entry; }
+
+Result<void> send_interrupt(CoreId core) noexcept {
+  if (core >= detail::started_processors()) return Error::invalid_argument;
+  if (!handlers[index(Interrupt::preempt)].load()) return Error::invalid_state;
+  detail::send_signal(core, detail::Signal::preempt);
+  return {};
+}
+
+Result<void> register_fault_handler(FaultHandler handler) noexcept {
+  fault_handler.store(handler);
+  return {};
+}
+
+std::uint64_t now_ns() noexcept { return detail::read_clock_ns(); }
+
+Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept {
+  Local& mine = local();
+  if (core != mine.core) return Error::invalid_argument;
+  if (!handlers[index(Interrupt::deadline)].load()) return Error::invalid_state;
+  const bool were_on = interrupts_are_on();
+  detail::mask_interrupts();
+  mine.armed_ns = deadline_ns;
+  detail::set_timer(std::min(deadline_ns, mine.waiting_ns));
+  if (were_on) detail::unmask_interrupts();
+  return {};
+}
+
+}  // namespace lichen::hal

@@ -1,0 +1,36 @@
+// What a bare machine keeps for each core. Private to hal.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "lichen/hal/types.hpp"
+
+namespace lichen::hal::detail {
+
+struct TrapFrame;
+
+// Written and read by the core and by its own handlers only.
+struct Local {
+  CoreId core = 0;
+  // The machine boots with interrupts off.
+  volatile unsigned off_depth = 1;
+  TrapFrame* interrupted = nullptr;
+  void (*after)() noexcept = nullptr;      // what the interrupted flow is to call
+  std::uint64_t armed_ns = no_deadline;    // Interrupt::deadline is due
+  std::uint64_t waiting_ns = no_deadline;  // wait() is to return
+  bool faulted = false;
+  std::span<std::byte> stack{};  // the core's own
+};
+[[gnu::noinline]] Local& local() noexcept;
+
+// Called on a stack of its own with interrupts off, when the processor has taken one for this
+// core.
+enum class Signal : std::uint8_t { timer, preempt, wake };
+void take_interrupt(Signal signal, TrapFrame& frame) noexcept;
+// The same for what a flow cannot go on after. Says so and ends the machine.
+[[noreturn]] void take_fault(const char* what, bool at_memory, std::uintptr_t address,
+                             const TrapFrame& frame) noexcept;
+
+}  // namespace lichen::hal::detail

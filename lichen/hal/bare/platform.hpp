@@ -1,0 +1,60 @@
+// What a processor and its board offer to the rest of a bare machine. Private to hal.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "lichen/base/result.hpp"
+#include "lichen/hal/bare/local.hpp"
+#include "lichen/hal/types.hpp"
+
+namespace lichen::hal::detail {
+
+// The registers of an interrupted flow; the processor says what is in it.
+std::uintptr_t& stack_pointer_of(TrapFrame& frame) noexcept;
+std::uintptr_t& instruction_of(TrapFrame& frame) noexcept;
+inline std::uintptr_t instruction_of(const TrapFrame& frame) noexcept {
+  return instruction_of(const_cast<TrapFrame&>(frame));
+}
+void print_registers(const TrapFrame& frame) noexcept;
+
+// Whether the processor takes interrupts now.
+void mask_interrupts() noexcept;
+void unmask_interrupts() noexcept;
+// With interrupts masked: unmasks them and sleeps until one has come, in such a way that none is
+// missed in between.
+void unmask_and_sleep() noexcept;
+
+std::uint64_t read_clock_ns() noexcept;
+// Signal::timer on this core at that moment, or some time before; no_deadline: no more.
+void set_timer(std::uint64_t deadline_ns) noexcept;
+
+unsigned processor_count() noexcept;
+// Those that have been started: the cores below that number.
+unsigned started_processors() noexcept;
+// Makes another processor call serve_cores(core) with this thread pointer, on this stack. Errors:
+// timed_out, io_failed.
+Result<void> start_processor(CoreId core, std::uintptr_t thread_pointer,
+                             std::span<std::byte> stack) noexcept;
+// What a processor that was started goes on with: start_cores() gives it work.
+[[noreturn]] void serve_cores(CoreId core) noexcept;
+void send_signal(CoreId core, Signal signal) noexcept;
+
+// Forgets what this core knows of translations.
+void flush_translations() noexcept;
+// The same on all cores that have been started, and waits until they have done it. MUST be called
+// with interrupts on, or while there is one core only.
+void flush_everywhere() noexcept;
+
+// What the processor's thread pointer points to, beside the thread's variables, which are `size`
+// bytes at `variables`. Returns the thread pointer.
+inline constexpr std::size_t thread_control_size = 64;
+std::uintptr_t lay_thread_control(std::byte* variables, std::size_t size) noexcept;
+
+void put_character(char character) noexcept;
+[[noreturn]] void end_machine(int status) noexcept;
+Result<void> fill_with_entropy(std::span<std::byte> bytes) noexcept;
+
+}  // namespace lichen::hal::detail

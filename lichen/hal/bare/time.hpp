@@ -1,0 +1,19 @@
+// Time: the processor's counter, calibrated, and one timer for each core.
+#pragma once
+
+#include <cstdint>
+
+#include "lichen/base/result.hpp"
+#include "lichen/hal/types.hpp"
+
+namespace lichen::hal {
+
+// Nanoseconds since the machine began.
+std::uint64_t now_ns() noexcept;
+
+// Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
+// before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
+// invalid_state (no handler is registered).
+Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept;
+
+}  // namespace lichen::hal

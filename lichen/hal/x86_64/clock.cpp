@@ -1,0 +1,115 @@
+// The clock: the time stamp counter. Its rate is told by the processor or a hypervisor, or is
+// measured against the interval timer of the first PC.
+#include <algorithm>
+
+#include "lichen/hal/bare/platform.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/hal/x86_64/instructions.hpp"
+#include "lichen/hal/x86_64/machine.hpp"
+
+namespace lichen::hal::detail {
+
+namespace {
+
+constexpr unsigned shift = 32;
+constexpr std::uint64_t second = 1'000'000'000;
+
+constinit std::uint64_t began = 0;
+constinit std::uint64_t ns_in_ticks = 0;  // ns of 2^32 ticks
+constinit std::uint64_t ticks_in_ns = 0;  // ticks of 2^32 ns
+
+void set_rate(std::uint64_t hertz) noexcept {
+  using Wide = unsigned __int128;
+  ns_in_ticks = static_cast<std::uint64_t>((Wide{second} << shift) / hertz);
+  ticks_in_ns = static_cast<std::uint64_t>((Wide{hertz} << shift) / second);
+}
+
+// Intel SDM volume 3, 18.7.3: leaf 0x15 gives crystal clock and ratio. Hypervisors: leaf
+// 0x40000010 gives the rate in kHz.
+std::uint64_t told_rate() noexcept {
+  const Cpuid ratio = cpuid(0x15);
+  if (ratio.a != 0 && ratio.b != 0 && ratio.c != 0)
+    return std::uint64_t{ratio.c} * ratio.b / ratio.a;
+  constexpr std::uint32_t hypervisor = 1U << 31;
+  if ((cpuid(1).c & hypervisor) == 0) return 0;
+  Cpuid leaf;
+  __cpuid(0x4000'0000, leaf.a, leaf.b, leaf.c, leaf.d);
+  if (leaf.a < 0x4000'0010) return 0;
+  __cpuid(0x4000'0010, leaf.a, leaf.b, leaf.c, leaf.d);
+  return std::uint64_t{leaf.a} * 1'000;
+}
+
+// Intel 8254: channel 2 counts down with 1,193,182 Hz while its gate is open.
+constexpr std::uint64_t interval_hertz = 1'193'182;
+constexpr std::uint16_t interval_data = 0x42;
+constexpr std::uint16_t interval_command = 0x43;
+constexpr std::uint16_t interval_gate = 0x61;
+
+struct Sample {
+  std::uint64_t tsc = 0;
+  std::uint32_t timer = 0;
+  std::uint16_t interval = 0;
+};
+
+// All three clocks at one moment, as nearly as possible: the quickest of some readings.
+Sample sample() noexcept {
+  Sample best;
+  std::uint64_t least = UINT64_MAX;
+  for (int i = 0; i < 8; ++i) {
+    const std::uint64_t before = read_tsc();
+    out8(interval_command, 0x80);  // latch channel 2
+    const std::uint64_t after = read_tsc();
+    Sample now{.tsc = before + (after - before) / 2, .timer = read_timer_counts()};
+    const std::uint8_t low = in8(interval_data);
+    now.interval = static_cast<std::uint16_t>(in8(interval_data) << 8 | low);
+    const std::uint64_t took = read_tsc() - before;
+    if (took < least) {
+      least = took;
+      best = now;
+    }
+  }
+  return best;
+}
+
+void measure() noexcept {
+  constexpr std::uint16_t counts = interval_hertz / 200;  // 5 ms
+  out8(interval_gate, static_cast<std::uint8_t>((in8(interval_gate) & 0xfc) | 1));
+  out8(interval_command, 0xb4);  // channel 2, both bytes, rate generator
+  out8(interval_data, 0xff);
+  out8(interval_data, 0xff);
+  const Sample first = sample();
+  Sample last = sample();
+  while (static_cast<std::uint16_t>(first.interval - last.interval) < counts) last = sample();
+  const auto passed = static_cast<std::uint16_t>(first.interval - last.interval);
+  const std::uint64_t ns = passed * second / interval_hertz;
+  if (ns_in_ticks == 0) set_rate((last.tsc - first.tsc) * interval_hertz / passed);
+  calibrate_timer(last.timer - first.timer, ns);
+}
+
+}  // namespace
+
+Result<void> start_clock() noexcept {
+  began = read_tsc();
+  if (const std::uint64_t hertz = told_rate()) set_rate(hertz);
+  if (ns_in_ticks != 0 && timer_follows_clock()) return {};
+  begin_timer_calibration();
+  measure();
+  return {};
+}
+
+std::uint64_t read_clock_ns() noexcept {
+  using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>(Wide{read_tsc() - began} * ns_in_ticks >> shift);
+}
+
+std::uint64_t clock_ticks(std::uint64_t ns) noexcept {
+  using Wide = unsigned __int128;
+  return began + static_cast<std::uint64_t>(Wide{ns} * ticks_in_ns >> shift);
+}
+
+void spin_for(std::uint64_t ns) noexcept {
+  const std::uint64_t until = read_clock_ns() + ns;
+  while (read_clock_ns() < until) __builtin_ia32_pause();
+}
+
+}  // namespace lichen::hal::detail
