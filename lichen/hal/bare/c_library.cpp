@@ -94,6 +94,16 @@ void* find_byte(const void* in, int value, std::size_t size) noexcept {
   return nullptr;
 }
 
+// As above.
+char* find_last(const char* in, int value) noexcept asm("strrchr");
+char* find_last(const char* in, int value) noexcept {
+  const char* last = nullptr;
+  for (;; ++in) {
+    if (*in == static_cast<char>(value)) last = in;
+    if (*in == '\0') return const_cast<char*>(last);
+  }
+}
+
 std::size_t strlen(const char* text) noexcept {
   std::size_t size = 0;
   while (text[size] != '\0') ++size;

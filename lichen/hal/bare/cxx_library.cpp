@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <new>
 
 #include "lichen/hal/hal.hpp"
@@ -16,6 +17,9 @@ extern "C" {
 std::uintptr_t __stack_chk_guard = 0x9e37'79b9'7f4a'7c00;
 [[noreturn]] void __stack_chk_fail() noexcept { panic("a stack has been overwritten"); }
 [[noreturn]] void __cxa_pure_virtual() noexcept { panic("a pure virtual function is called"); }
+
+// What libstdc++'s counters ask before they do without atomics.
+char __libc_single_threaded = 0;
 
 // Itanium C++ ABI, section 3.3.3: the first byte says that the object is there; we use the second
 // one for "somebody is at it".
@@ -52,6 +56,9 @@ void __throw_out_of_range_fmt(const char* what, ...) { panic(what); }
 void __throw_bad_function_call() { panic("an empty std::function is called"); }
 void __throw_bad_optional_access() { panic("the value of an empty optional is taken"); }
 void __throw_bad_variant_access(const char* what) { panic(what); }
+
+// How make_shared() finds its object where there are type names; here another way is taken.
+bool _Sp_make_shared_tag::_S_eq(const type_info&) noexcept { return false; }
 
 // The empty object that the headers declare.
 const nothrow_t nothrow{};
