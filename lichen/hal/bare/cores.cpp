@@ -21,14 +21,9 @@ constexpr std::size_t core_stack_size = std::size_t{128} * 1024;
 
 enum : std::uint32_t { running = 0, token = 1, waiting = 2 };
 
-struct Job {
-  base::FunctionRef<void(CoreId)> entry;
-  std::atomic<unsigned> not_done;
-};
-
 struct alignas(cache_line) CoreState {
   std::atomic<std::uint32_t> wake{running};
-  std::atomic<Job*> job{nullptr};
+  std::atomic<detail::Job*> job{nullptr};
   std::span<std::byte> stack{};
 };
 constinit std::array<CoreState, max_cores> states{};
@@ -70,6 +65,16 @@ Result<std::span<std::byte>> detail::make_core_stack(std::size_t size) noexcept 
   return std::span{window + page_size, size};
 }
 
+Result<void> detail::start_processors(unsigned count) noexcept {
+  while (started.load() < count) TRY(start_another(started.load()));
+  return {};
+}
+
+void detail::give_job(CoreId core, Job& job) noexcept {
+  states[core].job.store(&job);
+  send_signal(core, Signal::wake);
+}
+
 void detail::serve_cores(CoreId core) noexcept {
   Local& self = local();
   self.stack = states[core].stack;
@@ -99,14 +104,10 @@ Result<void> start_cores(const CoreOptions& options,
                          base::FunctionRef<void(CoreId)> entry) noexcept {
   if (options.count == 0 || options.count > core_count_available()) return Error::invalid_argument;
   if (busy.exchange(true)) return Error::busy;
-  Result<void> all{};
-  while (all && started.load() < options.count) all = start_another(started.load());
+  const Result<void> all = detail::start_processors(options.count);
   if (all) {
-    Job job{entry, options.count - 1};
-    for (CoreId core = 1; core < options.count; ++core) {
-      states[core].job.store(&job);
-      detail::send_signal(core, detail::Signal::wake);
-    }
+    detail::Job job{entry, options.count - 1};
+    for (CoreId core = 1; core < options.count; ++core) detail::give_job(core, job);
     entry(0);
     while (job.not_done.load() != 0) wait(0, no_deadline);
   }

@@ -16,6 +16,8 @@ extern "C" {
 // pointer.
 std::uintptr_t __stack_chk_guard = 0x9e37'79b9'7f4a'7c00;
 [[noreturn]] void __stack_chk_fail() noexcept { panic("a stack has been overwritten"); }
+// What libstdc++'s own functions name for when an exception passes through them: none is thrown.
+[[noreturn]] void __gxx_personality_v0() noexcept { panic("an exception is thrown"); }
 [[noreturn]] void __cxa_pure_virtual() noexcept { panic("a pure virtual function is called"); }
 
 // What libstdc++'s counters ask before they do without atomics.

@@ -1,11 +1,13 @@
 // What a processor and its board offer to the rest of a bare machine. Private to hal.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "lichen/base/function_ref.hpp"
 #include "lichen/base/result.hpp"
 #include "lichen/hal/bare/local.hpp"
 #include "lichen/hal/types.hpp"
@@ -38,7 +40,17 @@ unsigned started_processors() noexcept;
 // timed_out, io_failed.
 Result<void> start_processor(CoreId core, std::uintptr_t thread_pointer,
                              std::span<std::byte> stack) noexcept;
-// What a processor that was started goes on with: start_cores() gives it work.
+
+// Starts cores until there are that many. Not on two cores at once. Errors: no_memory, timed_out.
+Result<void> start_processors(unsigned count) noexcept;
+// What a started core has to do; only for one that has nothing to do. Whoever is the last wakes
+// core 0.
+struct Job {
+  base::FunctionRef<void(CoreId)> entry;
+  std::atomic<unsigned> not_done;
+};
+void give_job(CoreId core, Job& job) noexcept;
+// What a processor that was started goes on with.
 [[noreturn]] void serve_cores(CoreId core) noexcept;
 void send_signal(CoreId core, Signal signal) noexcept;
 

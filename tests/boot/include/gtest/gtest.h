@@ -192,12 +192,12 @@ struct Parameters {
   class LICHEN_TEST_CLASS(suite, name) : public base {                                         \
    public:                                                                                     \
     void TestBody() override;                                                                  \
-    static std::unique_ptr<::testing::Test> make() {                                           \
+    static std::unique_ptr<::testing::Test> lichen_make_test() {                               \
       return std::make_unique<LICHEN_TEST_CLASS(suite, name)>();                               \
     }                                                                                          \
   };                                                                                           \
   static const ::testing::internal::Registrar suite##_##name##_registrar{                      \
-      {#suite, #name, &LICHEN_TEST_CLASS(suite, name)::make, nullptr, 0, with_parameter}};     \
+      {#suite, #name, &LICHEN_TEST_CLASS(suite, name)::lichen_make_test, nullptr, 0, with_parameter}};     \
   void LICHEN_TEST_CLASS(suite, name)::TestBody()
 
 #define TEST(suite, name) LICHEN_TEST(suite, name, ::testing::Test, false)
