@@ -103,6 +103,9 @@ class List {
   [[nodiscard]] T* front() noexcept { return empty() ? nullptr : element(end_.next_); }
   [[nodiscard]] T* back() noexcept { return empty() ? nullptr : element(end_.previous_); }
 
+  // Where an item is, which MUST be linked in this list.
+  [[nodiscard]] Iterator place_of(T& item) noexcept { return Iterator{&(item.*Member)}; }
+
   // The item MUST NOT be linked.
   void push_front(T& item) noexcept { (item.*Member).link_before(*end_.next_); }
   void push_back(T& item) noexcept { (item.*Member).link_before(end_); }

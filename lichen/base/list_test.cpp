@@ -57,6 +57,21 @@ TEST(List, AnElementLeavesWithoutItsList) {
   EXPECT_TRUE(list.empty());
 }
 
+TEST(List, AnElementKnowsItsPlace) {
+  Items list;
+  std::array<Item, 3> items;
+  for (int i = 0; i < 2; ++i) {
+    items[i].value = i;
+    list.push_back(items[i]);
+  }
+  items[2].value = 2;
+  EXPECT_EQ(&*list.place_of(items[1]), &items[1]);
+  list.insert_before(list.place_of(items[1]), items[2]);
+  EXPECT_EQ(values(list), (std::vector{0, 2, 1}));
+  while (list.pop_front() != nullptr) {
+  }
+}
+
 TEST(List, AnElementIsInSeveralListsThroughSeveralNodes) {
   Items list;
   OtherItems other;
