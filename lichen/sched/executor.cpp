@@ -67,7 +67,7 @@ Runnable* Executor::take_batch() noexcept {
 // Returns a batch of the installed lane as it is; puts any other into the queues of its lane.
 Runnable* Executor::adopt(Runnable& batch) noexcept {
   if (batch.strand && batch.strand->lane() == lane_->id && running_) return &batch;
-  for (Runnable* runnable = &batch; runnable;) push_local(*std::exchange(runnable, runnable->next));
+  push_all(&batch);
   return nullptr;
 }
 
@@ -205,7 +205,7 @@ void Executor::uninstall() noexcept {
 
 void Executor::make_ready(Runnable& runnable, Order order) noexcept {
   Lane& lane = lane_of(runnable);
-  const bool pinned = coro::cores_share && (!runnable.strand || runnable.strand->pinned());
+  const bool pinned = stays(runnable);
   // What waits for its turn here may have it at once where there is nothing else to do.
   if (&lane != lane_ && !pinned && current_ && others_hungry()) {
     if (Executor* idle =
@@ -216,8 +216,7 @@ void Executor::make_ready(Runnable& runnable, Order order) noexcept {
 }
 
 void Executor::queue(Lane& lane, Runnable& runnable, bool pinned, Order order) noexcept {
-  const bool here = &lane == lane_;
-  coro::LaneQueues& queues = here ? here_ : lane.queues;
+  coro::LaneQueues& queues = queues_of(lane);
   if (pinned)
     queues.pinned.push_back(runnable);
   else if (order == Order::forked)
@@ -227,28 +226,43 @@ void Executor::queue(Lane& lane, Runnable& runnable, bool pinned, Order order) n
   if (trace_.on()) [[unlikely]]
     trace_.record(hal::now_ns(), TraceKind::wake, lane.id,
                   reinterpret_cast<std::uintptr_t>(runnable.strand), index_);
-  if (here) return;
+  has_work_now(lane, batch_now_ns_);
+}
+
+// Something was put into the queues of `lane`: it wants its turn, unless it has it.
+void Executor::has_work_now(Lane& lane, std::uint64_t now) noexcept {
+  if (&lane == lane_) return;
   if (!lane.waiting.is_linked()) waiting_.push_back(lane);
   if (lane.state != LaneState::idle) return;
-  schedule_.insert(lane, batch_now_ns_);
-  watch_.ready(lane, batch_now_ns_);
+  schedule_.insert(lane, now);
+  watch_.ready(lane, now);
   if (current_ && running_ && schedule_.more_urgent(lane, *lane_)) request_preemption();
+}
+
+coro::LaneQueues& Executor::queues_of(Lane& lane) noexcept {
+  return &lane == lane_ ? here_ : lane.queues;
 }
 
 Lane& Executor::lane_of(const Runnable& runnable) noexcept {
   return runnable.strand ? schedule_.lane(runnable.strand->lane()) : schedule_.event_lane();
 }
 
+bool Executor::stays(const Runnable& runnable) noexcept {
+  return coro::cores_share && (!runnable.strand || runnable.strand->pinned());
+}
+
 void Executor::push_local(Runnable& runnable) noexcept {
-  const bool pinned = coro::cores_share && (!runnable.strand || runnable.strand->pinned());
-  queue(lane_of(runnable), runnable, pinned, Order::last);
+  queue(lane_of(runnable), runnable, stays(runnable), Order::last);
+}
+
+unsigned Executor::push_all(Runnable* chain) noexcept {
+  unsigned count = 0;
+  for (; chain; ++count) push_local(*std::exchange(chain, chain->next));
+  return count;
 }
 
 void Executor::take_posted() noexcept {
-  std::uint64_t count = 0;
-  for (Runnable* runnable = posted_.take_all(); runnable; ++count)
-    push_local(*std::exchange(runnable, runnable->next));
-  add(taken_, count);
+  add(taken_, push_all(posted_.take_all()));
   for (coro::Strand* strand = stops_.take_all(); strand;)
     coro::handle_stop(*std::exchange(strand, strand->next_stop));
 }
@@ -320,17 +334,7 @@ void Executor::publish(Runnable& batch) noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return;
   }
-  for (Runnable* runnable = &batch; runnable;) {
-    Runnable& mine = *std::exchange(runnable, runnable->next);
-    Lane& lane = schedule_.lane(mine.strand->lane());
-    if (&lane == lane_) {
-      here_.ready.push_back(mine);
-      continue;
-    }
-    lane.queues.ready.push_back(mine);
-    if (!lane.waiting.is_linked()) waiting_.push_back(lane);
-    if (lane.state == LaneState::idle) schedule_.insert(lane, batch_now_ns_);
-  }
+  push_all(&batch);  // the ring is full
 }
 
 // Keeps the front half of a queue, which runs here next, and publishes the rest: of forks these are
@@ -369,8 +373,7 @@ bool Executor::steal() noexcept {
   Runnable* stolen = victim->ring_.steal_half(ring_);
   if (!stolen) return false;
   if (batch_)
-    for (Runnable* runnable = stolen; runnable;)
-      push_local(*std::exchange(runnable, runnable->next));
+    push_all(stolen);
   else
     batch_ = adopt(*stolen);
   add(stolen_, 1);

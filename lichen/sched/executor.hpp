@@ -156,13 +156,19 @@ class Executor final : public coro::Core {
   void park() noexcept;
   [[nodiscard]] bool has_work() const noexcept;
   [[nodiscard]] bool has_turn_work() const noexcept { return batch_ || !here_.empty(); }
+  // Would the lane that has its turn go on, if the running task ended?
+  [[nodiscard]] bool others_of_turn() const noexcept { return has_turn_work() || !ring_.empty(); }
 
   // Lanes.
   void install(Lane& lane, std::uint64_t now) noexcept;
   void uninstall() noexcept;
   [[nodiscard]] Lane& lane_of(const coro::Runnable& runnable) noexcept;
   void queue(Lane& lane, coro::Runnable& runnable, bool pinned, coro::Order order) noexcept;
+  [[nodiscard]] coro::LaneQueues& queues_of(Lane& lane) noexcept;
+  void has_work_now(Lane& lane, std::uint64_t now) noexcept;
+  [[nodiscard]] static bool stays(const coro::Runnable& runnable) noexcept;
   void push_local(coro::Runnable& runnable) noexcept;
+  unsigned push_all(coro::Runnable* chain) noexcept;
   coro::Runnable* adopt(coro::Runnable& batch) noexcept;
   void offer_waiting_lane() noexcept;
   [[nodiscard]] std::uint64_t next_event(std::uint64_t now) noexcept;
@@ -228,9 +234,9 @@ class Executor final : public coro::Core {
 
   std::uint64_t plan_again_ns_ = 0;
   std::uint64_t next_timer_ns_ = coro::no_deadline;  // as of the latest plan
-  std::uint64_t look_at_ns_ =
-      coro::no_deadline;                        // when a task that still runs is to be interrupted
-  std::uint64_t armed_ns_ = coro::no_deadline;  // when the timer will do so
+  // When a task that still runs is to be interrupted, and when the timer will do so.
+  std::uint64_t look_at_ns_ = coro::no_deadline;
+  std::uint64_t armed_ns_ = coro::no_deadline;
   unsigned fruitless_looks_ = 0;
   unsigned retries_in_a_row_ = 0;
   std::uintptr_t interrupted_at_ = 0;  // where the interrupted task goes on

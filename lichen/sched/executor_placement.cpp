@@ -127,9 +127,7 @@ Work Executor::work_of(const Lane& lane, std::uint64_t now) const noexcept {
 // Gives away what had better be elsewhere. A lane at a time: its tasks work with each other.
 void Executor::relocate(std::uint64_t now) noexcept {
   if (!usable_)
-    while (Runnable* batch = ring_.pop())
-      for (Runnable* runnable = batch; runnable;)
-        push_local(*std::exchange(runnable, runnable->next));
+    while (Runnable* batch = ring_.pop()) push_all(batch);
   if (has_turn_work()) relocate(*lane_, here_, now);
   base::List<Lane, &Lane::waiting> stay;
   while (Lane* lane = waiting_.pop_front()) {

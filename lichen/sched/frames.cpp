@@ -4,24 +4,13 @@
 #include <utility>
 
 #include "lichen/coro/sleep.hpp"
+#include "lichen/coro/waiting.hpp"
 #include "lichen/sched/machine.hpp"
 #include "lichen/sched/place.hpp"
 
 namespace lichen::sched {
 
 namespace {
-
-// Goes where the strand's home is now.
-struct GoHome {
-  static bool await_ready() noexcept { return false; }
-  template <class Promise>
-  static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    coro::Core& core = *coro::this_core();
-    core.begin_suspension();
-    coro::make_ready<coro::Order::last>(core, handle.promise());
-  }
-  static void await_resume() noexcept {}
-};
 
 // On the core that is asked for, or where the placement says, as long as it knows another one.
 Result<Reservation::Handle> reserve_somewhere(Group& group, const FrameOptions& options) noexcept {
@@ -85,7 +74,7 @@ Task<Result<Frames>> Frames::reserve(Group& group, FrameOptions options) {
     options.first_due_ns =
         coro::hooks::now_ns() + static_cast<std::uint64_t>(options.period.count());
   Frames frames{std::move(reservation), strand, lane_before, pinned_before, options};
-  co_await GoHome{};
+  co_await coro::yield();  // goes there
   frames.reservation_->align(options.first_due_ns);
   core.watch().forget(frames.reservation_->lane());
   co_return frames;

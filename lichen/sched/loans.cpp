@@ -60,7 +60,7 @@ void Loans::take_back(coro::Loan& loan) noexcept {
 // another's.
 bool Executor::promote(const Promotion& promotion) noexcept {
   Lane& before = schedule_.lane(promotion.from);
-  coro::LaneQueues& queues = &before == lane_ ? here_ : before.queues;
+  coro::LaneQueues& queues = queues_of(before);
   coro::Runnable* runnable = queues.ready.remove(*promotion.strand);
   bool pinned = false;
   if (!runnable) {
@@ -76,12 +76,9 @@ bool Executor::promote(const Promotion& promotion) noexcept {
     schedule_.remove(before, batch_now_ns_);
   }
   Lane& lane = schedule_.lane(promotion.to);
-  coro::LaneQueues& into = &lane == lane_ ? here_ : lane.queues;
+  coro::LaneQueues& into = queues_of(lane);
   (pinned ? into.pinned : into.ready).push_front(*runnable);
-  if (&lane == lane_) return true;
-  if (!lane.waiting.is_linked()) waiting_.push_back(lane);
-  if (lane.state == LaneState::idle) schedule_.insert(lane, batch_now_ns_);
-  if (current_ && running_ && schedule_.more_urgent(lane, *lane_)) request_preemption();
+  has_work_now(lane, batch_now_ns_);
   return true;
 }
 

@@ -19,11 +19,8 @@ class Enter {
   static bool await_ready() noexcept { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    coro::Core& core = *coro::this_core();
-    core.begin_suspension();
-    Promise& promise = handle.promise();
-    promise.strand->set_lane(lane_);
-    coro::make_ready<coro::Order::last>(core, promise);
+    handle.promise().strand->set_lane(lane_);
+    coro::yield().await_suspend(handle);
   }
   static void await_resume() noexcept {}
 

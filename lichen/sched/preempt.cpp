@@ -1,14 +1,18 @@
 // Preemption: how a task that does not come back degenerates into a thread.
 //
-//   interrupt ----> no section of the runtime, and app text? --no--> again shortly, or where the
-//       ^                     | yes                                  section ends
-//       |           the interrupted flow calls reconsider(): timers, events, what others sent
-//       |                     |
-//       |           has something else its turn? --no--> the task goes on
-//       |                     | yes
-//       |           set_aside(): its stack becomes a Runnable of this core's, in front of its lane
-//       or, |           when its slice is over, behind; the loop goes on on another stack | |
-//       +---- runs again <----+  picked like any task: the stack it was picked on is free
+//   runs <-----------------------------------+
+//    | interrupt                             |
+//    v                                       |
+//   in app text, and in no section? --- no --+  again shortly, or where the section ends
+//    | yes: the flow calls reconsider()      |
+//    v                                       |
+//   has something else its turn? ------ no --+
+//    | yes: set_aside()                      |
+//    v                                       |
+//   its stack is a Runnable of this core ----+  picked like any task, on a stack that is then free
+//
+// It waits in front of its lane or, when its slice is over, behind; the loop goes on on another
+// stack.
 #include <algorithm>
 #include <utility>
 
@@ -58,8 +62,8 @@ void Executor::after_interrupt() noexcept { current().reconsider(); }
 void Executor::look_again() noexcept {
   add(retries_, 1);
   const std::uint64_t now = hal::now_ns();
-  const bool needed = has_turn_work() || !ring_.empty() || !schedule_.empty() || !posted_.empty() ||
-                      next_timer_ns_ <= now;
+  const bool needed =
+      others_of_turn() || !schedule_.empty() || !posted_.empty() || next_timer_ns_ <= now;
   look_at_ns_ = now + (needed ? retry_ns << std::min(retries_in_a_row_++, retry_doublings)
                               : first_look_ns << std::min(fruitless_looks_++, look_doublings));
   if (look_at_ns_ < armed_ns_) arm(look_at_ns_);
@@ -111,7 +115,7 @@ bool Executor::should_set_aside(std::uint64_t now) noexcept {
   // It no longer belongs to the lane that has its turn: what was lent to it was taken back.
   if (current_->lane() != lane_->id && (has_turn_work() || !schedule_.empty())) return true;
   if (schedule_.overtaken(*lane_, charged_until_ns_, now)) return true;
-  return (has_turn_work() || !ring_.empty()) && now - batch_began_ns_ >= rotate_ns;
+  return others_of_turn() && now - batch_began_ns_ >= rotate_ns;
 }
 
 void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
@@ -123,20 +127,14 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   runnable.strand = current_;
   // The strand may have been lent another lane while it ran.
   Lane& lane = schedule_.lane(current_->lane());
-  coro::LaneQueues& queues = &lane == lane_ ? here_ : lane.queues;
+  coro::LaneQueues& queues = queues_of(lane);
   // Stacks stay with their core.
   coro::RunQueue& queue = coro::cores_share ? queues.pinned : queues.ready;
   if (now - batch_began_ns_ >= rotate_ns)
     queue.push_back(runnable);
   else
     queue.push_front(runnable);
-  if (&lane != lane_) {
-    if (!lane.waiting.is_linked()) waiting_.push_back(lane);
-    if (lane.state == LaneState::idle) {
-      schedule_.insert(lane, now);
-      watch_.ready(lane, now);
-    }
-  }
+  has_work_now(lane, now);
   watch_.preempted(current_->spawned_at, now - batch_began_ns_);
   if (trace_.on()) [[unlikely]]
     note(now, TraceKind::preempt, current_, now - batch_began_ns_);
@@ -164,7 +162,7 @@ void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(exe
 // When the task that runs next is to be interrupted if it has not come back by then.
 void Executor::plan_look(std::uint64_t now) noexcept {
   if (!machine_.preempts() || !running_) return;
-  const bool others = has_turn_work() || !ring_.empty();
+  const bool others = others_of_turn();
   // What was planned for the batches before will do for a while.
   if (now < plan_again_ns_ && armed_ns_ <= look_at_ns_ && schedule_.empty() && timers_.empty() &&
       (!others || look_at_ns_ <= now + rotate_ns))
