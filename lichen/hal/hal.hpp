@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -41,6 +42,15 @@ concept BoundedStacks = !std::copyable<T> && requires(T pool, std::size_t n, std
   { pool.in_guard(address) } noexcept -> std::same_as<bool>;
 };
 
+template <class T>
+concept SleepingThread = std::default_initializable<T> && !std::copyable<T> &&
+                         requires(T thread, void (*entry)(void*) noexcept, void* argument) {
+                           { thread.start(entry, argument) } noexcept -> std::same_as<Result<void>>;
+                           { thread.join() } noexcept;
+                           { thread.sleep() } noexcept;
+                           { thread.wake() } noexcept;
+                         };
+
 using Bytes = std::span<std::byte>;
 
 // Cores.
@@ -55,6 +65,7 @@ static_assert(Offers<&pause, void() noexcept>);
 static_assert(Offers<&yield_to_host, void() noexcept>);
 // Time.
 static_assert(Offers<&now_ns, std::uint64_t() noexcept>);
+static_assert(Offers<&core_time_ns, std::uint64_t() noexcept>);
 static_assert(Offers<&arm_deadline, Result<void>(CoreId, std::uint64_t) noexcept>);
 // Interrupts.
 static_assert(Offers<&register_interrupt, Result<void>(Interrupt, InterruptHandler) noexcept>);
@@ -66,6 +77,14 @@ static_assert(Offers<&call_after_interrupt, void(void (*)() noexcept) noexcept>)
 static_assert(Offers<&end_of_interrupt, void(Interrupt) noexcept>);
 static_assert(Offers<&send_interrupt, Result<void>(CoreId) noexcept>);
 static_assert(Offers<&register_fault_handler, Result<void>(FaultHandler) noexcept>);
+// Threads that are cores while the host keeps others.
+static_assert(SleepingThread<HostThread>);
+static_assert(
+    Offers<&host_call, std::optional<HostCall>(Bytes, bool (*)(std::uintptr_t)) noexcept>);
+static_assert(
+    Offers<&call_around_host_call, void(void (*)() noexcept, void (*)() noexcept) noexcept>);
+static_assert(Offers<&give_core_up, void() noexcept>);
+static_assert(Offers<&take_core_over, void(CoreId) noexcept>);
 // Contexts.
 static_assert(SwitchableContext<Context>);
 static_assert(BoundedStacks<StackPool>);

@@ -146,6 +146,7 @@ void Executor::turn(std::uint64_t now) noexcept {
     if (Runnable* batch = ring_.pop()) adopt(*batch);
   }
   const bool work = has_turn_work();
+  leave_out_the_host(now);
   if (running_ && work && schedule_.empty() && now - charged_until_ns_ < plan_for_ns) return;
   const std::uint64_t since = std::exchange(charged_until_ns_, now);
   if (running_) {
@@ -185,10 +186,20 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
   running_band_.store(static_cast<std::uint8_t>(band), std::memory_order_relaxed);
   batch_tasks_ = 0;
   watch_.begin(lane, band, here_.size(), now);
+  if (lane.kind == LaneKind::frame) host_ns_ = now - hal::core_time_ns();
   if (trace_.on()) [[unlikely]]
     note(now, TraceKind::lane_installed, nullptr,
          waiting_argument(static_cast<std::uint32_t>(schedule_.ready()),
                           static_cast<std::uint32_t>(here_.size())));
+}
+
+// A frame's budget is for what it does itself: if the host gives the core to somebody else in the
+// middle, the frame has not used it up, and goes on as a frame. Fair classes pay for it alike.
+void Executor::leave_out_the_host(std::uint64_t now) noexcept {
+  if (!running_ || lane_->kind != LaneKind::frame) return;
+  const std::uint64_t before = std::exchange(host_ns_, now - hal::core_time_ns());
+  if (host_ns_ <= before) return;
+  charged_until_ns_ += std::min(host_ns_ - before, now - charged_until_ns_);
 }
 
 void Executor::uninstall() noexcept {
@@ -399,6 +410,7 @@ void Executor::idle(unsigned ran) noexcept {
     look_for_stall(batch_now_ns_, started, nullptr, 0, ran > 1);
   if (running_) {
     // What comes from here on is no time of the lane; it stays installed for what it wakes.
+    leave_out_the_host(started);
     watch_.end(std::exchange(batch_tasks_, 0), started);
     schedule_.put_back(*lane_, started - charged_until_ns_, started, false);
     running_ = false;

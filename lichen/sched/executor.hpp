@@ -52,6 +52,25 @@ struct CoreStatistics {
   std::uint64_t timers = 0;  // timers set now
 };
 
+// Tasks of each lane that a core has, as of a look of its own: a hint for the placement. Lanes may
+// share a count.
+class LaneLoads {
+ public:
+  [[nodiscard]] std::size_t of(LaneId lane) const noexcept {
+    return counts_[lane % slots].load(std::memory_order_relaxed);
+  }
+  void set(LaneId lane, std::size_t tasks) noexcept {
+    counts_[lane % slots].store(static_cast<std::uint32_t>(tasks), std::memory_order_relaxed);
+  }
+  void clear() noexcept {
+    for (auto& count : counts_) count.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr unsigned slots = 64;
+  std::array<std::atomic<std::uint32_t>, slots> counts_{};
+};
+
 class Executor final : public coro::Core {
  public:
   Executor(Machine& machine, std::uint32_t index, std::uint32_t capacity,
@@ -161,6 +180,7 @@ class Executor final : public coro::Core {
 
   // Lanes.
   void install(Lane& lane, std::uint64_t now) noexcept;
+  void leave_out_the_host(std::uint64_t now) noexcept;
   void uninstall() noexcept;
   [[nodiscard]] Lane& lane_of(const coro::Runnable& runnable) noexcept;
   void queue(Lane& lane, coro::Runnable& runnable, bool pinned, coro::Order order) noexcept;
@@ -175,6 +195,9 @@ class Executor final : public coro::Core {
 
   // Placement.
   [[nodiscard]] Work work_of(const Lane& lane, std::uint64_t now) const noexcept;
+  void even_out(std::uint64_t now) noexcept;
+  void give_away(Executor& other, Lane& lane, std::size_t count) noexcept;
+  void take_out_empty_lanes(std::uint64_t now) noexcept;
   void relocate(std::uint64_t now) noexcept;
   void relocate(Lane& lane, coro::LaneQueues& queues, std::uint64_t now) noexcept;
 
@@ -225,6 +248,8 @@ class Executor final : public coro::Core {
   bool usable_ = true;                        // takes work that may move, as far as it knows
   base::List<Lane, &Lane::waiting> waiting_;  // others that have work, in no order
   std::uint64_t charged_until_ns_ = 0;
+  std::uint64_t host_ns_ =
+      0;  // had the core until then, for all time; while a frame lane has its turn
   std::uint64_t batch_began_ns_ = 0;
   coro::Runnable* batch_ = nullptr;
   unsigned wake_slot_picks_ = 0;
@@ -273,6 +298,7 @@ class Executor final : public coro::Core {
   Counter no_stack_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
+  LaneLoads lane_loads_;
   Utilisation utilisation_;
   Watch watch_;
 };

@@ -43,6 +43,12 @@ class Machine::View final : public CoresView {
   std::size_t offered(unsigned core) const noexcept override {
     return machine_.core(core).ring_.size();
   }
+  std::size_t waiting(unsigned core) const noexcept override {
+    return machine_.core(core).ready_seen_.load(std::memory_order_relaxed);
+  }
+  std::size_t waiting(unsigned core, LaneId lane) const noexcept override {
+    return machine_.core(core).lane_loads_.of(lane);
+  }
 
  private:
   Machine& machine_;
@@ -103,6 +109,16 @@ Executor* Machine::victim_of(unsigned thief, std::uint64_t now) noexcept {
   return victim == no_core ? nullptr : executors_[victim].get();
 }
 
+Executor* Machine::lighter_core(unsigned core, LaneId lane, std::uint64_t now) noexcept {
+  const unsigned lighter = placement_.lighter_core(View{*this, now}, core, lane);
+  return lighter == core ? nullptr : executors_[lighter].get();
+}
+
+Executor* Machine::lighter_core(unsigned core, std::uint64_t now) noexcept {
+  const unsigned lighter = placement_.lighter_core(View{*this, now}, core);
+  return lighter == core ? nullptr : executors_[lighter].get();
+}
+
 Executor* Machine::core_for_frames(const FrameWork& work, std::uint64_t refused) noexcept {
   const unsigned chosen = placement_.core_for_frames(View{*this, hal::now_ns()}, work, refused);
   return chosen == no_core ? nullptr : executors_[chosen].get();
@@ -124,20 +140,81 @@ Work Executor::work_of(const Lane& lane, std::uint64_t now) const noexcept {
   return {.qos = lane.qos, .foreground = lane.group->foreground(), .load = load};
 }
 
-// Gives away what had better be elsewhere. A lane at a time: its tasks work with each other.
-void Executor::relocate(std::uint64_t now) noexcept {
-  if (!usable_)
-    while (Runnable* batch = ring_.pop()) push_all(batch);
-  if (has_turn_work()) relocate(*lane_, here_, now);
+// A task keeps this core. What waits behind it and has not begun goes to a core with less to do
+// while it still can, for once it has been preempted its stack stays here. First lane by lane, so
+// that each has work on every core: that is what shares by weight rest on.
+void Executor::even_out(std::uint64_t now) noexcept {
+  std::size_t mine = 0;
+  lane_loads_.clear();
+  lane_loads_.set(lane_->id, 1);
+  const auto for_each_lane = [&](auto visit) {
+    visit(*lane_);
+    for (Lane& lane : waiting_) visit(lane);
+  };
+  for_each_lane([&](Lane& lane) {
+    std::size_t count = queues_of(lane).size();
+    if (&lane == lane_)
+      for (const Runnable* runnable = batch_; runnable; runnable = runnable->next) ++count;
+    lane_loads_.set(lane.id, lane_loads_.of(lane.id) + count);
+    mine += count;
+  });
+  ready_seen_.store(mine, std::memory_order_relaxed);
+  if (mine == 0) return;
+
+  for_each_lane([&](Lane& lane) {
+    const std::size_t here = lane_loads_.of(lane.id);
+    Executor* other = here > 1 ? machine_.lighter_core(index_, lane.id, now) : nullptr;
+    if (!other) return;
+    if (const std::size_t there = other->lane_loads_.of(lane.id); there + 1 < here)
+      give_away(*other, lane, (here - there) / 2);
+  });
+  if (Executor* other = machine_.lighter_core(index_, now)) {
+    for_each_lane([&](Lane& lane) {
+      if (lane_loads_.of(lane.id) > other->lane_loads_.of(lane.id) &&
+          ready_seen_.load(std::memory_order_relaxed) >
+              other->ready_seen_.load(std::memory_order_relaxed) + 1)
+        give_away(*other, lane, 1);
+    });
+  }
+  take_out_empty_lanes(now);
+}
+
+// Up to `count` tasks that have not begun.
+void Executor::give_away(Executor& other, Lane& lane, std::size_t count) noexcept {
+  if (lane.kind != LaneKind::fair) return;  // of this core, as long as it is
+  coro::LaneQueues& queues = queues_of(lane);
+  std::size_t given = 0;
+  for (; given < count; ++given) {
+    coro::RunQueue& queue = queues.ready.empty() ? queues.forks : queues.ready;
+    if (queue.empty()) break;
+    other.post(queue.pop_front());
+  }
+  // As it will see itself soon: nobody else is to send it more for the same reason.
+  add(other.ready_seen_, given);
+  add(ready_seen_, -given);
+  other.lane_loads_.set(lane.id, other.lane_loads_.of(lane.id) + given);
+  lane_loads_.set(lane.id, lane_loads_.of(lane.id) - given);
+}
+
+// Lanes whose work was given away do not wait for their turn any more.
+void Executor::take_out_empty_lanes(std::uint64_t now) noexcept {
   base::List<Lane, &Lane::waiting> stay;
   while (Lane* lane = waiting_.pop_front()) {
-    relocate(*lane, lane->queues, now);
     if (lane->queues.empty())
       schedule_.remove(*lane, now);
     else
       stay.push_back(*lane);
   }
   while (Lane* lane = stay.pop_front()) waiting_.push_back(*lane);
+}
+
+// Gives away what had better be elsewhere. A lane at a time: its tasks work with each other.
+void Executor::relocate(std::uint64_t now) noexcept {
+  if (!usable_)
+    while (Runnable* batch = ring_.pop()) push_all(batch);
+  if (has_turn_work()) relocate(*lane_, here_, now);
+  for (Lane& lane : waiting_) relocate(lane, lane.queues, now);
+  take_out_empty_lanes(now);
 }
 
 void Executor::relocate(Lane& lane, coro::LaneQueues& queues, std::uint64_t now) noexcept {

@@ -95,6 +95,9 @@ class Machine {
   [[nodiscard]] Executor& core_of(CoreRole role) noexcept;
   // For a new reservation; `refused`: a bit for each core that cannot take it. Null: none can.
   Executor* core_for_frames(const FrameWork& work, std::uint64_t refused) noexcept;
+  // Where some of what waits on `core` is to go: of a lane, or of all. Null: it stays.
+  Executor* lighter_core(unsigned core, LaneId lane, std::uint64_t now) noexcept;
+  Executor* lighter_core(unsigned core, std::uint64_t now) noexcept;
   // Null where nothing is preempted.
   [[nodiscard]] hal::StackPool* stacks() noexcept { return stacks_.get(); }
   [[nodiscard]] bool preempts() const noexcept { return preempts_; }

@@ -11,8 +11,7 @@ namespace {
 
 using Mask = CoresView::Mask;
 
-// --- masks
-// -----------------------------------------------------------------------------------------
+// --- masks ---
 
 // Calls visit(core) for each core of the mask, lowest first.
 template <class Visit>
@@ -33,6 +32,13 @@ unsigned least(Mask mask, Key key) {
     }
   });
   return best;
+}
+
+// The usable core with the least count; `core` itself unless that is less by two tasks at least.
+template <class Count>
+unsigned lightest(const CoresView& cores, unsigned core, Count count) {
+  const unsigned best = least(cores.usable, count);
+  return best == no_core || count(best) + 1 >= count(core) ? core : best;
 }
 
 unsigned lowest(Mask mask) noexcept {
@@ -59,8 +65,7 @@ std::uint64_t load_on(const CoresView& cores, unsigned core, std::uint32_t load)
 
 }  // namespace
 
-// --- Placement
-// -------------------------------------------------------------------------------------
+// --- Placement ---
 
 // From the one with most to give; ties go to the next in turn.
 unsigned Placement::victim(const CoresView& cores, unsigned thief) const noexcept {
@@ -76,6 +81,12 @@ unsigned Placement::victim(const CoresView& cores, unsigned thief) const noexcep
   return busiest;
 }
 
+unsigned Placement::lighter_core(const CoresView&, unsigned core, LaneId) const noexcept {
+  return core;
+}
+
+unsigned Placement::lighter_core(const CoresView&, unsigned core) const noexcept { return core; }
+
 unsigned Placement::better_core(const CoresView&, unsigned core, const Work&) const noexcept {
   return core;
 }
@@ -86,11 +97,18 @@ unsigned Placement::heir(const CoresView& cores, unsigned leaver, const Work& wo
   return least(others, [&](unsigned core) { return cores.utilisation(core); });
 }
 
-// --- Spread
-// ----------------------------------------------------------------------------------------
+// --- Spread ---
 
 unsigned Spread::core_to_wake(const CoresView& cores, unsigned, const Work&) const noexcept {
   return lowest(cores.idle);
+}
+
+unsigned Spread::lighter_core(const CoresView& cores, unsigned core, LaneId lane) const noexcept {
+  return lightest(cores, core, [&](unsigned each) { return cores.waiting(each, lane); });
+}
+
+unsigned Spread::lighter_core(const CoresView& cores, unsigned core) const noexcept {
+  return lightest(cores, core, [&](unsigned each) { return cores.waiting(each); });
 }
 
 unsigned Spread::core_for_frames(const CoresView& cores, const FrameWork& work,
@@ -102,8 +120,7 @@ unsigned Spread::core_for_frames(const CoresView& cores, const FrameWork& work,
   return core;
 }
 
-// --- Pack
-// ------------------------------------------------------------------------------------------
+// --- Pack ---
 
 unsigned Pack::core_to_wake(const CoresView& cores, unsigned from, const Work&) const noexcept {
   // A core before it in the order has room for sure; one behind it is wanted when it is full.
@@ -139,8 +156,7 @@ unsigned Pack::better_core(const CoresView& cores, unsigned core, const Work& wo
   return core;
 }
 
-// --- EnergyAware
-// -----------------------------------------------------------------------------------
+// --- EnergyAware ---
 
 EnergyAware::EnergyAware(std::span<const CorePower> power, const Parameters& parameters) noexcept
     : parameters_{parameters} {

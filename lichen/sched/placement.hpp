@@ -1,17 +1,21 @@
 // Placement: which core does what. A policy answers from numbers alone: it has no clock, no state
 // that changes and no machine, so one object serves any number of machines and is tested without
 // one. The executor asks it only where work leaves a core anyway: when it wakes an idle core,
-// steals, reserves, or installs a lane. docs/placement.md explains the policies and their sources.
+// steals, reserves, installs a lane, or is kept by a task. docs/placement.md explains the policies
+// and their sources.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <span>
 
+#include "lichen/coro/lane.hpp"
 #include "lichen/sched/qos.hpp"
 #include "lichen/sched/utilisation.hpp"
 
 namespace lichen::sched {
+
+using coro::LaneId;
 
 inline constexpr unsigned no_core = ~0U;
 
@@ -48,6 +52,10 @@ class CoresView {
   [[nodiscard]] virtual std::uint64_t admitted_ppm(unsigned core) const noexcept = 0;
   // Batches it offers to others.
   [[nodiscard]] virtual std::size_t offered(unsigned core) const noexcept = 0;
+  // Tasks that wait there for their turn, as of its latest look; those of one lane, and what runs,
+  // as of its latest look at a task that did not come back.
+  [[nodiscard]] virtual std::size_t waiting(unsigned core) const noexcept = 0;
+  [[nodiscard]] virtual std::size_t waiting(unsigned core, LaneId lane) const noexcept = 0;
 
   unsigned count = 0;
   Mask usable = 0;  // takes work that may move: in the lease, and kept for nothing else
@@ -70,6 +78,11 @@ class Placement {
                                               const Work& work) const noexcept = 0;
   // Whose offered work a core that has run out of its own takes; no_core: nobody's.
   [[nodiscard]] virtual unsigned victim(const CoresView& cores, unsigned thief) const noexcept;
+  // Where part of what waits behind a task that does not come back is to go, though that core is
+  // not idle: a core with less of that lane, or with less of all; `core`: it stays.
+  [[nodiscard]] virtual unsigned lighter_core(const CoresView& cores, unsigned core,
+                                              LaneId lane) const noexcept;
+  [[nodiscard]] virtual unsigned lighter_core(const CoresView& cores, unsigned core) const noexcept;
   // Which core gets a reservation; not one of `refused`, which have too little left. no_core: there
   // is none on which it could be in time.
   [[nodiscard]] virtual unsigned core_for_frames(const CoresView& cores, const FrameWork& work,
@@ -92,6 +105,10 @@ class Spread : public Placement {
   [[nodiscard]] const char* name() const noexcept override { return "spread"; }
   [[nodiscard]] unsigned core_to_wake(const CoresView& cores, unsigned from,
                                       const Work& work) const noexcept override;
+  [[nodiscard]] unsigned lighter_core(const CoresView& cores, unsigned core,
+                                      LaneId lane) const noexcept override;
+  [[nodiscard]] unsigned lighter_core(const CoresView& cores,
+                                      unsigned core) const noexcept override;
   [[nodiscard]] unsigned core_for_frames(const CoresView& cores, const FrameWork& work,
                                          Mask refused) const noexcept override;
 };

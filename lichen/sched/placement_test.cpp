@@ -18,6 +18,8 @@ struct Core {
   std::uint32_t utilisation = 0;
   std::uint64_t admitted_ppm = 0;
   std::size_t offered = 0;
+  std::size_t waiting = 0;
+  std::size_t waiting_of_lane = 0;
 };
 
 struct Cores final : CoresView {
@@ -31,6 +33,11 @@ struct Cores final : CoresView {
     return all[core].admitted_ppm;
   }
   std::size_t offered(unsigned core) const noexcept override { return all[core].offered; }
+  std::size_t waiting(unsigned core) const noexcept override { return all[core].waiting; }
+  std::size_t waiting(unsigned core, LaneId lane) const noexcept override {
+    return lane == of_lane ? all[core].waiting_of_lane : 0;
+  }
+  static constexpr LaneId of_lane = 7;
   std::vector<Core> all;
 };
 
@@ -94,6 +101,25 @@ TEST(SpreadTest, TakesAnyIdleCoreAndTheOneWithMostToGive) {
   EXPECT_EQ(spread.victim(cores, 3), 0U) << "ties go to the next in turn";
   EXPECT_FALSE(spread.moves_work());
   EXPECT_EQ(spread.better_core(cores, 1, background), 1U);
+}
+
+TEST(SpreadTest, WhatWaitsGoesWhereLeastWaits) {
+  Cores cores{{{}, {}, {}}};
+  const Placement& spread = default_placement();
+  cores.idle = 0;
+  cores.all[0].waiting = 1;
+  EXPECT_EQ(spread.lighter_core(cores, 0), 0U) << "one task more is no reason";
+  cores.all[0].waiting = 3;
+  cores.all[1].waiting = 1;
+  EXPECT_EQ(spread.lighter_core(cores, 0), 2U);
+  EXPECT_EQ(spread.lighter_core(cores, 2), 2U);
+  cores.usable = 0b011;
+  EXPECT_EQ(spread.lighter_core(cores, 0), 1U);
+  EXPECT_EQ(Pack{}.lighter_core(cores, 0), 0U);
+  cores.all[1].waiting_of_lane = 2;
+  EXPECT_EQ(spread.lighter_core(cores, 1, Cores::of_lane), 0U) << "though more waits there in all";
+  EXPECT_EQ(spread.lighter_core(cores, 0, Cores::of_lane), 0U);
+  EXPECT_EQ(spread.lighter_core(cores, 1, Cores::of_lane + 1), 1U);
 }
 
 TEST(SpreadTest, FramesGoWhereLeastIsPromised) {

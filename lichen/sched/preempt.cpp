@@ -93,9 +93,13 @@ void Executor::reconsider() noexcept {
     const std::uint64_t now = hal::now_ns();
     const std::uint64_t since = batch_now_ns_;
     look_for_events(now);
+    leave_out_the_host(now);
     if (stalls_.due(since, now)) [[unlikely]]
       look_for_stall(since, now, current_, interrupted_at_, false);
-    if (coro::cores_share) look_for_idle_cores();
+    if (coro::cores_share) {
+      look_for_idle_cores();
+      even_out(now);
+    }
     if (should_set_aside(now)) {
       if (Carrier* next = carriers_.prepare()) return set_aside(*next, now);
       add(no_stack_, 1);

@@ -62,6 +62,7 @@ Task<Result<void>> streams(World& world);
 Task<Result<void>> hurries(World& world);
 Task<Result<void>> storms(World& world);
 Task<Result<void>> shares(World& world);
+Task<Result<void>> shares_anywhere(World& world);
 Task<Result<void>> starving(World& world);
 Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);

@@ -37,6 +37,8 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"hurries", "urgent tasks beside hogs that never come back", hurries},
       Scenario{"storms", "all of the above, preempted at any step", storms, wild, true},
       Scenario{"shares", "weights of 1 to 3: shares of 1 to 3", shares, equal},
+      Scenario{"shares_anywhere", "the same, where the tasks were not placed", shares_anywhere,
+               equal},
       Scenario{"starving", "hogs in every bucket: none waits longer than its latency", starving,
                equal},
       Scenario{"switches", "apps that go to the foreground and back", switches, equal},

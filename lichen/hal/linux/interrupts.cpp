@@ -66,7 +66,10 @@ void on_signal(int signal, siginfo_t*, void* context) {
     local.interrupted = context;
     serve_noted(local);
     local.interrupted = nullptr;
-    if (auto* entry = std::exchange(local.after, nullptr))
+    auto* entry = std::exchange(local.after, nullptr);
+    if (auto* after_call = std::exchange(local.after_call, nullptr))
+      detail::redirect_around_call(context, entry, after_call);
+    else if (entry)
       detail::redirect_interrupted(context, entry);
   }
   // Ends a wait that is under way or about to begin: the host restarts the call by itself.
@@ -86,7 +89,7 @@ int detail::signal_of(Interrupt interrupt) noexcept {
   return 0;
 }
 
-Result<void> detail::enter_core(CoreId) noexcept {
+Result<void> detail::enter_thread() noexcept {
   find_own_stack(local());
   void* memory = mmap(nullptr, page_size + handler_stack_size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -103,8 +106,7 @@ Result<void> detail::enter_core(CoreId) noexcept {
   return {};
 }
 
-void detail::leave_core(CoreId core) noexcept {
-  drop_timer(core);
+void detail::leave_thread() noexcept {
   stack_t off{};
   off.ss_flags = SS_DISABLE;
   sigaltstack(&off, nullptr);
@@ -167,12 +169,20 @@ Result<void> send_interrupt(CoreId core) noexcept {
   return {};
 }
 
-std::uint64_t now_ns() noexcept {
+namespace {
+
+std::uint64_t read_clock(clockid_t clock) noexcept {
   timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
          static_cast<std::uint64_t>(now.tv_nsec);
 }
+
+}  // namespace
+
+std::uint64_t now_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
+
+std::uint64_t core_time_ns() noexcept { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
 
 Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept {
   const pid_t thread = detail::thread_of(core);

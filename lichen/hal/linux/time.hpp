@@ -13,6 +13,10 @@ namespace lichen::hal {
 // and timers count by while the host slews it; hot paths read time once a batch instead.
 std::uint64_t now_ns() noexcept;
 
+// The part of its time that the calling core was not kept from running by the host: differences
+// between two moments in which it did not wait() count. A system call.
+std::uint64_t core_time_ns() noexcept;
+
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
 // invalid_state (no handler is registered), no_memory.

@@ -57,6 +57,8 @@ std::uint64_t now_ns() noexcept {
   return core ? core->clock : machine.statistics().end_ns;
 }
 
+std::uint64_t core_time_ns() noexcept { return now_ns(); }
+
 Result<void> arm_deadline(CoreId id, std::uint64_t deadline_ns) noexcept {
   Machine& machine = Machine::instance();
   SimCore* core = machine.running();

@@ -12,6 +12,9 @@ namespace lichen::hal {
 // is ahead lets the others catch up first.
 std::uint64_t now_ns() noexcept;
 
+// Nobody takes time from a simulated core: as now_ns().
+std::uint64_t core_time_ns() noexcept;
+
 // Raises Interrupt::deadline on the running core some seeded time after the moment given, once;
 // replaces the one armed before; no_deadline disarms. Errors: invalid_argument (not this core),
 // invalid_state (no handler is registered).
