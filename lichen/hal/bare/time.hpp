@@ -11,6 +11,9 @@ namespace lichen::hal {
 // Nanoseconds since the machine began.
 std::uint64_t now_ns() noexcept;
 
+// Nobody takes time from a core: as now_ns().
+inline std::uint64_t core_time_ns() noexcept { return now_ns(); }
+
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
 // invalid_state (no handler is registered).
