@@ -35,6 +35,12 @@ inline constexpr unsigned interrupt_count = 4;
 // MUST NOT allocate, lock or wait.
 using InterruptHandler = void (*)(Interrupt interrupt, CoreId core) noexcept;
 
+// A call of the host's that a flow waits in.
+struct HostCall {
+  const char* name = "";      // of the C library's function that makes it
+  std::uintptr_t caller = 0;  // where that returns to
+};
+
 // Why a core cannot go on.
 struct Fault {
   CoreId core = no_core;

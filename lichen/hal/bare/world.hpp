@@ -9,3 +9,4 @@
 #include "lichen/hal/bare/stacks.hpp"
 #include "lichen/hal/bare/time.hpp"
 #include "lichen/hal/context.hpp"
+#include "lichen/hal/no_host.hpp"

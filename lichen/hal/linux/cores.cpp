@@ -122,7 +122,7 @@ void bind(CoreId core, const Start& start) noexcept {
 
 Result<void> become(CoreId core) noexcept {
   detail::local().core = core;
-  if (auto entered = detail::enter_core(core); !entered) {
+  if (auto entered = detail::enter_thread(); !entered) {
     detail::local().core = no_core;
     return entered.error();
   }
@@ -133,7 +133,8 @@ Result<void> become(CoreId core) noexcept {
 
 void resign(CoreId core) noexcept {
   states[core].thread.store(0);
-  detail::leave_core(core);
+  detail::drop_timer(core);
+  detail::leave_thread();
   detail::local().core = no_core;
 }
 
@@ -159,6 +160,8 @@ void* run_thread(void* argument) noexcept {
 pid_t detail::thread_of(CoreId core) noexcept {
   return core < max_cores ? states[core].thread.load() : 0;
 }
+
+void detail::set_thread(CoreId core, pid_t thread) noexcept { states[core].thread.store(thread); }
 
 detail::Local& detail::local() noexcept {
   [[gnu::tls_model("initial-exec")]] static constinit thread_local Local the_local{};

@@ -11,6 +11,26 @@
 #include "lichen/hal/linux/local.hpp"
 #include "lichen/hal/linux/unwind.hpp"
 
+// Where a flow makes a call of the host's that it is to do something after: its stack is that of a
+// redirected flow already, so nothing of its own comes in between.
+asm(R"(
+.text
+.globl lichen_call_host
+.hidden lichen_call_host
+.type lichen_call_host, @function
+.p2align 4
+lichen_call_host:
+  .cfi_startproc
+  .cfi_signal_frame
+  .cfi_def_cfa %rsp, 144
+  .cfi_offset %rip, -136
+  syscall
+  jmp lichen_redirected
+  .cfi_endproc
+.size lichen_call_host, .-lichen_call_host
+)");
+extern "C" void lichen_call_host() noexcept;
+
 namespace lichen::hal::detail {
 
 [[gnu::used]] void lichen_run_redirected(void (*entry)() noexcept) noexcept {
@@ -26,6 +46,12 @@ namespace {
 std::uintptr_t reg(void* record, int index) noexcept {
   return static_cast<std::uintptr_t>(static_cast<ucontext_t*>(record)->uc_mcontext.gregs[index]);
 }
+
+void set_reg(void* record, int index, std::uintptr_t value) noexcept {
+  static_cast<ucontext_t*>(record)->uc_mcontext.gregs[index] = static_cast<greg_t>(value);
+}
+
+constexpr std::uintptr_t system_call_size = 2;  // bytes of the instruction
 
 }  // namespace
 
@@ -44,9 +70,29 @@ void redirect_interrupted(void* record, void (*entry)() noexcept) noexcept {
   std::uintptr_t stack_pointer = reg(record, REG_RSP);
   std::uintptr_t instruction = reg(record, REG_RIP);
   redirect(stack_pointer, instruction, entry);
-  auto& registers = static_cast<ucontext_t*>(record)->uc_mcontext.gregs;
-  registers[REG_RSP] = static_cast<greg_t>(stack_pointer);
-  registers[REG_RIP] = static_cast<greg_t>(instruction);
+  set_reg(record, REG_RSP, stack_pointer);
+  set_reg(record, REG_RIP, instruction);
+}
+
+void redirect_around_call(void* record, void (*before)() noexcept,
+                          void (*after)() noexcept) noexcept {
+  const auto there = reinterpret_cast<std::uintptr_t>(&lichen_call_host);
+  if (reg(record, REG_RIP) != there) {
+    set_reg(record, REG_RIP, reg(record, REG_RIP) + system_call_size);
+    redirect_interrupted(record, after);
+    set_reg(record, REG_RIP, there);
+  }
+  redirect_interrupted(record, before);
+}
+
+void undo_redirection(Registers& registers) noexcept {
+  if (registers[instruction_register] != reinterpret_cast<std::uintptr_t>(&lichen_call_host))
+    return;
+  constexpr std::uintptr_t frame = 144;
+  std::uintptr_t& stack_pointer = registers[stack_pointer_register];
+  registers[instruction_register] =
+      reinterpret_cast<const std::uintptr_t*>(stack_pointer)[1] - system_call_size;
+  stack_pointer += frame;
 }
 
 }  // namespace lichen::hal::detail

@@ -315,7 +315,7 @@ std::optional<CallerRules> rules_of(Reader reader, std::uintptr_t entry_at,
   if (common->has_augmentation) in.skip(in.unsigned_number());
   if (!in.good()) return std::nullopt;
 
-  CallerRules rules{.saved = {}, .interrupted = common->interrupted};
+  CallerRules rules{.saved = {}, .interrupted = common->interrupted, .function = begin};
   rules.saved.fill(CallerRules::unchanged);
   if (!Program{*common, rules, begin, ~std::uintptr_t{0}}.run(common->program, nullptr))
     return std::nullopt;
@@ -427,6 +427,7 @@ bool Frames::step(const Module& module) noexcept {
   next[stack_pointer_register] = frame;
   registers_ = next;
   called_ = !rules->interrupted;
+  callee_ = rules->function;
   return true;
 }
 

@@ -49,6 +49,8 @@ using Registers = std::array<std::uintptr_t, register_count>;
 
 // What an interrupted flow had in them; `record` is a ucontext_t.
 Registers registers_of(void* record) noexcept;
+// For a flow that stands where redirect_around_call() lets it make its call: what it had before.
+void undo_redirection(Registers& registers) noexcept;
 
 // How a function's caller is found where the function stands at one address.
 struct CallerRules {
@@ -57,7 +59,8 @@ struct CallerRules {
   std::size_t base = stack_pointer_register;       // the frame lies at this register...
   std::int64_t offset = 0;                         // ... plus this
   std::array<std::int64_t, register_count> saved;  // where, from there
-  bool interrupted = false;  // the caller did not call: it was interrupted there
+  bool interrupted = false;     // the caller did not call: it was interrupted there
+  std::uintptr_t function = 0;  // where it begins
 };
 
 // The rules for an address. `tables` are the bytes of the module's tables, which begin at the
@@ -77,11 +80,14 @@ class Frames {
   }
   // To the caller of the frame, which lies in `module`. False: it cannot be told.
   bool step(const Module& module) noexcept;
+  // Where the function begins from which the latest step() led.
+  [[nodiscard]] std::uintptr_t callee() const noexcept { return callee_; }
 
  private:
   Registers registers_;
   Range stack_;
   bool called_ = false;  // the instruction is behind a call
+  std::uintptr_t callee_ = 0;
 };
 
 }  // namespace lichen::hal::detail

@@ -9,6 +9,7 @@
 #include "lichen/hal/linux/console.hpp"
 #include "lichen/hal/linux/pages.hpp"
 #include "lichen/hal/linux/stacks.hpp"
+#include "lichen/hal/no_host.hpp"
 #include "lichen/hal/sim/cores.hpp"
 #include "lichen/hal/sim/interrupts.hpp"
 #include "lichen/hal/sim/time.hpp"
