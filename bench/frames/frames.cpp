@@ -9,20 +9,26 @@ namespace bench::frames {
 
 namespace {
 
+// How long the host has kept the processor from this thread, which never sleeps while hogs run.
+std::uint64_t kept_by_host() { return now_ns() - now_ns(CLOCK_THREAD_CPUTIME_ID); }
+
 Task<Result<void>> run_track(const Plan& plan, Track& track, sched::Group& group) {
   const std::chrono::nanoseconds budget{static_cast<std::int64_t>(plan.work_us * 1'400)};
   auto frames = CO_TRY(
       co_await sched::Frames::reserve(group, {.period = std::chrono::nanoseconds{plan.period_ns()},
                                               .budget = budget,
                                               .first_due_ns = track.due(0)}));
+  std::uint64_t kept = kept_by_host();
   for (std::uint64_t number = 0; number < track.frames();) {
     if (CO_TRY(co_await frames.next()).number < number) continue;  // run in place of a dropped one
+    const std::uint64_t host = kept_by_host() - kept;
     // Those that are over already are dropped, as everywhere.
     std::uint64_t now = now_ns();
-    while (number < track.frames() && track.dropped(track.due(number), now)) ++number;
+    while (number < track.frames() && track.dropped(track.due(number), now, host)) ++number;
     if (number == track.frames()) break;
     spin(plan.work());
-    track.ran(track.due(number), now, now_ns());
+    track.ran(track.due(number), now, now_ns(), kept_by_host() - kept);
+    kept = kept_by_host();
     ++number;
   }
   co_return Result<void>{};

@@ -128,25 +128,32 @@ class Track {
   [[nodiscard]] std::uint64_t frames() const { return frames_; }
   [[nodiscard]] std::uint64_t period() const { return period_; }
 
+  // `host_ns`, of who knows it: for how long the host kept the processor from the thread since its
+  // latest frame ended.
   // True when it is not worth beginning: its period is over already. Counts as late.
-  bool dropped(std::uint64_t due, std::uint64_t now) {
+  bool dropped(std::uint64_t due, std::uint64_t now, std::uint64_t host_ns = 0) {
     if (now < due + period_) return false;
     wake_.push_back(now - due);
     done_.push_back(now - due);
-    ++late_;
+    is_late(due, now, host_ns);
     ++dropped_;
     return true;
   }
-  void ran(std::uint64_t due, std::uint64_t began, std::uint64_t ended) {
+  void ran(std::uint64_t due, std::uint64_t began, std::uint64_t ended, std::uint64_t host_ns = 0) {
     wake_.push_back(began > due ? began - due : 0);
     done_.push_back(ended - due);
     work_.push_back(ended - began);
-    if (ended > due + period_) ++late_;
+    if (ended > due + period_) is_late(due, ended, host_ns);
   }
 
  private:
   friend class Report;
-  std::uint64_t period_, first_, frames_, late_ = 0, dropped_ = 0;
+  void is_late(std::uint64_t due, std::uint64_t ended, std::uint64_t host_ns) {
+    ++late_;
+    if (ended - std::min(host_ns, ended - due) <= due + period_) ++late_by_host_;
+  }
+
+  std::uint64_t period_, first_, frames_, late_ = 0, late_by_host_ = 0, dropped_ = 0;
   std::vector<std::uint64_t> wake_, done_, work_;
 };
 
@@ -199,12 +206,13 @@ class Report {
   static void print(const char* variant, const Plan& plan, std::vector<Track>& tracks,
                     const Observed& seen) {
     std::vector<std::uint64_t> wake, done, work;
-    std::uint64_t late = 0, dropped = 0;
+    std::uint64_t late = 0, late_by_host = 0, dropped = 0;
     for (Track& track : tracks) {
       wake.insert(wake.end(), track.wake_.begin(), track.wake_.end());
       done.insert(done.end(), track.done_.begin(), track.done_.end());
       work.insert(work.end(), track.work_.begin(), track.work_.end());
       late += track.late_;
+      late_by_host += track.late_by_host_;
       dropped += track.dropped_;
     }
     for (auto* values : {&wake, &done, &work}) std::ranges::sort(*values);
@@ -213,14 +221,16 @@ class Report {
                            static_cast<double>(work.size()) * plan.work_us -
                            seen.round_trips * plan.io_us;
     std::printf(
-        "{\"name\":\"frames\",\"variant\":\"%s\",\"frames\":%zu,\"late\":%llu,\"dropped\":%llu,"
+        "{\"name\":\"frames\",\"variant\":\"%s\",\"frames\":%zu,\"late\":%llu,"
+        "\"late_by_host\":%llu,\"dropped\":%llu,"
         "\"wake_p50_us\":%.1f,\"wake_p99_us\":%.1f,\"wake_p999_us\":%.1f,\"wake_max_us\":%.1f,"
         "\"work_p50_us\":%.1f,\"hog_share\":%.4f,\"hog_us\":%.0f,\"left_us\":%.0f,"
         "\"seconds\":%.3f,\"io_per_second\":%.0f,\"histogram\":%s,\"done_histogram\":%s}\n",
         variant, wake.size(), static_cast<unsigned long long>(late),
-        static_cast<unsigned long long>(dropped), at(wake, 0.5), at(wake, 0.99), at(wake, 0.999),
-        at(wake, 1), at(work, 0.5), hogs_us / left_us, hogs_us, left_us, seen.seconds,
-        seen.round_trips / seen.seconds, histogram(wake).c_str(), histogram(done).c_str());
+        static_cast<unsigned long long>(late_by_host), static_cast<unsigned long long>(dropped),
+        at(wake, 0.5), at(wake, 0.99), at(wake, 0.999), at(wake, 1), at(work, 0.5),
+        hogs_us / left_us, hogs_us, left_us, seen.seconds, seen.round_trips / seen.seconds,
+        histogram(wake).c_str(), histogram(done).c_str());
   }
 
   static double at(const std::vector<std::uint64_t>& sorted, double quantile) {
