@@ -15,6 +15,7 @@
 #include "lichen/sched/machine.hpp"
 #include "lichen/sched/place.hpp"
 #include "lichen/sched/request.hpp"
+#include "tests/torture/breathe.hpp"
 
 namespace lichen {
 namespace {
@@ -27,15 +28,6 @@ using sched::Group;
 using sched::Machine;
 using sched::make_group;
 using sched::Qos;
-
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr bool by_signal = false;
-#else
-constexpr bool by_signal = true;
-#endif
-void breathe() noexcept {
-  if constexpr (!by_signal) Executor::preemption_point();
-}
 
 struct Bands : testing::TestWithParam<unsigned> {
   void run(Task<Result<void>> main) {

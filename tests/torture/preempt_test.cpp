@@ -19,6 +19,7 @@
 #include "lichen/coro/when.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/sched/machine.hpp"
+#include "tests/torture/breathe.hpp"
 
 namespace lichen {
 namespace {
@@ -27,17 +28,6 @@ using namespace std::chrono_literals;
 using sched::Executor;
 using sched::Machine;
 using sched::MachineOptions;
-
-// Sanitizers keep signals back, or their runtime must not be left in the middle: there a task says
-// itself where it may be set aside.
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr bool by_signal = false;
-#else
-constexpr bool by_signal = true;
-#endif
-void breathe() noexcept {
-  if constexpr (!by_signal) Executor::preemption_point();
-}
 
 struct Preempt : testing::TestWithParam<unsigned> {
   std::uint64_t preemptions = 0;
