@@ -1,0 +1,53 @@
+// What can be chosen for a connection. The defaults are those of Linux where it has one.
+#pragma once
+
+#include <cstdint>
+
+namespace lichen::net::tcp {
+
+inline constexpr std::uint64_t millisecond = 1'000'000;  // times are in ns
+inline constexpr std::uint64_t second = 1'000 * millisecond;
+
+enum class CongestionAlgorithm : std::uint8_t { new_reno, cubic };
+
+// RFC 3168: never; when the peer asks for it; asking for it.
+enum class EcnMode : std::uint8_t { off, accept, request };
+
+struct Config {
+  std::uint32_t receive_buffer = 1024 * 1024;  // unread bytes; the window scale follows from it
+  std::uint32_t send_buffer = 1024 * 1024;     // bytes not acknowledged or not yet sent
+  std::uint16_t mtu = 1'500;                   // of the interface
+  // The most payload of one call to Output::transmit() where the device cuts segments; 0: it
+  // does not.
+  std::uint32_t largest_burst = 0;
+
+  bool timestamps = true;      // RFC 7323
+  bool window_scaling = true;  // RFC 7323
+  bool sack = true;            // RFC 2018
+  EcnMode ecn = EcnMode::accept;
+  CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+  std::uint32_t initial_window = 10;  // segments (RFC 6928)
+  bool pacing = false;
+  bool no_delay = false;  // without Nagle's algorithm
+
+  std::uint64_t initial_rto = 1 * second;  // RFC 6298
+  std::uint64_t min_rto = 200 * millisecond;
+  std::uint64_t max_rto = 120 * second;
+  std::uint64_t delayed_ack = 40 * millisecond;
+  std::uint32_t quick_acks = 16;  // segments acknowledged at once when a connection is young
+  std::uint32_t syn_retries = 6;
+  std::uint32_t syn_ack_retries = 5;
+  std::uint32_t retries = 15;      // of data; with the default timeouts 924 s at least
+  std::uint64_t user_timeout = 0;  // without progress, whatever `retries` says; 0: none (RFC 5482)
+
+  std::uint64_t keep_alive_idle = 0;  // 0: off (RFC 1122 section 4.2.3.6)
+  std::uint64_t keep_alive_interval = 75 * second;
+  std::uint32_t keep_alive_probes = 9;
+  std::uint64_t time_wait = 60 * second;   // twice the maximum segment lifetime
+  std::uint64_t fin_wait_2 = 60 * second;  // when the app has let go of the connection
+
+  std::uint32_t challenge_acks = 10;      // a second (RFC 5961 section 7)
+  std::uint32_t out_of_order_most = 512;  // pieces kept that arrived too early
+};
+
+}  // namespace lichen::net::tcp

@@ -1,0 +1,102 @@
+// How much may be on its way: the policies, behind one interface. They know neither segments nor
+// timers; the connection tells them what happened and keeps the window they set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lichen/net/tcp/config.hpp"
+
+namespace lichen::net::tcp {
+
+// In bytes.
+struct CongestionWindow {
+  static constexpr std::uint32_t unlimited = 0x7fffffff;
+
+  std::uint32_t size = 0;
+  std::uint32_t threshold = unlimited;  // slow start below it
+
+  [[nodiscard]] bool in_slow_start() const noexcept { return size < threshold; }
+};
+
+struct Acked {
+  std::uint64_t now;
+  std::uint32_t bytes;  // newly acknowledged, in order or not
+  std::uint32_t mss;
+  std::uint64_t rtt;  // smoothed; 0: not known yet
+};
+
+class Congestion {
+ public:
+  // Bytes were acknowledged outside of recovery, while the window was what limited the sender.
+  virtual void acked(CongestionWindow& window, const Acked& acked) noexcept = 0;
+  // The network lost or marked something, for the first time in a round trip: the new threshold.
+  // `in_flight`: RFC 5681's FlightSize.
+  virtual std::uint32_t congested(const CongestionWindow& window, std::uint32_t in_flight,
+                                  std::uint32_t mss) noexcept = 0;
+  // Nothing was acknowledged until the retransmission timer ran out: the new threshold.
+  virtual std::uint32_t timed_out(const CongestionWindow& window, std::uint32_t in_flight,
+                                  std::uint32_t mss) noexcept = 0;
+  // Nothing was sent for `ns` until now, longer than a retransmission timeout.
+  virtual void idled(std::uint64_t now, std::uint64_t ns) noexcept = 0;
+
+ protected:
+  ~Congestion() = default;
+};
+
+// RFC 5681 and RFC 6582, counting bytes (RFC 3465) and stretched acknowledgments whole.
+class NewReno final : public Congestion {
+ public:
+  void acked(CongestionWindow& window, const Acked& acked) noexcept override;
+  std::uint32_t congested(const CongestionWindow& window, std::uint32_t in_flight,
+                          std::uint32_t mss) noexcept override;
+  std::uint32_t timed_out(const CongestionWindow& window, std::uint32_t in_flight,
+                          std::uint32_t mss) noexcept override;
+  void idled(std::uint64_t, std::uint64_t) noexcept override {}
+
+ private:
+  std::uint32_t credit_ = 0;  // bytes acknowledged towards the next segment
+};
+
+// RFC 9438, in integers: bytes and milliseconds.
+class Cubic final : public Congestion {
+ public:
+  void acked(CongestionWindow& window, const Acked& acked) noexcept override;
+  std::uint32_t congested(const CongestionWindow& window, std::uint32_t in_flight,
+                          std::uint32_t mss) noexcept override;
+  std::uint32_t timed_out(const CongestionWindow& window, std::uint32_t in_flight,
+                          std::uint32_t mss) noexcept override;
+  void idled(std::uint64_t now, std::uint64_t ns) noexcept override;
+
+ private:
+  void begin_epoch(const CongestionWindow& window, const Acked& acked) noexcept;
+
+  std::uint64_t epoch_ = 0;     // when congestion avoidance began; 0: it has not
+  std::uint64_t k_ms_ = 0;      // from then until the window is w_max_ again
+  std::uint32_t w_max_ = 0;     // before the last reduction
+  std::uint32_t origin_ = 0;    // where the curve is flat
+  std::uint64_t estimate_ = 0;  // what Reno would have, in 1/1024 bytes
+  std::uint64_t credit_ = 0;    // bytes acknowledged towards growth
+};
+
+// Holds the one that is chosen, without allocating.
+class CongestionPolicy {
+ public:
+  explicit CongestionPolicy(CongestionAlgorithm algorithm) noexcept
+      : used_{algorithm == CongestionAlgorithm::cubic ? static_cast<Congestion*>(&cubic_)
+                                                      : &new_reno_} {}
+  CongestionPolicy(const CongestionPolicy&) = delete;
+  CongestionPolicy& operator=(const CongestionPolicy&) = delete;
+
+  Congestion* operator->() noexcept { return used_; }
+
+ private:
+  Cubic cubic_;
+  NewReno new_reno_;
+  Congestion* used_;
+};
+
+// The cube root, rounded down.
+[[nodiscard]] std::uint32_t cube_root(std::uint64_t value) noexcept;
+
+}  // namespace lichen::net::tcp

@@ -1,0 +1,340 @@
+#include "lichen/net/tcp/connection.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace lichen::net::tcp {
+
+namespace {
+
+// The least that lets any window of the buffer be announced (RFC 7323 section 2.3).
+std::uint8_t scale_for(std::uint32_t buffer) noexcept {
+  std::uint8_t scale = 0;
+  while (scale < 14 && (std::uint64_t{0xffff} << scale) < buffer) ++scale;
+  return scale;
+}
+
+}  // namespace
+
+std::string_view name(State state) noexcept {
+  static constexpr std::array<std::string_view, 10> names = {
+      "closed",     "syn_sent",   "syn_received", "established", "fin_wait_1",
+      "fin_wait_2", "close_wait", "closing",      "last_ack",    "time_wait"};
+  return names[static_cast<std::size_t>(state)];
+}
+
+Connection::Connection(const Config& config, Resources& resources, const Path& path,
+                       std::uint32_t timestamp_offset) noexcept
+    : config_{config},
+      resources_{resources},
+      path_{path},
+      no_delay_{config.no_delay},
+      path_mtu_{config.mtu},
+      send_{resources.chunks, resources.blocks},
+      flights_{resources.flights},
+      receive_scale_{scale_for(config.receive_buffer)},
+      quick_acks_{config.quick_acks},
+      // Half of the memory may be what surrounds the bytes.
+      receive_{resources.pieces, std::size_t{config.receive_buffer} * 2, config.out_of_order_most},
+      timestamp_offset_{timestamp_offset},
+      policy_{config.congestion},
+      keep_alive_idle_{config.keep_alive_idle},
+      user_timeout_{config.user_timeout} {}
+
+// ---- opening ------------------------------------------------------------------------------------
+
+void Connection::connect(std::uint64_t now, Seq iss) noexcept {
+  iss_ = snd_una_ = iss;
+  snd_nxt_ = small_end_ = iss + 1;
+  send_.start(snd_nxt_);
+  state_ = State::syn_sent;
+  syn_sent_at_ = progress_at_ = rto_from_ = now;
+  send_syn(now);
+  arm_loss_timer(now);
+}
+
+void Connection::accept(std::uint64_t now, const wire::TcpSegment& syn, Seq iss) noexcept {
+  passive_ = true;
+  iss_ = snd_una_ = iss;
+  snd_nxt_ = small_end_ = iss + 1;
+  send_.start(snd_nxt_);
+  irs_ = Seq{syn.sequence};
+  receive_.start(irs_ + 1);
+  rcv_edge_ = last_ack_sent_ = irs_ + 1;
+  agree(syn.options);
+  constexpr std::uint8_t both = wire::tcp_flag::ece | wire::tcp_flag::cwr;
+  agreed_.ecn = config_.ecn != EcnMode::off && (syn.flags & both) == both;
+  snd_wnd_ = max_window_ = syn.window;
+  if (agreed_.timestamps) {
+    ts_recent_ = syn.options.timestamp;
+    ts_recent_at_ = now;
+  }
+  state_ = State::syn_received;
+  syn_sent_at_ = progress_at_ = last_received_ = rto_from_ = now;
+  send_syn(now);
+  arm_loss_timer(now);
+}
+
+void Connection::revive(std::uint64_t now, const Revived& revived) noexcept {
+  passive_ = true;
+  iss_ = snd_una_ = revived.iss;
+  snd_nxt_ = small_end_ = iss_ + 1;
+  send_.start(snd_nxt_);
+  irs_ = revived.irs;
+  receive_.start(irs_ + 1);
+  last_ack_sent_ = irs_ + 1;
+  agreed_ = revived.agreed;
+  if (!agreed_.scaling) receive_scale_ = 0;
+  rcv_edge_ = irs_ + 1 + std::min<std::uint32_t>(config_.receive_buffer, 0xffff);
+  state_ = State::syn_received;
+  progress_at_ = last_received_ = now;
+}
+
+void Connection::agree(const wire::TcpOptions& options) noexcept {
+  // RFC 9293, MUST-15; and some bytes of payload in each segment, whatever the peer says.
+  const std::uint16_t unsaid = path_.remote.address.is_ipv4() ? 536 : 1'220;
+  agreed_.mss = std::max<std::uint16_t>(options.mss == 0 ? unsaid : options.mss, 64);
+  agreed_.scaling = config_.window_scaling && options.window_scale != wire::TcpOptions::no_scale;
+  agreed_.send_scale = agreed_.scaling ? options.window_scale : 0;
+  if (!agreed_.scaling) receive_scale_ = 0;
+  agreed_.timestamps = config_.timestamps && options.has_timestamps;
+  agreed_.sack = config_.sack && options.sack_permitted;
+}
+
+void Connection::established(std::uint64_t now) noexcept {
+  state_ = fin_queued_ ? State::fin_wait_1 : State::established;
+  changes_ |= change::connected | change::writable;
+  set_initial_window();
+  retries_ = 0;
+  rack_farthest_ = snd_una_;
+  loss_timer_ = LossTimer::none;
+  loss_at_ = never;
+  rto_from_ = probe_from_ = progress_at_ = last_received_ = now;
+  recovery_point_ = iss_;
+  set_keep_alive(now, keep_alive_idle_);
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+// What has arrived can still be taken.
+void Connection::finish(Error error) noexcept {
+  if (state_ == State::closed) return;
+  state_ = State::closed;
+  error_ = error;
+  changes_ |= change::closed | change::readable | change::writable;
+  send_.clear();
+  flights_.clear();
+  loss_timer_ = LossTimer::none;
+  loss_at_ = ack_at_ = keep_alive_at_ = end_at_ = pace_at_ = never;
+  ack_now_ = window_update_ = wants_flush_ = blocked_ = false;
+}
+
+void Connection::enter_time_wait(std::uint64_t now) noexcept {
+  state_ = State::time_wait;
+  send_.clear();
+  flights_.clear();
+  loss_timer_ = LossTimer::none;
+  loss_at_ = keep_alive_at_ = pace_at_ = never;
+  end_at_ = now + config_.time_wait;
+}
+
+Error Connection::over() const noexcept {
+  return state_ == State::closed ? error_ : Error::invalid_state;
+}
+
+bool Connection::can_receive() const noexcept {
+  return state_ == State::established || state_ == State::fin_wait_1 || state_ == State::fin_wait_2;
+}
+
+// Data or a FIN, new or again.
+bool Connection::can_send() const noexcept {
+  switch (state_) {
+    case State::established:
+    case State::close_wait:
+    case State::fin_wait_1:
+    case State::closing:
+    case State::last_ack: return true;
+    default: return false;
+  }
+}
+
+// ---- the app ------------------------------------------------------------------------------------
+
+std::uint32_t Connection::writable() const noexcept {
+  return send_.size() >= config_.send_buffer ? 0 : config_.send_buffer - send_.size();
+}
+
+Result<std::size_t> Connection::write(std::uint64_t now,
+                                      std::span<const std::byte> bytes) noexcept {
+  if (state_ == State::closed || fin_queued_) return over();
+  const std::size_t size = std::min<std::size_t>(bytes.size(), writable());
+  if (send_.size() == 0) progress_at_ = now;
+  const std::size_t written = send_.write(bytes.first(size));
+  full_ |= written < bytes.size();
+  if (written == 0 && !bytes.empty()) return Error::would_block;
+  wants_flush_ = true;
+  return written;
+}
+
+Result<void> Connection::send(std::uint64_t now, io::Buffer& buffer) noexcept {
+  if (state_ == State::closed || fin_queued_) return over();
+  if (send_.size() == 0) progress_at_ = now;
+  if (writable() == 0 || !send_.append(buffer)) {
+    full_ = true;
+    return Error::would_block;
+  }
+  wants_flush_ = true;
+  return {};
+}
+
+Result<io::Buffer> Connection::receive() noexcept {
+  io::Buffer buffer = receive_.take();
+  if (!buffer.empty()) {
+    window_update_ = wants_flush_ = is_synchronized();
+    return buffer;
+  }
+  if (fin_received_) return buffer;
+  if (state_ == State::closed) return error_;
+  return Error::would_block;
+}
+
+Result<std::size_t> Connection::read(std::span<std::byte> into) noexcept {
+  const std::size_t size = receive_.read(into);
+  if (size > 0) {
+    window_update_ = wants_flush_ = is_synchronized();
+    return size;
+  }
+  if (fin_received_) return std::size_t{0};
+  if (state_ == State::closed) return error_;
+  return Error::would_block;
+}
+
+void Connection::shutdown(std::uint64_t now) noexcept {
+  if (fin_queued_) return;
+  switch (state_) {
+    case State::syn_sent: finish(Error::closed); return;
+    case State::syn_received: break;  // established() goes on from here
+    case State::established: state_ = State::fin_wait_1; break;
+    case State::close_wait: state_ = State::last_ack; break;
+    default: return;
+  }
+  if (send_.size() == 0) progress_at_ = now;
+  fin_queued_ = wants_flush_ = true;
+}
+
+void Connection::release(std::uint64_t now) noexcept {
+  if (released_) return;
+  released_ = true;
+  if (receive_.readable() > 0 && state_ != State::closed) {
+    abort();
+    return;
+  }
+  shutdown(now);
+  if (state_ == State::fin_wait_2) end_at_ = now + config_.fin_wait_2;
+}
+
+void Connection::abort() noexcept {
+  // RFC 9293 section 3.10.5: nobody to tell before the handshake and after the end.
+  if (is_synchronized() && state_ != State::time_wait) send_reset(snd_nxt_, true);
+  if (state_ == State::syn_received) send_reset(snd_nxt_, true);
+  receive_.clear();
+  finish(Error::connection_reset);
+}
+
+void Connection::set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept {
+  keep_alive_idle_ = idle;
+  keep_alive_retries_ = 0;
+  keep_alive_at_ = idle == 0 || !is_synchronized() || state_ == State::time_wait
+                       ? never
+                       : std::max(now, last_received_ + idle);
+}
+
+// ---- messages about the path --------------------------------------------------------------------
+
+void Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept {
+  // A message that quotes nothing of what is on its way is not about this connection (RFC 5927).
+  if (!can_send() || sequence < snd_una_ || sequence >= snd_nxt_) return;
+  // RFC 1191 section 3 and RFC 8201 section 4: no less than every link must carry.
+  const std::uint32_t least = path_.remote.address.is_ipv4() ? 552 : 1'280;
+  mtu = std::max(mtu, least);
+  if (mtu >= path_mtu_) return;
+  path_mtu_ = mtu;
+  // What was sent in segments that were too large is sent again, and the network is not blamed.
+  flights_.mark_all_lost();
+  if (flights_.lost() > 0 && recovery_ == Recovery::none) {
+    recovery_ = Recovery::timeout;
+    recovery_point_ = snd_nxt_;
+    window_.threshold = std::max(window_.size, 2 * send_mss());
+  }
+  first_again_ = wants_flush_ = true;
+  arm_loss_timer(now);
+}
+
+void Connection::unreachable(std::uint64_t /*now*/, Seq sequence) noexcept {
+  if (state_ == State::closed || sequence < snd_una_ || sequence >= snd_nxt_) return;
+  soft_error_ = true;
+}
+
+// ---- what it is ---------------------------------------------------------------------------------
+
+bool Connection::may_reopen(const wire::TcpSegment& syn) const noexcept {
+  if (state_ != State::time_wait) return false;
+  if (agreed_.timestamps && syn.options.has_timestamps)
+    return Seq{ts_recent_} < Seq{syn.options.timestamp} ||
+           (ts_recent_ == syn.options.timestamp && Seq{syn.sequence} > receive_.next());
+  return Seq{syn.sequence} > receive_.next();
+}
+
+Info Connection::info() noexcept {
+  Info info;
+  info.state = state_;
+  info.recovery = recovery_;
+  info.timestamps = agreed_.timestamps;
+  info.sack = agreed_.sack;
+  info.ecn = agreed_.ecn;
+  info.send_scale = agreed_.send_scale;
+  info.receive_scale = receive_scale_;
+  info.send_mss = send_mss();
+  info.congestion_window = window_.size;
+  info.slow_start_threshold = window_.threshold;
+  info.send_window = snd_wnd_;
+  info.receive_window = rcv_edge_ - receive_.next();
+  info.in_flight = in_flight();
+  info.unacked = snd_nxt_ - snd_una_;
+  info.unsent = unsent();
+  info.sacked = flights_.sacked();
+  info.lost = flights_.lost();
+  info.unread = receive_.readable();
+  info.retries = retries_;
+  info.rtt_ns = rtt_.smoothed();
+  info.rtt_variation_ns = rtt_.variation();
+  info.least_rtt_ns = rtt_.least();
+  info.rto_ns = rto();
+  info.statistics = statistics_;
+  return info;
+}
+
+const char* Connection::broken() noexcept {
+  if (state_ == State::closed) {
+    if (deadline() != never) return "a closed connection has a deadline";
+    if (!flights_.empty() || send_.size() > 0) return "a closed connection holds data to send";
+    return nullptr;
+  }
+  if (snd_una_ > snd_nxt_) return "snd_una is past snd_nxt";
+  if (rcv_edge_ < receive_.next()) return "the window ends before rcv_nxt";
+  if (!is_synchronized() || state_ == State::time_wait) return nullptr;
+  if (fin_received_ == can_receive()) return "the state does not fit the peer's FIN";
+  if (snd_nxt_ > send_.end() + (fin_sent_ ? 1 : 0)) return "snd_nxt is past what was queued";
+  if (send_.size() > std::uint64_t{config_.send_buffer} + 0x7fffffff / 2)
+    return "more is queued than may be";
+  if (std::uint64_t{flights_.sacked()} + flights_.lost() > snd_nxt_ - snd_una_)
+    return "more is sacked or lost than was sent";
+  if (receive_.memory() > std::size_t{config_.receive_buffer} * 2 + 0x10000)
+    return "more memory is kept than may be";
+  if (window_.size == 0) return "the congestion window is zero";
+  if (!flights_.empty() && loss_timer_ == LossTimer::none) return "nothing watches over flights";
+  if (const char* broken = flights_.broken(snd_una_, snd_nxt_)) return broken;
+  return nullptr;
+}
+
+}  // namespace lichen::net::tcp

@@ -1,0 +1,373 @@
+// Connection: one TCP connection as a pure state machine (RFC 9293). It has no I/O, no clock and no
+// threads: segments, time and the app's wishes come in by calls, segments go out through Output.
+//
+//   segment ──input()──> ┌────────────┐ ──transmit()──> segment
+//   time ───advance()──> │ Connection │ ──deadline()──> when to call advance()
+//   app ────write()────> └────────────┘ ──take_changes()──> what the app may want to know
+//
+// Calls only note what is to be sent; flush() sends it. Whoever drives connections calls flush()
+// once after a batch of segments and after calls of the app, so that acknowledgments ride on data.
+// What must not wait (acknowledgments of segments that came early, challenge ACKs, resets) is sent
+// at once. `now` is in ns, MUST NOT go back and MUST be greater than zero.
+//
+//   closed ─connect()─> syn_sent ───────────> established ─shutdown()─> fin_wait_1 ─> fin_wait_2
+//      └────accept()──> syn_received ────────────┘ │                        └> closing ─┐  │
+//                                                  └FIN─> close_wait ─> last_ack ─>     time_wait
+//
+// Where the parts are: connection.cpp (life, the app), input.cpp (segments), output.cpp, loss.cpp
+// (acknowledgments, recovery), timers.cpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "lichen/base/error.hpp"
+#include "lichen/base/heap.hpp"
+#include "lichen/base/list.hpp"
+#include "lichen/base/result.hpp"
+#include "lichen/io/buffer.hpp"
+#include "lichen/net/tcp/config.hpp"
+#include "lichen/net/tcp/congestion.hpp"
+#include "lichen/net/tcp/flights.hpp"
+#include "lichen/net/tcp/info.hpp"
+#include "lichen/net/tcp/memory.hpp"
+#include "lichen/net/tcp/output.hpp"
+#include "lichen/net/tcp/receive_queue.hpp"
+#include "lichen/net/tcp/rtt.hpp"
+#include "lichen/net/tcp/send_queue.hpp"
+#include "lichen/net/tcp/sequence.hpp"
+
+namespace lichen::net::tcp {
+
+inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
+
+// What connections share. It MUST outlive them.
+struct Resources {
+  Pool<Chunk>& chunks;
+  Pool<Flight>& flights;
+  Pool<Piece>& pieces;
+  BlockPool& blocks;
+  Output& output;
+};
+
+// What was agreed when the connection was opened.
+struct Agreed {
+  std::uint16_t mss = 536;  // what the peer takes (RFC 9293 section 3.7.1)
+  bool scaling = false;
+  std::uint8_t send_scale = 0;
+  bool timestamps = false;
+  bool sack = false;
+  bool ecn = false;
+};
+
+// A handshake that was completed without memory (SYN cookies).
+struct Revived {
+  Seq iss;  // of the SYN that was answered
+  Seq irs;
+  Agreed agreed;
+};
+
+// A set of what has changed.
+namespace change {
+inline constexpr std::uint8_t connected = 1;
+inline constexpr std::uint8_t readable = 2;  // bytes, or the end of them
+inline constexpr std::uint8_t writable = 4;  // room, after there was none
+inline constexpr std::uint8_t closed = 8;    // it is over; error() says why
+}  // namespace change
+
+class Connection {
+ public:
+  // `timestamp_offset`: what is added to the clock of timestamps (RFC 7323 section 5.4).
+  Connection(const Config& config, Resources& resources, const Path& path,
+             std::uint32_t timestamp_offset) noexcept;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() = default;
+
+  // ---- opening; each once, in state closed
+  void connect(std::uint64_t now, Seq iss) noexcept;
+  void accept(std::uint64_t now, const wire::TcpSegment& syn, Seq iss) noexcept;
+  // The acknowledgment itself is passed to input() afterwards.
+  void revive(std::uint64_t now, const Revived& revived) noexcept;
+
+  // ---- segments
+  // `payload`: the buffer in which segment.payload lies, cut to it; empty if there is none.
+  void input(std::uint64_t now, const wire::TcpSegment& segment, io::Buffer payload,
+             wire::Ecn ecn = wire::Ecn::not_capable) noexcept;
+  void flush(std::uint64_t now) noexcept;
+
+  // ---- time
+  [[nodiscard]] std::uint64_t deadline() const noexcept;
+  // Does what is due. Harmless when nothing is.
+  void advance(std::uint64_t now) noexcept;
+
+  // ---- the app
+  // Copies; returns how much was taken. Errors: would_block (no room), invalid_state (after
+  // shutdown()), or why the connection is over.
+  Result<std::size_t> write(std::uint64_t now, std::span<const std::byte> bytes) noexcept;
+  // Takes the buffer, which MUST NOT be empty and is given back when the peer has acknowledged it;
+  // on errors it stays with the caller. There is room as long as there is any for write().
+  Result<void> send(std::uint64_t now, io::Buffer& buffer) noexcept;
+  [[nodiscard]] std::uint32_t writable() const noexcept;
+  // The next bytes, without a copy; empty at the end. Errors: would_block, or why the connection is
+  // over (once everything that arrived has been taken).
+  Result<io::Buffer> receive() noexcept;
+  // The same with a copy; 0 at the end.
+  Result<std::size_t> read(std::span<std::byte> into) noexcept;
+  // Nothing more will be written. The peer sees the end once it has everything.
+  void shutdown(std::uint64_t now) noexcept;
+  // The app will not call again. Like shutdown(), but a reset if there is something unread or more
+  // arrives (RFC 2525 section 2.17).
+  void release(std::uint64_t now) noexcept;
+  // A reset.
+  void abort() noexcept;
+  void set_no_delay(bool on) noexcept { no_delay_ = on; }
+  // While it is set only full segments are sent.
+  void set_cork(bool on) noexcept { cork_ = on; }
+  void set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept;
+  void set_user_timeout(std::uint64_t timeout) noexcept { user_timeout_ = timeout; }
+
+  // ---- messages about the path
+  // A router cannot forward more than `mtu` bytes; `sequence` from what it quotes.
+  void path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept;
+  // An error that time may heal (RFC 5927): told if the connection fails otherwise.
+  void unreachable(std::uint64_t now, Seq sequence) noexcept;
+
+  // ---- what it is
+  [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] const Path& path() const noexcept { return path_; }
+  // Why it is over; closed for an orderly end.
+  [[nodiscard]] Error error() const noexcept { return error_; }
+  [[nodiscard]] bool released() const noexcept { return released_; }
+  // Output had no room for something; flush() is wanted once it has.
+  [[nodiscard]] bool blocked() const noexcept { return blocked_; }
+  // Something waits for flush().
+  [[nodiscard]] bool wants_flush() const noexcept { return wants_flush_; }
+  std::uint8_t take_changes() noexcept {
+    const std::uint8_t changes = changes_;
+    changes_ = 0;
+    return changes;
+  }
+  // Whether a SYN may open a new connection in place of this one in time_wait (RFC 6191).
+  [[nodiscard]] bool may_reopen(const wire::TcpSegment& syn) const noexcept;
+  // A number for the new connection that is past those of this one.
+  [[nodiscard]] Seq past_end() const noexcept { return snd_nxt_ + 0x10000; }
+  [[nodiscard]] Info info() noexcept;
+  [[nodiscard]] const Statistics& statistics() const noexcept { return statistics_; }
+  // What is wrong with the state, null when nothing is. For tests.
+  [[nodiscard]] const char* broken() noexcept;
+
+  // ---- for whoever keeps it
+  base::ListNode kept;         // in a list of connections with something to do
+  base::ListNode owned;        // in a listener's or the stack's list
+  base::HeapNode timer;        // in the order of `timer_at`
+  std::uint64_t timer_at = 0;  // no later than deadline()
+  Connection* next_in_table = nullptr;
+  std::uint64_t hash = 0;
+  void* owner = nullptr;
+
+ private:
+  enum class LossTimer : std::uint8_t { none, reorder, probe, retransmit, persist };
+  struct AckSummary;
+
+  // connection.cpp
+  void agree(const wire::TcpOptions& options) noexcept;
+  void established(std::uint64_t now) noexcept;
+  void finish(Error error) noexcept;
+  void enter_time_wait(std::uint64_t now) noexcept;
+  [[nodiscard]] bool can_receive() const noexcept;
+  [[nodiscard]] bool can_send() const noexcept;
+  [[nodiscard]] bool is_synchronized() const noexcept { return state_ > State::syn_received; }
+  [[nodiscard]] Error over() const noexcept;
+
+  // input.cpp
+  void input_syn_sent(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
+  void input_synchronized(std::uint64_t now, wire::TcpSegment segment, io::Buffer payload,
+                          wire::Ecn ecn) noexcept;
+  [[nodiscard]] bool is_acceptable(Seq begin, Seq end) const noexcept;
+  bool check_timestamps(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
+  void refuse(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
+  void input_reset(std::uint64_t now, Seq sequence) noexcept;
+  void input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept;
+  void input_fin(std::uint64_t now, Seq at) noexcept;
+  void note_ecn(const wire::TcpSegment& segment, wire::Ecn ecn) noexcept;
+  void challenge(std::uint64_t now) noexcept;
+  void answer_seldom(std::uint64_t now) noexcept;
+
+  // loss.cpp
+  void process_ack(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
+  void process_sack(std::uint64_t now, const wire::TcpOptions& options,
+                    AckSummary& summary) noexcept;
+  void arrived(std::uint64_t now, const Flight& flight, Seq end) noexcept;
+  void update_window(const wire::TcpSegment& segment) noexcept;
+  void update_rtt(std::uint64_t now, const wire::TcpSegment& segment,
+                  const AckSummary& summary) noexcept;
+  void process_probe_ack(Seq ack, const AckSummary& summary) noexcept;
+  void count_duplicate_ack(const wire::TcpSegment& segment, const AckSummary& summary) noexcept;
+  void update_reordering(const AckSummary& summary) noexcept;
+  [[nodiscard]] std::uint64_t reordering_window() noexcept;
+  void detect_loss(std::uint64_t now) noexcept;
+  void mark_first_lost() noexcept;
+  void enter_recovery() noexcept;
+  void reduce_proportionally(const AckSummary& summary) noexcept;
+  void process_echo(const wire::TcpSegment& segment) noexcept;
+  [[nodiscard]] std::uint32_t in_flight() const noexcept;
+  void set_initial_window() noexcept;
+
+  // output.cpp
+  [[nodiscard]] std::uint32_t send_mss() const noexcept;
+  [[nodiscard]] std::uint32_t base_mss() const noexcept;
+  [[nodiscard]] std::uint32_t burst() const noexcept;
+  [[nodiscard]] Seq window_end() const noexcept { return snd_una_ + snd_wnd_; }
+  [[nodiscard]] std::uint32_t unsent() const noexcept;
+  [[nodiscard]] bool fin_due() const noexcept { return fin_queued_ && !fin_sent_; }
+  void send_syn(std::uint64_t now) noexcept;
+  bool send_ack(std::uint64_t now) noexcept;
+  void send_probe_ack(std::uint64_t now) noexcept;
+  void send_reset(Seq sequence, bool with_ack) noexcept;
+  bool emit(std::uint64_t now, wire::TcpHeader& header,
+            std::span<const std::span<const std::byte>> payload, std::uint32_t size,
+            wire::Ecn ecn) noexcept;
+  bool emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, bool fin, bool again) noexcept;
+  void send_lost(std::uint64_t now) noexcept;
+  bool send_again(std::uint64_t now, Flight& flight, std::uint32_t most) noexcept;
+  void send_new(std::uint64_t now) noexcept;
+  bool send_segment(std::uint64_t now, std::uint32_t size) noexcept;
+  [[nodiscard]] std::uint32_t sendable(std::uint64_t now, std::uint32_t mss) noexcept;
+  [[nodiscard]] std::uint32_t hold_small(std::uint32_t size, std::uint32_t mss) const noexcept;
+  void restart_after_idle(std::uint64_t now) noexcept;
+  void pace(std::uint64_t now, std::uint32_t size) noexcept;
+  [[nodiscard]] std::uint16_t choose_window(bool syn) noexcept;
+  [[nodiscard]] std::uint32_t timestamp(std::uint64_t now) const noexcept {
+    return static_cast<std::uint32_t>(now / millisecond) + timestamp_offset_;
+  }
+  void note_pending_ack(std::uint64_t now, std::uint32_t size) noexcept;
+
+  // timers.cpp
+  [[nodiscard]] std::uint64_t rto() const noexcept;
+  void arm_loss_timer(std::uint64_t now) noexcept;
+  void on_loss_timer(std::uint64_t now) noexcept;
+  void on_retransmit(std::uint64_t now) noexcept;
+  void on_syn_timeout(std::uint64_t now) noexcept;
+  void on_persist(std::uint64_t now) noexcept;
+  void send_probe(std::uint64_t now) noexcept;
+  void on_keep_alive(std::uint64_t now) noexcept;
+  [[nodiscard]] bool may_probe() const noexcept;
+  [[nodiscard]] std::uint64_t probe_at() const noexcept;
+  [[nodiscard]] Error failure() const noexcept;
+
+  const Config& config_;
+  Resources& resources_;
+  const Path path_;
+
+  State state_ = State::closed;
+  Error error_ = Error::closed;
+  std::uint8_t changes_ = 0;
+  bool passive_ = false;
+  bool released_ = false;
+  bool no_delay_;
+  bool cork_ = false;
+  bool blocked_ = false;
+  bool wants_flush_ = false;
+  Agreed agreed_;
+
+  // Sending (RFC 9293 section 3.3.1).
+  Seq iss_;
+  Seq snd_una_;
+  Seq snd_nxt_;
+  std::uint32_t snd_wnd_ = 0;
+  std::uint32_t max_window_ = 0;
+  Seq snd_wl1_;
+  Seq snd_wl2_;
+  Seq small_end_;  // of the last segment that was less than full (Minshall's form of Nagle's rule)
+  bool fin_queued_ = false;
+  bool fin_sent_ = false;
+  bool full_ = false;       // write() met no room
+  std::uint32_t path_mtu_;  // of IP packets
+  SendQueue send_;
+  Flights flights_;
+
+  // Receiving.
+  Seq irs_;
+  Seq rcv_edge_;  // the right edge of the window that was announced
+  Seq last_ack_sent_;
+  std::uint8_t receive_scale_ = 0;
+  bool fin_received_ = false;
+  bool has_fin_at_ = false;
+  Seq fin_at_;  // the number of a FIN that came early
+  bool ack_now_ = false;
+  bool window_update_ = false;
+  std::uint32_t quick_acks_;
+  std::uint32_t unacked_bytes_ = 0;   // received and not acknowledged
+  std::uint32_t received_mss_ = 536;  // what the peer seems to send at most
+  ReceiveQueue receive_;
+
+  // Timestamps (RFC 7323).
+  std::uint32_t timestamp_offset_;
+  std::uint32_t ts_recent_ = 0;
+  std::uint64_t ts_recent_at_ = 0;
+
+  // Loss and congestion.
+  RttEstimator rtt_;
+  CongestionWindow window_;
+  CongestionPolicy policy_;
+  Recovery recovery_ = Recovery::none;
+  Seq recovery_point_;
+  bool window_limited_ = false;  // the congestion window held something back
+  bool first_again_ = false;     // the next lost segment is sent whatever the window says
+  std::uint32_t prr_delivered_ = 0;
+  std::uint32_t prr_out_ = 0;
+  std::uint32_t prr_flight_ = 0;
+  std::uint32_t duplicate_acks_ = 0;  // without SACK
+  std::uint64_t rack_sent_at_ = 0;    // of the latest segment sent that has arrived
+  Seq rack_end_;
+  std::uint64_t rack_rtt_ = 0;
+  Seq rack_farthest_;
+  bool reordering_seen_ = false;
+  std::uint32_t reorder_factor_ = 1;
+  std::uint32_t reorder_persist_ = 16;
+  Seq reorder_round_;
+  bool reorder_round_set_ = false;
+  bool probing_ = false;  // a tail loss probe is out
+  bool probe_again_ = false;
+  Seq probe_end_;
+
+  // ECN (RFC 3168).
+  bool echo_ = false;       // a mark was received, and no CWR yet
+  bool cwr_due_ = false;    // to be told with the next new data
+  bool cwr_round_ = false;  // the window was reduced for this round trip
+  Seq cwr_point_;
+
+  // Timers.
+  LossTimer loss_timer_ = LossTimer::none;
+  std::uint64_t loss_at_ = never;
+  std::uint64_t rto_from_ = 0;
+  std::uint64_t probe_from_ = 0;      // the last new data or progress
+  std::uint64_t reorder_at_ = never;  // when more will be lost unless it arrives
+  std::uint64_t progress_at_ = 0;     // when something was acknowledged, or began to wait
+  std::uint64_t ack_at_ = never;
+  std::uint64_t keep_alive_at_ = never;
+  std::uint64_t end_at_ = never;  // of time_wait, or of fin_wait_2 without an app
+  std::uint64_t paced_until_ = 0;
+  std::uint64_t pace_at_ = never;
+  std::uint32_t retries_ = 0;
+  std::uint32_t persist_retries_ = 0;     // since the window was open
+  std::uint32_t persist_unanswered_ = 0;  // since the peer was heard
+  std::uint32_t keep_alive_retries_ = 0;
+  std::uint64_t keep_alive_idle_;
+  std::uint64_t user_timeout_;
+  std::uint64_t last_sent_ = 0;
+  std::uint64_t last_received_ = 0;
+  std::uint64_t syn_sent_at_ = 0;
+  bool soft_error_ = false;
+  std::uint64_t challenge_window_ = 0;
+  std::uint32_t challenges_ = 0;
+  std::uint64_t answered_at_ = 0;
+
+  Statistics statistics_;
+};
+
+}  // namespace lichen::net::tcp

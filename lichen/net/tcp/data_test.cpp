@@ -1,0 +1,749 @@
+// Data: sending, receiving, windows, acknowledgments, timers: RFC 9293, RFC 5681, RFC 6298, RFC
+// 7323, RFC 3168.
+#include "lichen/base/random.hpp"
+#include "lichen/net/tcp/test_script.hpp"
+
+namespace lichen::net::tcp {
+namespace {
+
+// ---- acknowledgments
+
+EXCHANGE(EverySecondSegmentIsAcknowledged, "RFC 5681 4.2", "two full segments: ACK at once") {
+  Config config = plain();
+  config.quick_acks = 0;
+  Script s{config};
+  s.open();
+  s.in("A 1:1461 ack=1");
+  s.quiet();
+  s.in("A 1461:2921 ack=1");
+  s.out("A 1 ack=2921");
+  EXPECT_EQ(s.read(), 2'920u);
+}
+
+EXCHANGE(AnAckIsDelayed, "RFC 9293 3.8.6.3, RFC 5681 4.2",
+         "one segment: ACK within 40 ms, less than 500") {
+  Config config = plain();
+  config.quick_acks = 0;
+  Script s{config};
+  s.open();
+  s.in("PA 1:101 ack=1");
+  s.pass(39);
+  s.quiet();
+  s.pass(1);
+  s.out("A 1 ack=101");
+  EXPECT_EQ(s.read(), 100u);
+}
+
+EXCHANGE(AnAckRidesOnData, "RFC 9293 3.8.6.3", "data that goes anyway carries the ACK") {
+  Config config = plain();
+  config.quick_acks = 0;
+  Script s{config};
+  s.open();
+  s.in("PA 1:101 ack=1");
+  s.write(10);
+  s.out("PA 1:11 ack=101");
+  s.pass(100);
+  s.quiet();
+  s.read();
+}
+
+EXCHANGE(AYoungConnectionAcknowledgesAtOnce, "Linux quickack",
+         "the first 16 segments are not delayed") {
+  Script s;
+  s.open();
+  for (std::uint32_t i = 0; i < 17; ++i) {
+    s.in("PA " + std::to_string(1 + i * 10) + ":" + std::to_string(11 + i * 10) + " ack=1");
+    if (i < 16) s.out("A 1 ack=" + std::to_string(11 + i * 10));
+  }
+  s.quiet();
+  EXPECT_EQ(s.read(), 170u);
+}
+
+EXCHANGE(AGapIsTold, "RFC 5681 4.2", "out of order: a duplicate ACK at once, for each") {
+  Script s;
+  s.open();
+  s.in("A 1461:2921 ack=1");
+  s.out("A 1 ack=1");
+  s.in("A 2921:4381 ack=1");
+  s.out("A 1 ack=1");
+  s.in("A 1:1461 ack=1");
+  s.out("A 1 ack=4381");
+  EXPECT_EQ(s.read(), 4'380u);
+}
+
+EXCHANGE(OverlapsAreCut, "RFC 9293 3.10.7.4 seventh", "old, new and overlapping bytes: each once") {
+  Script s;
+  s.open();
+  s.in("A 1:101 ack=1");
+  s.in("A 51:151 ack=1");   // half of it is old
+  s.in("A 201:301 ack=1");  // behind a gap
+  s.in("A 251:351 ack=1");  // overlaps that at its end
+  s.in("A 171:211 ack=1");  // and at its front
+  s.in("A 161:361 ack=1");  // covers all of it
+  EXPECT_EQ(s.read(), 150u);
+  s.in("A 101:171 ack=1");
+  EXPECT_EQ(s.read(), 210u);
+}
+
+EXCHANGE(SmallPiecesArePutTogether, "memory", "many small segments do not keep many buffers") {
+  Script s;
+  s.open();
+  for (std::uint32_t at = 1; at < 2'001; ++at) {
+    s.in("PA " + std::to_string(at) + ":" + std::to_string(at + 1) + " ack=1");
+    if (at % 1'000 == 0) EXPECT_EQ(s.read(), 1'000u);
+  }
+}
+
+// ---- sending
+
+EXCHANGE(PushEndsAWrite, "RFC 9293 3.9.1.2, Linux", "PSH on the last segment of a write only") {
+  Script s;
+  s.open();
+  s.write(4'000);
+  s.out("A 1:1461");
+  s.out("A 1461:2921");
+  s.out("PA 2921:4001");
+  EXPECT_EQ(s.count(), 0u);
+}
+
+EXCHANGE(TheInitialWindowIsTenSegments, "RFC 6928 2", "ten segments, then ACKs open the window") {
+  Script s;
+  s.open();
+  s.write(30'000);
+  EXPECT_EQ(s.count(), 10u);
+  s.forget();
+  s.in("A 1 ack=2921");
+  EXPECT_EQ(s.count(), 4u) << "slow start: two for each acknowledged";
+}
+
+EXCHANGE(ASmallWriteWaits, "RFC 9293 3.7.4, RFC 1122 4.2.3.4",
+         "Nagle: no second small segment unacknowledged") {
+  Config config = plain();
+  config.no_delay = false;
+  Script s{config};
+  s.open();
+  s.write(10);
+  s.out("PA 1:11");
+  s.write(10);
+  s.write(10);
+  s.quiet();
+  s.in("A 1 ack=11");
+  s.out("PA 11:31");
+}
+
+EXCHANGE(AFullSegmentDoesNotWait, "RFC 9293 3.7.4",
+         "Nagle: full segments go, the rest waits (Minshall)") {
+  Config config = plain();
+  config.no_delay = false;
+  Script s{config};
+  s.open();
+  s.write(10);
+  s.write(2'000);
+  s.out("A 1:11");
+  s.out("A 11:1471");
+  s.quiet();
+  s.in("A 1 ack=11");
+  s.out("PA 1471:2011");
+}
+
+EXCHANGE(ALargeWriteIsNotHeldBack, "Minshall",
+         "the rest of a large write goes although full segments fly") {
+  Config config = plain();
+  config.no_delay = false;
+  Script s{config};
+  s.open();
+  s.write(2'000);
+  s.out("A 1:1461");
+  s.out("PA 1461:2001");
+}
+
+EXCHANGE(ACorkHoldsBack, "Linux TCP_CORK", "only full segments while corked") {
+  Script s;
+  s.open();
+  s.connection->set_cork(true);
+  s.write(2'000);
+  s.out("A 1:1461");
+  s.quiet();
+  s.connection->set_cork(false);
+  s.write(10);
+  s.out("PA 1461:2011");
+}
+
+EXCHANGE(ThePeersSegmentSizeIsKept, "RFC 9293 3.7.1", "no segment is larger than the peer's MSS") {
+  Script s;
+  s.open("win=65535 mss=700");
+  s.write(1'500);
+  s.out("A 1:701");
+  s.out("A 701:1401");
+  s.out("PA 1401:1501");
+}
+
+EXCHANGE(OptionsComeOutOfTheSegment, "RFC 6691 2", "timestamps take 12 bytes of the payload") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=7,0");
+  s.write(3'000);
+  s.out("A 1:1449 ts=1000,7");
+  s.out("A 1449:2897");
+}
+
+// ---- windows
+
+EXCHANGE(TheWindowIsKept, "RFC 9293 3.8.6", "nothing beyond the peer's window") {
+  Script s;
+  s.open("win=3000 mss=1460");
+  s.write(10'000);
+  s.out("A 1:1461");
+  s.out("A 1461:2921");
+  s.quiet();
+  s.in("A 1 ack=2921 win=1460");
+  s.out("A 2921:4381");
+  s.quiet();
+}
+
+EXCHANGE(TheSenderIsNotSilly, "RFC 9293 3.8.6.2.1",
+         "a small opening of the window is not used at once") {
+  Script s;
+  s.open("win=2920 mss=1460");
+  s.write(10'000);
+  s.forget();
+  s.in("A 1 ack=2921 win=100");
+  s.quiet();
+  s.in("A 1 ack=2921 win=1460");
+  s.out("A 2921:4381");
+}
+
+EXCHANGE(ASmallWindowIsUsedInTheEnd, "RFC 9293 3.8.6.2.1", "but after some time it is") {
+  Script s;
+  s.open("win=2920 mss=1460");
+  s.write(10'000);
+  s.forget();
+  s.in("A 1 ack=2921 win=100");
+  s.pass(199);
+  s.quiet();
+  s.pass(1);
+  s.out("A 2921:3021");
+}
+
+EXCHANGE(AClosedWindowIsProbed, "RFC 9293 3.8.6.1", "after an RTO, with back-off, until it opens") {
+  Script s;
+  s.open("win=1000 mss=1000");
+  s.write(2'000);
+  s.out("A 1:1001");
+  s.in("A 1 ack=1001 win=0");
+  s.quiet();
+  s.pass(200);
+  s.out("A 1000 ack=1");
+  s.in("A 1 ack=1001 win=0");
+  s.pass(399);
+  s.quiet();
+  s.pass(1);
+  s.out("A 1000 ack=1");
+  s.in("A 1 ack=1001 win=1000");
+  s.out("A 1001:2001");
+}
+
+EXCHANGE(AClosedWindowMayStayClosed, "RFC 9293 3.8.6.1",
+         "a peer that answers may keep it closed for ever") {
+  Script s;
+  s.open("win=1000 mss=1000");
+  s.write(2'000);
+  s.in("A 1 ack=1001 win=0");
+  s.forget();
+  for (int i = 0; i < 100; ++i) {
+    s.pass(120'000);
+    EXPECT_LE(s.count(), 10u);
+    s.forget();
+    s.in("A 1 ack=1001 win=0");
+  }
+  s.state(State::established);
+}
+
+EXCHANGE(AClosedWindowEndsForAnOrphan, "Linux tcp_orphan_retries",
+         "but not when the app has gone") {
+  Script s;
+  s.open("win=1000 mss=1000");
+  s.write(2'000);
+  s.in("A 1 ack=1001 win=0");
+  s.release();
+  for (int i = 0; i < 100 && s.connection->state() != State::closed; ++i) {
+    s.pass(10'000);
+    s.in("A 1 ack=1001 win=0");
+  }
+  s.state(State::closed);
+}
+
+EXCHANGE(APeerThatFallsSilentBehindAClosedWindow, "RFC 9293 3.8.3",
+         "probes without an answer: timed out") {
+  Script s;
+  s.open("win=1000 mss=1000");
+  s.write(2'000);
+  s.in("A 1 ack=1001 win=0");
+  s.pass(3'600'000);
+  s.state(State::closed);
+  EXPECT_EQ(s.connection->error(), Error::timed_out);
+}
+
+EXCHANGE(OurWindowCloses, "RFC 9293 3.8.6.2.2",
+         "unread data closes the window; reading opens it, with an update") {
+  Config config = plain();
+  config.receive_buffer = 4'380;
+  Script s{config};
+  s.open("win=65535 mss=1460");
+  s.in("A 1:1461 ack=1");
+  s.out("A 1 ack=1461 win=2920");
+  s.in("A 1461:2921 ack=1");
+  s.out("A 1 ack=2921 win=1460");
+  s.in("A 2921:4381 ack=1");
+  s.out("A 1 ack=4381 win=0");
+  s.in("A 4381:4382 ack=1");  // a probe
+  s.out("A 1 ack=4381 win=0");
+  EXPECT_EQ(s.read(), 4'380u);
+  s.out("A 1 ack=4381 win=4380");
+}
+
+EXCHANGE(OurWindowDoesNotShrink, "RFC 9293 3.8.6", "the right edge never moves to the left") {
+  Config config = modern();
+  config.receive_buffer = 100'000;
+  Script s{config};
+  s.open("win=65535 mss=1460 ws=2");
+  std::uint32_t edge = 0;
+  Random random{7};
+  std::uint32_t at = 1;
+  for (int i = 0; i < 300; ++i) {
+    const auto size = static_cast<std::uint32_t>(1 + random.below(1'460));
+    s.in("A " + std::to_string(at) + ":" + std::to_string(at + size) + " ack=1");
+    at += size;
+    if (random.chance(0.05)) s.read();
+    while (!s.sent.empty()) {
+      const auto& header = s.sent.front().header;
+      const std::uint32_t now_edge = header.acknowledgment - s.peer_iss +
+                                     (std::uint32_t{header.window} << s.info().receive_scale);
+      EXPECT_GE(now_edge, edge);
+      EXPECT_LE(now_edge, at + config.receive_buffer + 4);
+      edge = std::max(edge, now_edge);
+      s.sent.pop_front();
+    }
+    if (at + 1'460 > edge) s.read();
+    s.forget();
+  }
+  s.read();
+}
+
+EXCHANGE(WindowsAreScaled, "RFC 7323 2.2, 2.3", "scaled after the SYNs, both ways") {
+  Config config = plain();
+  config.window_scaling = true;
+  config.receive_buffer = 1024 * 1024;
+  Script s{config};
+  s.connect();
+  s.out("S 0 win=65535 ws=5");
+  s.in("SA 0 ack=1 win=100 mss=1000 ws=3");
+  s.out("A 1 ack=1 win=32768");
+  s.write(2'000);
+  s.out("A 1:101");  // the window of a SYN is not scaled
+  s.quiet();
+  s.in("A 1 ack=101 win=125");
+  s.out("A 101:1101");
+  s.quiet();
+}
+
+EXCHANGE(AScaleAbove14Is14, "RFC 7323 2.3", "a larger shift is taken as 14") {
+  Config config = plain();
+  config.window_scaling = true;
+  Script s{config};
+  s.accept("S 0 ws=14");
+  EXPECT_EQ(s.info().send_scale, 14);
+}
+
+EXCHANGE(AShrunkWindowIsSurvived, "RFC 9293 3.8.6",
+         "the peer takes back window: what is out is kept, nothing more sent") {
+  Script s;
+  s.open("win=3000 mss=1000");
+  s.write(5'000);
+  EXPECT_EQ(s.count(), 3u);
+  s.forget();
+  s.in("A 1 ack=1001 win=500");
+  s.quiet();
+  s.pass(200);
+  s.out("A 1001:2001");  // the first may be tried
+  s.in("A 1 ack=3001 win=3000");
+  s.out("A 3001:4001");
+}
+
+// ---- retransmission
+
+EXCHANGE(DataIsSentAgain, "RFC 6298 2, 5",
+         "after the RTO, with back-off, until it is acknowledged") {
+  Script s;
+  s.open();
+  s.write(100);
+  s.out("PA 1:101");
+  for (const std::uint64_t wait : {200, 400, 800, 1'600}) {
+    s.pass(wait - 1);
+    s.quiet();
+    s.pass(1);
+    s.out("PA 1:101");
+  }
+  s.in("A 1 ack=101");
+  s.pass(10'000);
+  s.quiet();
+  EXPECT_EQ(s.info().retries, 0u);
+}
+
+EXCHANGE(TheRoundTripIsMeasured, "RFC 6298 2.2, 2.3",
+         "SRTT and RTTVAR of the first and the next sample") {
+  Script s;
+  s.connect();
+  s.pass(100);
+  s.in("SA 0 ack=1 mss=1460");
+  EXPECT_EQ(s.info().rtt_ns, 100 * millisecond);
+  EXPECT_EQ(s.info().rtt_variation_ns, 50 * millisecond);
+  EXPECT_EQ(s.info().rto_ns, 300 * millisecond);
+  s.write(100);
+  s.pass(180);
+  s.in("A 1 ack=101");
+  EXPECT_EQ(s.info().rtt_ns, 110 * millisecond);
+  EXPECT_EQ(s.info().rtt_variation_ns, (50'000'000 - 12'500'000 + 20'000'000));
+}
+
+EXCHANGE(ARetransmissionIsNotMeasured, "RFC 6298 3 (Karn)", "no sample from what was sent twice") {
+  Script s;
+  s.open();
+  const auto rtt = s.info().rtt_ns;
+  s.write(100);
+  s.pass(900);
+  s.in("A 1 ack=101");
+  EXPECT_EQ(s.info().rtt_ns, rtt);
+}
+
+EXCHANGE(TimestampsMeasureRetransmissions, "RFC 7323 4.1", "but the echo tells which one it was") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=7,1000");
+  s.write(100);
+  s.pass(250);  // sent again at 200
+  s.in("A 1 ack=101 ts=8,1200");
+  EXPECT_GT(s.info().rtt_ns, 1 * millisecond);
+  EXPECT_LT(s.info().rtt_ns, 50 * millisecond);
+}
+
+EXCHANGE(TheWindowCollapsesAtATimeout, "RFC 5681 3.1 (4)",
+         "one segment, half of the flight as threshold") {
+  Config config = plain();
+  config.congestion = CongestionAlgorithm::new_reno;
+  Script s{config};
+  s.open("win=65535 mss=1000");
+  s.write(10'000);
+  s.forget();
+  s.pass(200);
+  s.out("A 1:1001");
+  s.quiet();
+  EXPECT_EQ(s.info().congestion_window, 1'000u);
+  EXPECT_EQ(s.info().slow_start_threshold, 5'000u);
+  s.in("A 1 ack=1001");
+  EXPECT_EQ(s.count(), 2u) << "slow start goes on with what is lost";
+  s.out("A 1001:2001");
+  s.out("A 2001:3001");
+  // A second timeout of other data halves again, one of the same does not.
+  s.pass(200);
+  s.pass(400);
+  s.pass(800);
+  EXPECT_EQ(s.info().recovery, Recovery::timeout);
+}
+
+EXCHANGE(APeerThatNeverAcknowledges, "RFC 9293 3.8.3 (R2)",
+         "15 retransmissions, more than 100 s, then timed out") {
+  Script s;
+  s.open();
+  s.write(100);
+  const auto from = s.now;
+  while (s.connection->state() != State::closed) s.pass(1'000);
+  EXPECT_EQ(s.connection->error(), Error::timed_out);
+  EXPECT_EQ(s.count(), 16u);
+  EXPECT_GT(s.now - from, 100 * second);
+  EXPECT_LT(s.now - from, 3'600 * second);
+}
+
+EXCHANGE(TheUserTimeoutEndsIt, "RFC 5482, RFC 9293 3.9.1",
+         "without progress for so long: timed out") {
+  Script s;
+  s.open();
+  s.connection->set_user_timeout(5 * second);
+  s.write(100);
+  s.pass(4'999);
+  s.state(State::established);
+  s.pass(1);
+  s.state(State::closed);
+  EXPECT_EQ(s.connection->error(), Error::timed_out);
+}
+
+EXCHANGE(TheUserTimeoutEndsAClosedWindow, "RFC 5482", "also behind a window that stays closed") {
+  Script s;
+  s.open("win=1000 mss=1000");
+  s.connection->set_user_timeout(5 * second);
+  s.write(2'000);
+  s.in("A 1 ack=1001 win=0");
+  for (int i = 0; i < 60 && s.connection->state() != State::closed; ++i) {
+    s.pass(100);
+    s.in("A 1 ack=1001 win=0");
+  }
+  s.state(State::closed);
+}
+
+EXCHANGE(IdlePeersAreProbed, "RFC 1122 4.2.3.6, RFC 9293 3.8.4",
+         "keep-alive: probes, and the end without answers") {
+  Script s;
+  s.open();
+  s.connection->set_keep_alive(s.now, 10 * second);
+  s.pass(9'999);
+  s.quiet();
+  s.pass(1);
+  s.out("A 0 ack=1");
+  s.in("A 1 ack=1");
+  s.pass(9'999);
+  s.quiet();
+  s.pass(1);
+  s.out("A 0 ack=1");
+  s.pass(9 * 75'000);
+  EXPECT_EQ(s.count(), 9u) << "eight more probes and a reset";
+  s.state(State::closed);
+  EXPECT_EQ(s.connection->error(), Error::timed_out);
+}
+
+EXCHANGE(AKeepAliveProbeIsAnswered, "RFC 9293 3.8.4", "a segment before the window gets an ACK") {
+  Script s;
+  s.open();
+  s.in("A 0 ack=1");
+  s.out("A 1 ack=1");
+}
+
+EXCHANGE(TheWindowShrinksWhileIdle, "RFC 5681 4.1",
+         "after idling longer than an RTO: back to the initial window") {
+  Script s;
+  s.open("win=65535 mss=1000");
+  s.write(10'000);
+  s.forget();
+  for (std::uint32_t ack = 1'001; ack <= 10'001; ack += 1'000)
+    s.in("A 1 ack=" + std::to_string(ack));
+  EXPECT_EQ(s.info().congestion_window, 14'000u) << "grows while it is used";
+  s.pass(10'000);
+  s.write(30'000);
+  EXPECT_EQ(s.count(), 10u);
+}
+
+// ---- timestamps
+
+EXCHANGE(AnOldTimestampIsRefused, "RFC 7323 5.3 R1 (PAWS)",
+         "a segment older than TS.Recent: ACK, and nothing of it taken") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=100,1000");
+  s.in("PA 1:11 ack=1 ts=100,1000");
+  EXPECT_EQ(s.read(), 10u);
+  s.forget();
+  s.in("PA 11:21 ack=1 ts=99,1000");
+  s.out("A 1 ack=11");
+  EXPECT_EQ(s.read(), 0u);
+  EXPECT_EQ(s.info().statistics.paws_drops, 1u);
+}
+
+EXCHANGE(AnOldTimestampDoesNotSaveFromAReset, "RFC 7323 5.2", "RST is not subject to PAWS") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=100,1000");
+  s.in("R 1 ts=1,0");
+  s.state(State::closed);
+}
+
+EXCHANGE(TimestampsExpire, "RFC 7323 5.5", "after 24 days of silence TS.Recent means nothing") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=100,1000");
+  s.pass(25ull * 24 * 3'600 * 1'000);
+  s.in("PA 1:11 ack=1 ts=4294960000,0");
+  EXPECT_EQ(s.read(), 10u);
+}
+
+EXCHANGE(ASegmentWithoutTimestampIsDropped, "RFC 7323 3.2", "once agreed, all but RST have them") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=100,1000");
+  s.in("PA 1:11 ack=1");
+  s.quiet();
+  EXPECT_EQ(s.read(), 0u);
+}
+
+EXCHANGE(TheEchoIsOfTheSegmentAtTheEdge, "RFC 7323 4.3",
+         "a segment behind a gap does not change TS.Recent") {
+  Config config = plain();
+  config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=100,1000");
+  s.in("PA 11:21 ack=1 ts=105,1000");
+  s.out("A 1 ack=1 ts=1000,100");
+  s.in("PA 1:11 ack=1 ts=103,1000");
+  s.out("A 1 ack=21 ts=1000,103");
+  EXPECT_EQ(s.read(), 20u);
+}
+
+// ---- ECN
+
+EXCHANGE(EcnIsAgreedWhenAsked, "RFC 3168 6.1.1",
+         "SYN with ECE and CWR: SYN-ACK with ECE, data with ECT") {
+  Script s;
+  s.accept("SEW 0");
+  s.out("SAE 0 ack=1");
+  s.in("A 1 ack=1");
+  EXPECT_TRUE(s.info().ecn);
+  s.write(10);
+  s.out("PA 1:11 ect");
+  s.pass(300);
+  EXPECT_EQ(s.sent.front().ecn, wire::Ecn::not_capable) << "6.1.5: not what is sent again";
+}
+
+EXCHANGE(EcnIsAskedFor, "RFC 3168 6.1.1", "our SYN with ECE and CWR; without an answer without") {
+  Config config = plain();
+  config.ecn = EcnMode::request;
+  Script s{config};
+  s.connect();
+  s.out("SEW 0");
+  s.pass(1'000);
+  s.out("SEW 0");
+  s.pass(2'000);
+  s.out("S 0");
+  s.in("SAE 0 ack=1");
+  EXPECT_TRUE(s.info().ecn);
+}
+
+EXCHANGE(MarksAreEchoed, "RFC 3168 6.1.3", "CE: ECE on every ACK until CWR") {
+  Script s;
+  s.accept("SEW 0");
+  s.in("A 1 ack=1");
+  s.forget();
+  s.in("PA 1:11 ack=1 ce");
+  s.out("AE 1 ack=11");
+  s.in("PA 11:21 ack=1 ect");
+  s.out("AE 1 ack=21");
+  s.in("PAW 21:31 ack=1 ect");
+  s.out("A 1 ack=31");
+  EXPECT_EQ(s.read(), 30u);
+}
+
+EXCHANGE(AnEchoReducesTheWindowOnce, "RFC 3168 6.1.2",
+         "ECE: less window, CWR on new data, once a round trip") {
+  Config config = plain();
+  config.congestion = CongestionAlgorithm::new_reno;
+  Script s{config};
+  s.accept("SEW 0 win=65535 mss=1000");
+  s.in("A 1 ack=1");
+  s.write(30'000);
+  EXPECT_EQ(s.count(), 11u);
+  s.forget();
+  s.in("AE 1 ack=1001");
+  EXPECT_EQ(s.info().congestion_window, 4'500u);
+  s.in("AE 1 ack=2001");
+  EXPECT_EQ(s.info().congestion_window, 4'500u);
+  s.in("A 1 ack=9001");
+  s.out("AW 10001:11001 ect");
+  s.out("A 11001:12001 ect");
+  EXPECT_EQ(s.info().statistics.congestion_marks, 1u);
+}
+
+// ---- the path
+
+EXCHANGE(TheSegmentFollowsThePath, "RFC 1191 6, RFC 8201 5.4",
+         "a smaller path MTU: smaller segments, sent again at once") {
+  Script s;
+  s.open();
+  s.write(3'000);
+  s.forget();
+  s.connection->path_mtu(s.now, 1'040, Seq{s.iss + 1});
+  s.connection->flush(s.now);
+  s.out("A 1:1001");
+  s.in("A 1 ack=1001");
+  s.out("A 1001:2001");
+  s.out("PA 2001:3001");
+  EXPECT_EQ(s.info().send_mss, 1'000u);
+}
+
+EXCHANGE(ALieAboutThePathIsNotBelieved, "RFC 5927 7",
+         "a message about nothing in flight, or absurd") {
+  Script s;
+  s.open();
+  s.write(3'000);
+  s.forget();
+  s.connection->path_mtu(s.now, 1'000, Seq{s.iss + 5'000});
+  EXPECT_EQ(s.info().send_mss, 1'460u);
+  s.connection->path_mtu(s.now, 68, Seq{s.iss + 1});
+  EXPECT_EQ(s.info().send_mss, 512u) << "no less than 552 bytes a packet";
+}
+
+EXCHANGE(TheDeviceCutsSegments, "segmentation offload",
+         "one call for many segments, in whole ones") {
+  Config config = modern();
+  config.largest_burst = 65'000;
+  Script s{config};
+  s.open("win=65535 mss=1460 sackok ws=7");
+  s.write(10'000);
+  ASSERT_EQ(s.count(), 1u);
+  EXPECT_EQ(s.sent.front().payload.size(), 10'000u);
+  EXPECT_EQ(s.sent.front().segment_size, 1'460u);
+  s.forget();
+  s.in("A 1 ack=1461");
+  s.in("A 1 ack=1461 sack=4381-5841");
+  s.in("A 1 ack=1461 sack=4381-8761");
+  ASSERT_GE(s.count(), 1u);
+  EXPECT_EQ(s.sent.front().header.sequence - s.iss, 1'461u);
+}
+
+EXCHANGE(OutputMayHaveNoRoom, "flow", "nothing is lost when the device is full, it goes later") {
+  Script s;
+  s.open();
+  s.set_blocked(true);
+  s.write(1'000);
+  s.in("PA 1:11 ack=1");
+  s.quiet();
+  EXPECT_TRUE(s.connection->blocked());
+  s.set_blocked(false);
+  s.connection->flush(s.now);
+  s.out("PA 1:1001 ack=11");
+  EXPECT_EQ(s.read(), 10u);
+}
+
+EXCHANGE(WithoutMemoryThingsWait, "memory",
+         "write says so, segments are dropped, and later all goes on") {
+  Script s;
+  s.open();
+  s.memory.refuses = true;
+  s.in("PA 1:11 ack=1");
+  s.out("A 1 ack=1");
+  EXPECT_EQ(s.info().statistics.memory_drops, 1u);
+  const std::byte byte{};
+  EXPECT_TRUE(s.connection->write(s.now, {&byte, 1}).failed_with(Error::would_block));
+  s.memory.refuses = false;
+  s.in("PA 1:11 ack=1");
+  EXPECT_EQ(s.read(), 10u);
+  s.write(10);
+  s.forget();
+}
+
+EXCHANGE(NumbersWrapInTheMiddle, "RFC 9293 3.4", "data across the end of the circle, both ways") {
+  Script s{plain(), 0xffff'fc00, 0xffff'ff00};
+  s.open("win=65535 mss=1000");
+  s.write(5'000);
+  s.forget();
+  s.in("A 1 ack=5001");
+  s.in("A 1:1001 ack=5001");
+  s.in("A 1001:2001 ack=5001");
+  EXPECT_EQ(s.read(), 2'000u);
+  EXPECT_EQ(s.info().unacked, 0u);
+}
+
+}  // namespace
+}  // namespace lichen::net::tcp

@@ -1,0 +1,82 @@
+// What a connection tells of itself: what Linux has in TCP_INFO, in plain units.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace lichen::net::tcp {
+
+// RFC 9293 section 3.3.2. LISTEN is not a state of a connection here, but a Listener.
+enum class State : std::uint8_t {
+  closed,
+  syn_sent,
+  syn_received,
+  established,
+  fin_wait_1,
+  fin_wait_2,
+  close_wait,
+  closing,
+  last_ack,
+  time_wait,
+};
+
+std::string_view name(State state) noexcept;
+
+// What the sender does about loss.
+enum class Recovery : std::uint8_t {
+  none,
+  fast,     // RFC 6675, RFC 8985, RFC 6937: some segments were found lost
+  timeout,  // RFC 5681 section 3.1: the retransmission timer ran out
+};
+
+struct Statistics {
+  std::uint64_t segments_received = 0;
+  std::uint64_t bytes_received = 0;  // in order
+  std::uint64_t segments_sent = 0;   // calls of Output::transmit()
+  std::uint64_t bytes_sent = 0;      // payload, sent again included
+  std::uint64_t bytes_acked = 0;
+  std::uint64_t bytes_retransmitted = 0;
+  std::uint64_t retransmissions = 0;
+  std::uint64_t timeouts = 0;         // of the retransmission timer
+  std::uint64_t fast_recoveries = 0;  // times that recovery began without a timeout
+  std::uint64_t probes = 0;           // tail loss probes
+  std::uint64_t window_probes = 0;
+  std::uint64_t keep_alive_probes = 0;
+  std::uint64_t early_segments = 0;       // arrived before what precedes them
+  std::uint64_t duplicate_segments = 0;   // all of it was there already
+  std::uint64_t duplicates_reported = 0;  // by the peer (RFC 2883)
+  std::uint64_t congestion_marks = 0;     // ECN-Echo that was heeded
+  std::uint64_t paws_drops = 0;
+  std::uint64_t out_of_window_drops = 0;
+  std::uint64_t challenge_acks = 0;
+  std::uint64_t memory_drops = 0;  // segments for which there was no room
+};
+
+struct Info {
+  State state = State::closed;
+  Recovery recovery = Recovery::none;
+  bool timestamps = false;
+  bool sack = false;
+  bool ecn = false;
+  std::uint8_t send_scale = 0;
+  std::uint8_t receive_scale = 0;
+  std::uint32_t send_mss = 0;
+  std::uint32_t congestion_window = 0;     // bytes, as all below
+  std::uint32_t slow_start_threshold = 0;  // 2^31 - 1: none yet
+  std::uint32_t send_window = 0;
+  std::uint32_t receive_window = 0;
+  std::uint32_t in_flight = 0;
+  std::uint32_t unacked = 0;
+  std::uint32_t unsent = 0;
+  std::uint32_t sacked = 0;
+  std::uint32_t lost = 0;
+  std::uint32_t unread = 0;
+  std::uint32_t retries = 0;  // timeouts in a row
+  std::uint64_t rtt_ns = 0;
+  std::uint64_t rtt_variation_ns = 0;
+  std::uint64_t least_rtt_ns = 0;
+  std::uint64_t rto_ns = 0;
+  Statistics statistics;
+};
+
+}  // namespace lichen::net::tcp

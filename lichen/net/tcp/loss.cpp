@@ -1,0 +1,325 @@
+// Acknowledgments, what they tell of loss, and the congestion window: RFC 5681, RFC 6675, RFC 8985
+// (RACK-TLP), RFC 6582 (without SACK), RFC 6937 and RFC 9937 (proportional rate reduction), RFC
+// 3168 (ECN).
+#include <algorithm>
+
+#include "lichen/net/tcp/connection.hpp"
+
+namespace lichen::net::tcp {
+
+namespace flag = wire::tcp_flag;
+
+namespace {
+constexpr std::uint32_t duplicate_threshold = 3;
+}  // namespace
+
+// What one segment acknowledged.
+struct Connection::AckSummary {
+  bool advanced = false;    // snd_una
+  bool new_loss = false;    // some were found lost
+  bool has_blocks = false;  // of SACK
+  bool duplicate = false;   // the peer received something twice ...
+  std::uint32_t begin = 0;  // ... this
+  std::uint32_t end = 0;
+  std::uint32_t acked = 0;      // bytes that were not known to have arrived, in order
+  std::uint32_t sacked = 0;     // and out of order
+  std::uint64_t rtt = 0;        // of a segment sent once; 0: none
+  std::uint32_t window = 0;     // of the peer, before
+  std::uint32_t in_flight = 0;  // before
+
+  [[nodiscard]] std::uint32_t delivered() const noexcept { return acked + sacked; }
+};
+
+std::uint32_t Connection::in_flight() const noexcept {
+  const std::uint32_t out = snd_nxt_ - snd_una_;
+  const std::uint32_t gone = flights_.sacked() + flights_.lost();
+  std::uint32_t flying = out > gone ? out - gone : 0;
+  // Without SACK each duplicate acknowledgment says that one more has left the network.
+  if (duplicate_acks_ > 0) flying -= std::min(flying, duplicate_acks_ * send_mss());
+  return flying;
+}
+
+// RFC 6928, and RFC 5681 section 3.1 where a SYN was lost.
+void Connection::set_initial_window() noexcept {
+  const std::uint32_t mss = send_mss();
+  const std::uint32_t segments = config_.initial_window;
+  window_.size = retries_ > 0 ? mss : std::min(segments * mss, std::max(2 * mss, segments * 1'460));
+}
+
+void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
+  const Seq ack{segment.acknowledgment};
+  if (ack < snd_una_) return;  // old
+  AckSummary summary;
+  summary.in_flight = in_flight();
+  summary.window = snd_wnd_;
+  persist_unanswered_ = 0;
+
+  if (ack > snd_una_) {
+    summary.advanced = true;
+    statistics_.bytes_acked += ack - snd_una_;
+    flights_.acknowledge(ack, [&](const Flight& flight, std::uint32_t bytes) {
+      summary.acked += bytes;
+      arrived(now, flight, flight.begin + bytes);
+      if (flight.transmissions == 1) summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
+    });
+    snd_una_ = ack;
+    send_.release(earlier(ack, send_.end()));
+    retries_ = 0;
+    soft_error_ = false;
+    rto_from_ = probe_from_ = progress_at_ = now;
+    // Numbers that are compared later must not fall half a circle behind.
+    small_end_ = later(small_end_, ack);
+    rack_farthest_ = later(rack_farthest_, ack);
+    if (recovery_ == Recovery::none && ack - recovery_point_ > 0x40000000)
+      recovery_point_ = ack - 1;
+    if (full_ && writable() >= config_.send_buffer / 3) {
+      full_ = false;
+      changes_ |= change::writable;
+    }
+  }
+  if (agreed_.sack && segment.options.sack_count > 0) process_sack(now, segment.options, summary);
+  update_window(segment);
+  update_rtt(now, segment, summary);
+  process_probe_ack(ack, summary);
+
+  if (recovery_ != Recovery::none && summary.advanced && ack >= recovery_point_) {
+    if (recovery_ == Recovery::fast) window_.size = std::max(window_.threshold, send_mss());
+    recovery_ = Recovery::none;
+    duplicate_acks_ = 0;
+    if (reorder_persist_ > 0 && --reorder_persist_ == 0) reorder_factor_ = 1;
+  }
+  const std::uint32_t lost = flights_.lost();
+  if (agreed_.sack) {
+    update_reordering(summary);
+    if (summary.delivered() > 0 || reorder_at_ != never) detect_loss(now);
+  } else {
+    count_duplicate_ack(segment, summary);
+  }
+  summary.new_loss = flights_.lost() > lost;
+
+  if (flights_.lost() > 0 && recovery_ == Recovery::none) enter_recovery();
+  if (recovery_ == Recovery::fast) {
+    reduce_proportionally(summary);
+  } else if (summary.delivered() > 0) {
+    // RFC 9293 and RFC 7661: a window that is not used says nothing and does not grow.
+    const bool used = window_limited_ || recovery_ == Recovery::timeout ||
+                      (window_.in_slow_start() && window_.size < 2 * summary.in_flight);
+    if (used && !cwr_round_)
+      policy_->acked(window_, {now, summary.delivered(), send_mss(), rtt_.smoothed()});
+  }
+  process_echo(segment);
+}
+
+// RFC 8985 section 6.2, steps 2 and 3: something sent at some time has arrived.
+void Connection::arrived(std::uint64_t now, const Flight& flight, Seq end) noexcept {
+  const std::uint64_t rtt = now - flight.sent_at;
+  // Too soon to be the answer to the last transmission.
+  const bool of_earlier = flight.transmissions > 1 && rtt < rtt_.least();
+  if (!of_earlier) {
+    rack_rtt_ = rtt;
+    if (flight.sent_at > rack_sent_at_ || (flight.sent_at == rack_sent_at_ && end > rack_end_)) {
+      rack_sent_at_ = flight.sent_at;
+      rack_end_ = end;
+    }
+  }
+  if (end > rack_farthest_)
+    rack_farthest_ = end;
+  else if (end < rack_farthest_ && flight.transmissions == 1)
+    reordering_seen_ = true;
+}
+
+void Connection::process_sack(std::uint64_t now, const wire::TcpOptions& options,
+                              AckSummary& summary) noexcept {
+  summary.has_blocks = true;
+  for (std::size_t i = 0; i < options.sack_count; ++i) {
+    const Seq begin{options.sack[i].begin};
+    const Seq end{options.sack[i].end};
+    if (begin >= end) continue;
+    if (i == 0) {
+      // RFC 2883 section 4: below what is acknowledged, or inside the second block.
+      const bool inside = options.sack_count > 1 && begin >= Seq{options.sack[1].begin} &&
+                          end <= Seq{options.sack[1].end};
+      if (end <= snd_una_ || inside) {
+        if (begin < snd_una_ - max_window_) continue;
+        summary.duplicate = true;
+        summary.begin = begin.value;
+        summary.end = end.value;
+        ++statistics_.duplicates_reported;
+        continue;
+      }
+    }
+    if (begin < snd_una_ || end > snd_nxt_) continue;
+    flights_.sack(begin, end, [&](const Flight& flight) {
+      summary.sacked += flight.size();
+      arrived(now, flight, flight.end);
+      if (flight.transmissions == 1 && summary.rtt == 0)
+        summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
+    });
+  }
+  if (summary.sacked > 0) probe_from_ = now;
+}
+
+// RFC 9293 section 3.10.7.4, fifth.
+void Connection::update_window(const wire::TcpSegment& segment) noexcept {
+  const Seq sequence{segment.sequence};
+  const Seq ack{segment.acknowledgment};
+  if (!(snd_wl1_ < sequence || (snd_wl1_ == sequence && snd_wl2_ <= ack))) return;
+  snd_wnd_ = std::uint32_t{segment.window} << agreed_.send_scale;
+  max_window_ = std::max(max_window_, snd_wnd_);
+  snd_wl1_ = sequence;
+  snd_wl2_ = ack;
+  if (snd_wnd_ > 0) {
+    persist_retries_ = 0;
+    if (loss_timer_ == LossTimer::persist) loss_timer_ = LossTimer::none;
+  }
+}
+
+// RFC 6298: never from what was sent twice (Karn), unless timestamps tell which one it was.
+void Connection::update_rtt(std::uint64_t now, const wire::TcpSegment& segment,
+                            const AckSummary& summary) noexcept {
+  if (summary.rtt != 0) {
+    rtt_.measured(summary.rtt, now);
+    return;
+  }
+  if (!summary.advanced || !agreed_.timestamps || segment.options.timestamp_echo == 0) return;
+  const std::uint32_t ms = timestamp(now) - segment.options.timestamp_echo;
+  constexpr std::uint32_t longest_ms = 120'000;
+  if (ms > 0 && ms < longest_ms) rtt_.measured(ms * millisecond, now);
+}
+
+// RFC 8985 section 7.4.2: did the probe repair a loss that nobody has seen?
+void Connection::process_probe_ack(Seq ack, const AckSummary& summary) noexcept {
+  if (!probing_ || ack < probe_end_) return;
+  if (!probe_again_) {
+    probing_ = false;  // new data was sent: nothing was repaired
+  } else if (summary.duplicate && Seq{summary.end} == probe_end_) {
+    probing_ = false;  // the original had arrived
+  } else if (ack > probe_end_) {
+    probing_ = false;
+    if (recovery_ == Recovery::none) {
+      window_.threshold = policy_->congested(window_, snd_nxt_ - snd_una_, send_mss());
+      window_.size = window_.threshold;
+    }
+  } else if (!summary.advanced && !summary.has_blocks) {
+    probing_ = false;  // both arrived, and the peer does not tell of duplicates
+  }
+}
+
+// RFC 8985 section 6.2, step 4.
+void Connection::update_reordering(const AckSummary& summary) noexcept {
+  if (reorder_round_set_ && snd_una_ >= reorder_round_) reorder_round_set_ = false;
+  if (summary.duplicate && !reorder_round_set_) {
+    reorder_round_set_ = true;
+    reorder_round_ = snd_nxt_;
+    reorder_factor_ = std::min(reorder_factor_ + 1, 64u);
+    reorder_persist_ = 16;
+  }
+}
+
+std::uint64_t Connection::reordering_window() noexcept {
+  if (!reordering_seen_) {
+    if (recovery_ != Recovery::none) return 0;
+    if (flights_.sacked() >= duplicate_threshold * send_mss()) return 0;
+  }
+  return std::min(reorder_factor_ * rtt_.least() / 4, rtt_.smoothed());
+}
+
+// RFC 8985 section 6.2, step 5: what was sent before something that has arrived, and long enough
+// ago, is lost.
+void Connection::detect_loss(std::uint64_t now) noexcept {
+  reorder_at_ = never;
+  if (rack_sent_at_ == 0) return;
+  const std::uint64_t patience = rack_rtt_ + reordering_window();
+  std::uint64_t latest = 0;
+  auto& by_time = flights_.by_time();
+  for (auto at = by_time.begin(); at != by_time.end();) {
+    Flight& flight = *at++;
+    if (flight.sent_at > rack_sent_at_) break;
+    if (flight.sent_at == rack_sent_at_ && flight.end >= rack_end_) continue;
+    if (flight.sent_at + patience <= now)
+      flights_.mark_lost(flight);
+    else
+      latest = std::max(latest, flight.sent_at + patience);
+  }
+  if (latest != 0) reorder_at_ = latest;
+}
+
+// RFC 6582, for peers without SACK.
+void Connection::count_duplicate_ack(const wire::TcpSegment& segment,
+                                     const AckSummary& summary) noexcept {
+  if (summary.advanced) {
+    if (recovery_ == Recovery::none) {
+      duplicate_acks_ = 0;
+      return;
+    }
+    // A partial acknowledgment: the next one is lost, too (section 3.2, step 3).
+    const std::uint32_t segments = summary.acked / send_mss();
+    duplicate_acks_ -= std::min(duplicate_acks_, segments > 0 ? segments - 1 : 0);
+    if (recovery_ == Recovery::fast) mark_first_lost();
+    return;
+  }
+  const bool duplicate = segment.payload.empty() && !segment.has(flag::fin) &&
+                         summary.window == snd_wnd_ && !flights_.empty();
+  if (!duplicate) return;
+  if (std::uint64_t{duplicate_acks_ + 1} * send_mss() <= snd_nxt_ - snd_una_) ++duplicate_acks_;
+  // Section 3.2, step 2: not for what a timeout has sent again.
+  if (recovery_ == Recovery::none && duplicate_acks_ >= duplicate_threshold &&
+      snd_una_ > recovery_point_)
+    mark_first_lost();
+}
+
+void Connection::mark_first_lost() noexcept {
+  Flight* first = flights_.front();
+  if (first == nullptr || first->lost || first->sacked) return;
+  const std::uint32_t mss = send_mss();
+  if (first->size() > mss && flights_.split(*first, first->begin + mss) == nullptr) return;
+  flights_.mark_lost(*first);
+}
+
+void Connection::enter_recovery() noexcept {
+  ++statistics_.fast_recoveries;
+  window_.threshold = policy_->congested(window_, snd_nxt_ - snd_una_, send_mss());
+  recovery_ = Recovery::fast;
+  recovery_point_ = snd_nxt_;
+  prr_delivered_ = prr_out_ = 0;
+  prr_flight_ = std::max(snd_nxt_ - snd_una_, 1u);
+  first_again_ = true;
+  probing_ = false;
+  cwr_due_ = agreed_.ecn;
+}
+
+// RFC 9937 section 6: as many bytes go out as the threshold's share of those that arrive.
+void Connection::reduce_proportionally(const AckSummary& summary) noexcept {
+  const std::uint32_t mss = send_mss();
+  std::uint32_t delivered = summary.delivered();
+  if (!agreed_.sack && !summary.advanced) delivered = mss;
+  if (delivered == 0) return;
+  prr_delivered_ += delivered;
+  const std::uint32_t flying = in_flight();
+  std::int64_t send;
+  if (flying > window_.threshold) {
+    const std::uint64_t share =
+        (std::uint64_t{prr_delivered_} * window_.threshold + prr_flight_ - 1) / prr_flight_;
+    send = static_cast<std::int64_t>(share) - prr_out_;
+  } else {
+    send = std::max<std::int64_t>(std::int64_t{prr_delivered_} - prr_out_, delivered);
+    if (summary.advanced && !summary.new_loss) send += mss;
+    send = std::min<std::int64_t>(send, window_.threshold - flying);
+  }
+  if (prr_out_ == 0) send = std::max<std::int64_t>(send, mss);
+  window_.size = std::max(flying + static_cast<std::uint32_t>(std::max<std::int64_t>(send, 0)), 1u);
+}
+
+// RFC 3168 section 6.1.2: an echo counts like a loss, once in a round trip.
+void Connection::process_echo(const wire::TcpSegment& segment) noexcept {
+  if (!agreed_.ecn) return;
+  if (cwr_round_ && snd_una_ >= cwr_point_) cwr_round_ = false;
+  if (!segment.has(flag::ece) || cwr_round_ || recovery_ != Recovery::none) return;
+  ++statistics_.congestion_marks;
+  window_.threshold = policy_->congested(window_, snd_nxt_ - snd_una_, send_mss());
+  window_.size = window_.threshold;
+  cwr_round_ = cwr_due_ = true;
+  cwr_point_ = snd_nxt_;
+}
+
+}  // namespace lichen::net::tcp

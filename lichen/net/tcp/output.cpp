@@ -1,0 +1,358 @@
+// Segments that leave.
+#include <algorithm>
+#include <array>
+
+#include "lichen/net/tcp/connection.hpp"
+
+namespace lichen::net::tcp {
+
+namespace flag = wire::tcp_flag;
+
+namespace {
+
+constexpr std::size_t max_pieces = 20;
+// The first segments of a connection are not spaced out, as in Linux.
+constexpr std::uint32_t unpaced_segments = 10;
+
+std::uint32_t ip_header(const Path& path) noexcept {
+  return path.remote.address.is_ipv4() ? wire::Ipv4Header::size : 40;
+}
+
+}  // namespace
+
+// Of a segment without options.
+std::uint32_t Connection::base_mss() const noexcept {
+  const std::uint32_t headers = ip_header(path_) + wire::TcpHeader::size;
+  return std::min<std::uint32_t>(agreed_.mss, path_mtu_ - headers);
+}
+
+// RFC 6691: what options take is taken from the payload.
+std::uint32_t Connection::send_mss() const noexcept {
+  std::uint32_t options = agreed_.timestamps ? wire::TcpOptions::timestamps_size : 0;
+  if (agreed_.sack && receive_.has_report()) {
+    const std::uint32_t blocks = agreed_.timestamps ? 3 : 4;
+    options += 4 + 8 * blocks;
+  }
+  return std::max<std::uint32_t>(base_mss() - std::min(options, base_mss()), 8);
+}
+
+std::uint32_t Connection::burst() const noexcept {
+  const std::uint32_t mss = send_mss();
+  return std::max(mss, config_.largest_burst / mss * mss);
+}
+
+std::uint32_t Connection::unsent() const noexcept {
+  return snd_nxt_ < send_.end() ? send_.end() - snd_nxt_ : 0;
+}
+
+void Connection::flush(std::uint64_t now) noexcept {
+  wants_flush_ = blocked_ = false;
+  if (can_send()) {
+    send_lost(now);
+    send_new(now);
+    arm_loss_timer(now);
+  }
+  if (ack_now_) {
+    send_ack(now);
+  } else if (window_update_ && is_synchronized()) {
+    // RFC 9293 section 3.8.6.2.2: an update of the window when it is worth one.
+    const std::uint32_t open = rcv_edge_ - receive_.next();
+    const std::uint32_t room =
+        config_.receive_buffer - std::min(config_.receive_buffer, receive_.readable());
+    const std::uint32_t worth = std::min(config_.receive_buffer / 2, 2 * base_mss());
+    if (room >= open + worth && (open <= config_.receive_buffer / 2 || open < base_mss()))
+      send_ack(now);
+  }
+  window_update_ = false;
+}
+
+// ---- headers ------------------------------------------------------------------------------------
+
+// The window to announce, scaled, and moves the edge to it. It never shrinks (section 3.8.6), and
+// grows in steps that are worth a segment (section 3.8.6.2.2).
+std::uint16_t Connection::choose_window(bool syn) noexcept {
+  const std::uint32_t unit = syn ? 1 : 1u << receive_scale_;
+  const std::uint32_t most = 0xffffu * unit;
+  const std::uint32_t open = rcv_edge_ - receive_.next();
+  const std::uint32_t unread = receive_.readable();
+  std::uint32_t room = config_.receive_buffer > unread ? config_.receive_buffer - unread : 0;
+  room = std::min(room, most);
+  std::uint32_t window = open;
+  if (room > open && room - open >= std::min(config_.receive_buffer / 2, base_mss()))
+    window = room / unit * unit;
+  window = std::max(window, open);
+  const std::uint32_t units = std::min((window + unit - 1) / unit, 0xffffu);
+  rcv_edge_ = later(rcv_edge_, receive_.next() + units * unit);
+  return static_cast<std::uint16_t>(units);
+}
+
+// Fills in what all segments have, and sends it. False when there was no room.
+bool Connection::emit(std::uint64_t now, wire::TcpHeader& header,
+                      std::span<const std::span<const std::byte>> payload, std::uint32_t size,
+                      wire::Ecn ecn) noexcept {
+  const bool syn = header.has(flag::syn);
+  header.from_port = path_.local.port;
+  header.to_port = path_.remote.port;
+  if (header.has(flag::ack)) {
+    header.acknowledgment = receive_.next().value;
+    header.window = choose_window(syn);
+  }
+  // In a SYN they are an offer; in its answer, and later, what was agreed.
+  const bool timestamps = state_ == State::syn_sent ? config_.timestamps : agreed_.timestamps;
+  if (timestamps) {
+    header.options.has_timestamps = true;
+    header.options.timestamp = timestamp(now);
+    header.options.timestamp_echo = header.has(flag::ack) ? ts_recent_ : 0;
+  }
+  if (!syn && agreed_.sack && receive_.has_report()) {
+    const std::size_t most = timestamps ? 3 : 4;
+    header.options.sack_count =
+        static_cast<std::uint8_t>(receive_.report(std::span{header.options.sack}.first(most)));
+  }
+  if (!syn && agreed_.ecn && echo_) header.flags |= flag::ece;
+
+  const Outgoing outgoing{path_, header, payload, size, send_mss(), ecn};
+  if (!resources_.output.transmit(outgoing)) {
+    blocked_ = true;
+    return false;
+  }
+  ++statistics_.segments_sent;
+  statistics_.bytes_sent += size;
+  last_sent_ = now;
+  if (header.has(flag::ack)) {
+    last_ack_sent_ = receive_.next();
+    unacked_bytes_ = 0;
+    ack_now_ = window_update_ = false;
+    ack_at_ = never;
+  }
+  return true;
+}
+
+void Connection::send_syn(std::uint64_t now) noexcept {
+  wire::TcpHeader header;
+  header.sequence = iss_.value;
+  header.flags = flag::syn;
+  const bool answer = state_ == State::syn_received;
+  const std::uint32_t headers = ip_header(path_) + wire::TcpHeader::size;
+  header.options.mss = static_cast<std::uint16_t>(config_.mtu - headers);
+  header.options.sack_permitted = answer ? agreed_.sack : config_.sack;
+  if (answer ? agreed_.scaling : config_.window_scaling)
+    header.options.window_scale = receive_scale_;
+  if (answer) {
+    header.flags |= flag::ack;
+    // RFC 3168 section 6.1.1.
+    if (agreed_.ecn) header.flags |= flag::ece;
+  } else {
+    // After two tries without an answer ECN may be why (section 6.1.1.1).
+    if (config_.ecn == EcnMode::request && retries_ < 2) header.flags |= flag::ece | flag::cwr;
+    const std::uint32_t window = std::min<std::uint32_t>(config_.receive_buffer, 0xffff);
+    header.window = static_cast<std::uint16_t>(window);
+  }
+  emit(now, header, {}, 0, wire::Ecn::not_capable);
+}
+
+bool Connection::send_ack(std::uint64_t now) noexcept {
+  wire::TcpHeader header;
+  header.sequence = snd_nxt_.value;
+  header.flags = flag::ack;
+  if (emit(now, header, {}, 0, wire::Ecn::not_capable)) return true;
+  ack_now_ = true;
+  return false;
+}
+
+// One byte before what is acknowledged: outside of the peer's window, so it answers (RFC 9293
+// section 3.8.4).
+void Connection::send_probe_ack(std::uint64_t now) noexcept {
+  wire::TcpHeader header;
+  header.sequence = (snd_una_ - 1).value;
+  header.flags = flag::ack;
+  emit(now, header, {}, 0, wire::Ecn::not_capable);
+}
+
+void Connection::send_reset(Seq sequence, bool with_ack) noexcept {
+  wire::TcpHeader header;
+  header.from_port = path_.local.port;
+  header.to_port = path_.remote.port;
+  header.sequence = sequence.value;
+  header.flags = flag::rst;
+  if (with_ack) {
+    header.flags |= flag::ack;
+    header.acknowledgment = receive_.next().value;
+  }
+  ++statistics_.segments_sent;
+  resources_.output.transmit({path_, header, {}, 0, 0, wire::Ecn::not_capable});
+}
+
+// ---- data ---------------------------------------------------------------------------------------
+
+// `size` bytes from `begin` on, or fewer when they are in too many pieces.
+bool Connection::emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, bool fin,
+                            bool again) noexcept {
+  std::array<std::span<const std::byte>, max_pieces> pieces;
+  const std::uint32_t mss = send_mss();
+  auto gathered = send_.gather(begin, size, pieces);
+  if (gathered.size < size) {
+    if (gathered.size > mss) gathered = send_.gather(begin, gathered.size / mss * mss, pieces);
+    size = gathered.size;
+    fin = false;
+  }
+  wire::TcpHeader header;
+  header.sequence = begin.value;
+  header.flags = flag::ack;
+  if (gathered.push || (fin && size > 0)) header.flags |= flag::psh;
+  if (fin) header.flags |= flag::fin;
+  const bool reduced = cwr_due_ && !again && size > 0;
+  if (reduced) header.flags |= flag::cwr;
+  // RFC 3168 section 6.1.5: not what is sent again.
+  const auto ecn =
+      agreed_.ecn && !again && size > 0 ? wire::Ecn::capable_0 : wire::Ecn::not_capable;
+  if (!emit(now, header, std::span{pieces}.first(gathered.pieces), size, ecn)) return false;
+  if (reduced) cwr_due_ = false;
+  if (recovery_ == Recovery::fast) prr_out_ += size;
+  pace(now, size);
+  return true;
+}
+
+void Connection::send_lost(std::uint64_t now) noexcept {
+  while (Flight* flight = flights_.first_lost()) {
+    // Beyond a window that has shrunk only the first is tried.
+    if (flight->begin >= window_end() && flight->begin != snd_una_) return;
+    if (now < paced_until_) {
+      pace_at_ = paced_until_;
+      return;
+    }
+    std::uint32_t most = burst();
+    if (!first_again_) {
+      const std::uint32_t flying = in_flight();
+      const std::uint32_t room = window_.size > flying ? window_.size - flying : 0;
+      const std::uint32_t mss = send_mss();
+      if (room < std::min(mss, flight->size())) return;
+      most = std::min(most, std::max(room / mss * mss, std::min(mss, room)));
+    } else {
+      most = send_mss();
+    }
+    if (!send_again(now, *flight, most)) return;
+    first_again_ = false;
+  }
+}
+
+bool Connection::send_again(std::uint64_t now, Flight& flight, std::uint32_t most) noexcept {
+  const bool with_fin = flight.end > send_.end();
+  std::uint32_t size = flight.size() - (with_fin ? 1 : 0);
+  if (size > most) {
+    if (flights_.split(flight, flight.begin + most) == nullptr) return false;
+    size = most;
+  }
+  const bool fin = with_fin && flight.end > send_.end();
+  // What cannot be named at once is cut off, so that all of the range is sent.
+  std::uint32_t sent = size;
+  if (!emit_range(now, flight.begin, sent, fin, true)) return false;
+  if (sent < size && flights_.split(flight, flight.begin + sent) == nullptr) return false;
+  flights_.sent_again(flight, now);
+  ++statistics_.retransmissions;
+  statistics_.bytes_retransmitted += sent;
+  return true;
+}
+
+// Linux's form of RFC 5681 section 4.1: half of the window for each timeout without data.
+void Connection::restart_after_idle(std::uint64_t now) noexcept {
+  if (!flights_.empty() || last_sent_ == 0 || recovery_ != Recovery::none) return;
+  const std::uint64_t idle = now - last_sent_;
+  const std::uint64_t timeout = rtt_.timeout(config_);
+  if (idle <= timeout) return;
+  const std::uint32_t initial = config_.initial_window * send_mss();
+  const std::uint64_t halvings = std::min<std::uint64_t>(idle / timeout, 31);
+  if (window_.size > initial) {
+    window_.threshold = std::max(window_.threshold, window_.size / 4 * 3);
+    window_.size = std::max(initial, window_.size >> halvings);
+  }
+  policy_->idled(now, idle);
+}
+
+// How much of a rest that fills no segment, or ends with one that is not full, goes out now:
+// Nagle's rule as Minshall has it, only one such segment at a time (RFC 9293 section 3.7.4).
+std::uint32_t Connection::hold_small(std::uint32_t size, std::uint32_t mss) const noexcept {
+  const std::uint32_t rest = size % mss;
+  if (rest == 0 || fin_due()) return size;
+  if (cork_ || (!no_delay_ && small_end_ > snd_una_)) return size - rest;
+  return size;
+}
+
+// How much new data may be sent in one go; 0: none now.
+std::uint32_t Connection::sendable(std::uint64_t now, std::uint32_t mss) noexcept {
+  const std::uint32_t waiting = unsent();
+  const Seq edge = window_end();
+  const std::uint32_t open = edge > snd_nxt_ ? edge - snd_nxt_ : 0;
+  std::uint32_t size = std::min({waiting, open, burst()});
+  if (size == 0) return 0;
+
+  const std::uint32_t flying = in_flight();
+  const std::uint32_t room = window_.size > flying ? window_.size - flying : 0;
+  if (size > room) {
+    window_limited_ = true;
+    size = room / mss * mss;
+    if (size == 0 && flying == 0) size = std::min({waiting, open, mss});
+    if (size == 0) return 0;
+  }
+  if (size < waiting) {
+    // More is waiting: only whole segments, or what a small window lets through (section
+    // 3.8.6.2.1).
+    if (size >= mss) {
+      size -= size % mss;
+    } else if (size < std::max(max_window_ / 2, 1u) || !flights_.empty()) {
+      return 0;
+    }
+  } else {
+    size = hold_small(size, mss);
+  }
+  if (size > 0 && now < paced_until_) {
+    pace_at_ = paced_until_;
+    return 0;
+  }
+  return size;
+}
+
+void Connection::send_new(std::uint64_t now) noexcept {
+  restart_after_idle(now);
+  window_limited_ = false;
+  for (;;) {
+    const std::uint32_t size = sendable(now, send_mss());
+    if (size > 0) {
+      if (!send_segment(now, size)) return;
+      continue;
+    }
+    // A FIN alone, when everything before it is out.
+    if (fin_due() && unsent() == 0 && window_end() > snd_nxt_) send_segment(now, 0);
+    return;
+  }
+}
+
+bool Connection::send_segment(std::uint64_t now, std::uint32_t size) noexcept {
+  if (!flights_.reserve()) return false;
+  const std::uint32_t mss = send_mss();
+  const bool fin = fin_due() && snd_nxt_ + size == send_.end() && window_end() > snd_nxt_ + size;
+  std::uint32_t sent = size;
+  if (!emit_range(now, snd_nxt_, sent, fin, false)) return false;
+  const bool with_fin = fin && sent == size;
+  const Seq end = snd_nxt_ + sent + (with_fin ? 1 : 0);
+  if (flights_.empty()) rto_from_ = now;
+  flights_.sent(snd_nxt_, end, now);
+  probe_from_ = now;
+  snd_nxt_ = end;
+  if (with_fin) fin_sent_ = true;
+  if (sent % mss != 0) small_end_ = end;
+  return true;
+}
+
+// Twice the window in a round trip in slow start, 1.2 times it later, as Linux does.
+void Connection::pace(std::uint64_t now, std::uint32_t size) noexcept {
+  if (!config_.pacing || !rtt_.measured()) return;
+  if (snd_nxt_ - iss_ < unpaced_segments * send_mss()) return;
+  const std::uint64_t percent = window_.size < window_.threshold / 2 ? 200 : 120;
+  const auto rate = static_cast<unsigned __int128>(window_.size) * percent;
+  const auto gap = static_cast<std::uint64_t>(static_cast<unsigned __int128>(size) *
+                                              rtt_.smoothed() * 100 / rate);
+  paced_until_ = std::max(paced_until_, now) + gap;
+}
+
+}  // namespace lichen::net::tcp

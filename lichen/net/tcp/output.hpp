@@ -1,0 +1,51 @@
+// Where segments go, and between whom.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "lichen/net/wire/address.hpp"
+#include "lichen/net/wire/ipv4.hpp"
+#include "lichen/net/wire/tcp.hpp"
+
+namespace lichen::net::tcp {
+
+struct Endpoint {
+  wire::IpAddress address;
+  std::uint16_t port = 0;
+
+  friend constexpr bool operator==(const Endpoint&, const Endpoint&) noexcept = default;
+};
+
+// Seen from here. Both ends are of one family.
+struct Path {
+  Endpoint local;
+  Endpoint remote;
+
+  friend constexpr bool operator==(const Path&, const Path&) noexcept = default;
+};
+
+struct Outgoing {
+  const Path& path;
+  const wire::TcpHeader& header;
+  std::span<const std::span<const std::byte>> payload;  // in pieces, none of them empty
+  std::uint32_t payload_size = 0;
+  // The most payload of one packet. More is to be cut by the device: flags as they are on the last
+  // packet, without FIN and PSH on those before (with CWR only on the first).
+  std::uint32_t segment_size = 0;
+  wire::Ecn ecn = wire::Ecn::not_capable;
+};
+
+// The way to the network layer. What it is given is valid during the call only, but the payload
+// until it is acknowledged.
+class Output {
+ public:
+  // False: there is no room now, and nothing was sent. Who says so calls flush() later.
+  virtual bool transmit(const Outgoing& segment) noexcept = 0;
+
+ protected:
+  ~Output() = default;
+};
+
+}  // namespace lichen::net::tcp

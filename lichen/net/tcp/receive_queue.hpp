@@ -1,0 +1,109 @@
+// What has arrived and the app has not taken: views into the buffers of whoever received them, in
+// order, and those that came too early. Memory is bounded: small pieces are put together, what does
+// not fit is dropped and will be sent again.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "lichen/base/list.hpp"
+#include "lichen/io/buffer.hpp"
+#include "lichen/net/tcp/memory.hpp"
+#include "lichen/net/tcp/sequence.hpp"
+#include "lichen/net/wire/tcp.hpp"
+
+namespace lichen::net::tcp {
+
+struct Piece {
+  base::ListNode node;
+  io::Buffer buffer;
+  Seq begin;
+  std::uint32_t charge = 0;  // the memory it keeps from others
+
+  [[nodiscard]] Seq end() const noexcept {
+    return begin + static_cast<std::uint32_t>(buffer.size());
+  }
+};
+
+enum class Arrival : std::uint8_t {
+  in_order,
+  filled,     // in order, and what came early is in order with it
+  early,      // kept for later
+  duplicate,  // nothing of it was new
+  dropped,    // no room or no memory
+};
+
+class ReceiveQueue {
+ public:
+  // `memory_most`: what all pieces may keep; `early_most`: how many of them may be early.
+  ReceiveQueue(Pool<Piece>& pieces, std::size_t memory_most, std::uint32_t early_most) noexcept
+      : pieces_{pieces}, early_most_{early_most}, memory_most_{memory_most} {}
+  ReceiveQueue(const ReceiveQueue&) = delete;
+  ReceiveQueue& operator=(const ReceiveQueue&) = delete;
+  ~ReceiveQueue() { clear(); }
+
+  void start(Seq first) noexcept { next_ = first; }
+  // The first byte that has not arrived.
+  [[nodiscard]] Seq next() const noexcept { return next_; }
+  // Bytes in order.
+  [[nodiscard]] std::uint32_t readable() const noexcept { return readable_; }
+  [[nodiscard]] bool has_early() noexcept { return !early_.empty(); }
+  [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
+
+  // Bytes that begin at `begin`, not empty, and lie inside the window.
+  Arrival add(Seq begin, io::Buffer buffer) noexcept;
+  // A SYN or FIN was taken: one number without a byte.
+  void skip() noexcept { next_ += 1; }
+  // The next bytes in order; empty when there are none.
+  io::Buffer take() noexcept;
+  // Copies and takes as much as fits.
+  std::size_t read(std::span<std::byte> into) noexcept;
+  void clear() noexcept;
+  // Drops what came early and lies at or behind `from`.
+  void drop_early_from(Seq from) noexcept;
+
+  // The blocks to report, the latest first (RFC 2018 section 4), a duplicate before them, once (RFC
+  // 2883). Returns how many were written.
+  std::size_t report(std::span<wire::SackBlock> blocks) noexcept;
+  [[nodiscard]] bool has_report() const noexcept {
+    return recent_count_ > 0 || duplicate_.has_value();
+  }
+  void note_duplicate(Seq begin, Seq end) noexcept {
+    duplicate_ = wire::SackBlock{begin.value, end.value};
+  }
+
+ private:
+  struct Range {
+    Seq begin;
+    Seq end;
+  };
+  using Pieces = base::List<Piece, &Piece::node>;
+
+  bool merge(Piece* before, Seq begin, io::Buffer& buffer) noexcept;
+  Piece* make(Seq begin, io::Buffer& buffer) noexcept;
+  void give_back(Piece& piece) noexcept;
+  bool make_room(std::size_t charge) noexcept;
+  Arrival add_early(Seq begin, io::Buffer buffer) noexcept;
+  bool take_over_early() noexcept;
+  void reported(Seq begin, Seq end) noexcept;
+  void forget_reported() noexcept;
+  void find_reported() noexcept;
+
+  Pool<Piece>& pieces_;
+  Pieces ready_;
+  Pieces early_;
+  Seq next_;
+  std::uint32_t readable_ = 0;
+  std::uint32_t early_count_ = 0;
+  std::uint32_t early_most_;
+  std::size_t memory_ = 0;
+  std::size_t memory_most_;
+  std::array<Range, wire::TcpOptions::max_sack_blocks> recent_;
+  std::size_t recent_count_ = 0;
+  std::optional<wire::SackBlock> duplicate_;
+};
+
+}  // namespace lichen::net::tcp

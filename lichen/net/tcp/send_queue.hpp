@@ -1,0 +1,71 @@
+// What the app has sent and the peer has not acknowledged: a chain of buffers, borrowed until then.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "lichen/base/queue.hpp"
+#include "lichen/io/buffer.hpp"
+#include "lichen/net/tcp/memory.hpp"
+#include "lichen/net/tcp/sequence.hpp"
+
+namespace lichen::net::tcp {
+
+struct Chunk {
+  Chunk* next = nullptr;
+  io::Buffer buffer;
+  Seq begin;
+  bool ours = false;  // of our pool: there may be room behind the bytes
+  bool push = false;  // a write ended with its last byte
+
+  [[nodiscard]] Seq end() const noexcept {
+    return begin + static_cast<std::uint32_t>(buffer.size());
+  }
+};
+
+class SendQueue {
+ public:
+  SendQueue(Pool<Chunk>& chunks, BlockPool& blocks) noexcept : chunks_{chunks}, blocks_{blocks} {}
+  SendQueue(const SendQueue&) = delete;
+  SendQueue& operator=(const SendQueue&) = delete;
+  ~SendQueue() { clear(); }
+
+  // The number of the first byte that will be queued. MUST be empty.
+  void start(Seq first) noexcept { begin_ = end_ = first; }
+  [[nodiscard]] Seq end() const noexcept { return end_; }
+  [[nodiscard]] std::uint32_t size() const noexcept { return end_ - begin_; }
+
+  // Copies as much as there is memory for; returns how much.
+  std::size_t write(std::span<const std::byte> bytes) noexcept;
+  // Takes the buffer, which MUST NOT be empty; false, with the buffer untouched, for want of
+  // memory.
+  bool append(io::Buffer& buffer) noexcept;
+
+  // Everything before `upto` is acknowledged.
+  void release(Seq upto) noexcept;
+  void clear() noexcept;
+
+  struct Gathered {
+    std::uint32_t size = 0;
+    std::size_t pieces = 0;
+    bool push = false;  // a write ends where this ends
+  };
+  // The bytes from `from` on, which MUST NOT lie before what was released: `size` of them, or as
+  // many as `pieces` can name. MUST NOT reach past the end.
+  Gathered gather(Seq from, std::uint32_t size,
+                  std::span<std::span<const std::byte>> pieces) noexcept;
+
+ private:
+  Chunk* chunk_at(Seq from) noexcept;
+
+  Pool<Chunk>& chunks_;
+  BlockPool& blocks_;
+  base::Queue<Chunk, &Chunk::next> queue_;
+  Chunk* tail_ = nullptr;    // the last of the queue; null when that is empty
+  Chunk* cursor_ = nullptr;  // where the last gathering ended: the next mostly begins there
+  Seq begin_;
+  Seq end_;
+};
+
+}  // namespace lichen::net::tcp
