@@ -12,18 +12,33 @@ add_compile_options(-fno-pic -ffunction-sections -fdata-sections -fno-asynchrono
   $<$<COMPILE_LANGUAGE:CXX>:-fno-c++-static-destructors>
   -fstack-protector-strong ${LICHEN_BARE_OPTIONS}
   $<$<CONFIG:Debug>:-fsanitize=undefined> $<$<CONFIG:Debug>:-fsanitize-trap=undefined>)
-set(LICHEN_IMAGE_SCRIPT ${PROJECT_SOURCE_DIR}/lichen/hal/${LICHEN_WORLD}/image.ld)
 add_link_options(-static -nostdlib -Wl,--gc-sections -Wl,-z,max-page-size=4096 -Wl,--build-id=none
-  -Wl,-z,norelro -Wl,-T,${LICHEN_IMAGE_SCRIPT})
+  -Wl,-z,norelro)
 
 find_library(LICHEN_LIBSTDCXX NAMES libstdc++.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
 find_library(LICHEN_LIBGCC NAMES libgcc.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
 
-# lichen_boot_image(name SOURCES ... DEPENDS ...): a program that boots by itself.
+# lichen_boot_image(name [PREEMPTIBLE] SOURCES ... DEPENDS ...): a program that boots by itself.
+# PREEMPTIBLE: its own code is app text, see lichen_preemptible().
+set(LICHEN_IMAGE_SCRIPT ${PROJECT_SOURCE_DIR}/lichen/hal/${LICHEN_WORLD}/image.ld)
 function(lichen_boot_image name)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "PREEMPTIBLE" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
+  set(LICHEN_APP_TEXT "")
+  if(arg_PREEMPTIBLE)
+    set(LICHEN_APP_TEXT "*${name}.dir/*(.text .text.*)")
+    # First, so that of an inline function that both have the library's copy is taken.
+    set(libraries "")
+    foreach(library base hal coro mem sched)
+      list(APPEND libraries $<TARGET_FILE:lichen_${library}>)
+    endforeach()
+    target_link_options(${name} PRIVATE
+      -Wl,--whole-archive ${libraries} -Wl,--no-whole-archive)
+  endif()
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${name}.ld)
+  configure_file(${LICHEN_IMAGE_SCRIPT} ${script} @ONLY)
+  target_link_options(${name} PRIVATE -Wl,-T,${script})
   target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS} lichen_image
     ${LICHEN_LIBSTDCXX} ${LICHEN_LIBGCC})
-  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${LICHEN_IMAGE_SCRIPT})
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${script})
 endfunction()

@@ -1,9 +1,9 @@
 // What the unit tests want of a C library beyond what a machine has (lichen/hal/bare).
-#include <cstdarg>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <new>
-#include <string_view>
 
 #include "lichen/hal/hal.hpp"
 
@@ -16,6 +16,14 @@ void free(void* block) noexcept { operator delete(block); }
 FILE* stderr = nullptr;
 int fprintf(FILE*, const char* format, ...) {
   lichen::hal::write_console(format);
+  return 0;
+}
+
+int clock_gettime(clockid_t, timespec* now) noexcept {
+  constexpr std::uint64_t second = 1'000'000'000;
+  const std::uint64_t ns = lichen::hal::now_ns();
+  now->tv_sec = static_cast<time_t>(ns / second);
+  now->tv_nsec = static_cast<long>(ns % second);
   return 0;
 }
 }

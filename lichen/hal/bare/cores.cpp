@@ -134,6 +134,8 @@ void wait(CoreId self, std::uint64_t deadline_ns) noexcept {
   word.exchange(running);
 }
 
+void detail::end_wait(CoreId self) noexcept { states[self].wake.store(token); }
+
 void wake(CoreId core) noexcept {
   if (states[core].wake.exchange(token) == waiting) detail::send_signal(core, detail::Signal::wake);
 }

@@ -56,8 +56,6 @@ void __throw_invalid_argument(const char* what) { panic(what); }
 void __throw_out_of_range(const char* what) { panic(what); }
 void __throw_out_of_range_fmt(const char* what, ...) { panic(what); }
 void __throw_bad_function_call() { panic("an empty std::function is called"); }
-void __throw_bad_optional_access() { panic("the value of an empty optional is taken"); }
-void __throw_bad_variant_access(const char* what) { panic(what); }
 
 // How make_shared() finds its object where there are type names; here another way is taken.
 bool _Sp_make_shared_tag::_S_eq(const type_info&) noexcept { return false; }

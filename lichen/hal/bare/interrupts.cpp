@@ -41,6 +41,7 @@ void call_handler(Interrupt interrupt, Local& mine, detail::TrapFrame& frame) no
   handler(interrupt, mine.core);
   mine.interrupted = nullptr;
   mine.off_depth = 0;
+  detail::end_wait(mine.core);
   if (auto* entry = std::exchange(mine.after, nullptr))
     detail::redirect(detail::stack_pointer_of(frame), detail::instruction_of(frame), entry);
 }

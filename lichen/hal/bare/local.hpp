@@ -33,4 +33,7 @@ void take_interrupt(Signal signal, TrapFrame& frame) noexcept;
 [[noreturn]] void take_fault(const char* what, bool at_memory, std::uintptr_t address,
                              const TrapFrame& frame) noexcept;
 
+// In a handler: ends the wait of this core that is under way or about to begin.
+void end_wait(CoreId self) noexcept;
+
 }  // namespace lichen::hal::detail

@@ -1,5 +1,5 @@
-// The part of GoogleTest's interface that the unit tests of the kernel use, for machines without a C
-// library. Our own code; found before GoogleTest in images of tests/boot. Tests of death are
+// The part of GoogleTest's interface that the unit tests of the kernel use, for machines without a
+// C library. Our own code; found before GoogleTest in images of tests/boot. Tests of death are
 // skipped and say so: there is no process that could die for them.
 #pragma once
 
@@ -110,11 +110,11 @@ std::string describe(const char* a_text, const char* b_text, const char* relatio
   return std::string{a_text} + " " + relation + " " + b_text + ": " + print(a) + " and " + print(b);
 }
 
-#define LICHEN_TEST_RELATION(function, relation)                              \
-  template <class A, class B>                                                 \
+#define LICHEN_TEST_RELATION(function, relation)                                     \
+  template <class A, class B>                                                        \
   Outcome function(const char* a_text, const char* b_text, const A& a, const B& b) { \
-    if (a relation b) return {};                                              \
-    return {describe(a_text, b_text, #relation, a, b), false};                \
+    if (a relation b) return {};                                                     \
+    return {describe(a_text, b_text, #relation, a, b), false};                       \
   }
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wsign-compare"
@@ -188,23 +188,24 @@ struct Parameters {
 }  // namespace testing
 
 #define LICHEN_TEST_CLASS(suite, name) suite##_##name##_Test
-#define LICHEN_TEST(suite, name, base, with_parameter)                                         \
-  class LICHEN_TEST_CLASS(suite, name) : public base {                                         \
-   public:                                                                                     \
-    void TestBody() override;                                                                  \
-    static std::unique_ptr<::testing::Test> lichen_make_test() {                               \
-      return std::make_unique<LICHEN_TEST_CLASS(suite, name)>();                               \
-    }                                                                                          \
-  };                                                                                           \
-  static const ::testing::internal::Registrar suite##_##name##_registrar{                      \
-      {#suite, #name, &LICHEN_TEST_CLASS(suite, name)::lichen_make_test, nullptr, 0, with_parameter}};     \
+#define LICHEN_TEST(suite, name, base, with_parameter)                               \
+  class LICHEN_TEST_CLASS(suite, name) : public base {                               \
+   public:                                                                           \
+    void TestBody() override;                                                        \
+    static std::unique_ptr<::testing::Test> lichen_make_test() {                     \
+      return std::make_unique<LICHEN_TEST_CLASS(suite, name)>();                     \
+    }                                                                                \
+  };                                                                                 \
+  static const ::testing::internal::Registrar suite##_##name##_registrar{            \
+      {#suite, #name, &LICHEN_TEST_CLASS(suite, name)::lichen_make_test, nullptr, 0, \
+       with_parameter}};                                                             \
   void LICHEN_TEST_CLASS(suite, name)::TestBody()
 
 #define TEST(suite, name) LICHEN_TEST(suite, name, ::testing::Test, false)
 #define TEST_F(suite, name) LICHEN_TEST(suite, name, suite, false)
 #define TEST_P(suite, name) LICHEN_TEST(suite, name, suite, true)
-#define INSTANTIATE_TEST_SUITE_P(prefix, suite, ...)                             \
-  [[maybe_unused]] static const bool prefix##_##suite##_parameters =             \
+#define INSTANTIATE_TEST_SUITE_P(prefix, suite, ...)                 \
+  [[maybe_unused]] static const bool prefix##_##suite##_parameters = \
       ::testing::internal::Parameters<suite>::add(#suite, __VA_ARGS__)
 
 #define LICHEN_CHECK(outcome, fail)                                                    \
@@ -248,12 +249,12 @@ struct Parameters {
 #define FAIL() return ADD_FAILURE()
 #define SUCCEED() static_cast<void>(0)
 #define SCOPED_TRACE(what) static_cast<void>(what)
-#define EXPECT_DEATH(statement, matcher)                                                  \
-  if (false)                                                                              \
-    statement;                                                                            \
-  else                                                                                    \
-  ::testing::internal::Reporter{__FILE__, __LINE__, "a death is expected",                \
-                                ::testing::Verdict::skipped} = ::testing::Message {}
+#define EXPECT_DEATH(statement, matcher)                                     \
+  if (false)                                                                 \
+    statement;                                                               \
+  else                                                                       \
+    ::testing::internal::Reporter{__FILE__, __LINE__, "a death is expected", \
+                                  ::testing::Verdict::skipped} = ::testing::Message {}
 #define GTEST_SKIP()                                                          \
   return ::testing::internal::Reporter{__FILE__, __LINE__, "it skips itself", \
                                        ::testing::Verdict::skipped} = ::testing::Message {}
