@@ -33,6 +33,7 @@ Result<std::unique_ptr<BufferRing>> BufferRing::create(Ring& ring, coro::Core& h
 Result<void> BufferRing::set_up(const BufferRingOptions& options) noexcept {
   count_ = options.count;
   size_ = options.size;
+  group_ = options.group;
   wanted_ = std::min(options.posted_at_first, count_);
   shared_ = static_cast<io_uring_buf_ring*>(map_memory(count_ * sizeof(io_uring_buf)));
   if (!shared_) return Error::no_memory;
@@ -42,7 +43,7 @@ Result<void> BufferRing::set_up(const BufferRingOptions& options) noexcept {
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uint64_t>(shared_);
   registration.ring_entries = count_;
-  registration.bgid = group;
+  registration.bgid = group_;
   TRY(ring_.register_with(IORING_REGISTER_PBUF_RING, &registration, 1));
   registered_ = true;
 
@@ -56,7 +57,7 @@ Result<void> BufferRing::set_up(const BufferRingOptions& options) noexcept {
 BufferRing::~BufferRing() {
   if (registered_) {
     io_uring_buf_reg registration{};
-    registration.bgid = group;
+    registration.bgid = group_;
     ring_.register_with(IORING_UNREGISTER_PBUF_RING, &registration, 1).ignore();
   }
   if (shared_) munmap(shared_, count_ * sizeof(io_uring_buf));

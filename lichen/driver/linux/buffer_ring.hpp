@@ -30,11 +30,11 @@ struct BufferRingOptions {
   unsigned count = 2048;  // a power of two, at most 32768
   unsigned size = 8192;   // bytes of a buffer, a power of two
   unsigned posted_at_first = 32;
+  std::uint16_t group = 0;  // how requests name it; no other of the ring's may have it
 };
 
 class BufferRing final : public io::BufferOwner {
  public:
-  static constexpr std::uint16_t group = 0;
   static constexpr std::uint16_t none = 0xFFFF;
 
   static Result<std::unique_ptr<BufferRing>> create(Ring& ring, coro::Core& home,
@@ -61,6 +61,7 @@ class BufferRing final : public io::BufferOwner {
   [[nodiscard]] std::uint16_t& next(std::uint16_t id) noexcept { return notes_[id].next; }
   [[nodiscard]] std::uint32_t& length(std::uint16_t id) noexcept { return notes_[id].length; }
 
+  [[nodiscard]] std::uint16_t group() const noexcept { return group_; }
   [[nodiscard]] unsigned buffer_size() const noexcept { return size_; }
   // Buffers that neither the kernel nor the pool has: queued or lent. Any thread.
   [[nodiscard]] std::uint64_t in_use() const noexcept { return in_use_.get(); }
@@ -82,6 +83,7 @@ class BufferRing final : public io::BufferOwner {
   std::byte* buffers_ = nullptr;
   unsigned count_ = 0;
   unsigned size_ = 0;
+  std::uint16_t group_ = 0;
   bool registered_ = false;
   std::uint16_t tail_ = 0;
   unsigned posted_ = 0;

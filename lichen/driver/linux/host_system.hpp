@@ -12,6 +12,7 @@
 #include "lichen/driver/linux/helpers.hpp"
 #include "lichen/driver/linux/network.hpp"
 #include "lichen/driver/linux/requests.hpp"
+#include "lichen/driver/linux/tap.hpp"
 #include "lichen/driver/linux/uring_cores.hpp"
 #include "lichen/io/system.hpp"
 #include "lichen/sched/event_source.hpp"
@@ -38,6 +39,11 @@ class HostSystem final : public io::System {
   io::Network& network() noexcept override { return network_; }
   Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
   Result<Pipe> make_pipe() override;
+  // See open_tap() in tap.hpp.
+  Result<std::unique_ptr<io::NetDevice>> open_tap(std::string_view name,
+                                                  const TapOptions& options = {}) noexcept {
+    return driver::open_tap(cores_, name, options);
+  }
   Task<Result<io::Request>> next_request() override;
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
 

@@ -105,7 +105,7 @@ void Socket::arm_multishot() noexcept {
   sqe.fd = fd_;
   sqe.flags = IOSQE_BUFFER_SELECT;
   sqe.ioprio = IORING_RECV_MULTISHOT;
-  sqe.buf_group = BufferRing::group;
+  sqe.buf_group = core_.buffers()->group();
 }
 
 void Socket::arm_poll() noexcept {

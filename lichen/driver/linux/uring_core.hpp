@@ -107,6 +107,8 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   [[nodiscard]] Ring& ring() noexcept { return *ring_; }
   // Null where the kernel offers no multishot receive.
   [[nodiscard]] BufferRing* buffers() noexcept { return buffers_.get(); }
+  // For a buffer ring of somebody's own.
+  std::uint16_t take_buffer_group() noexcept { return next_buffer_group_++; }
   void lose_multishot_receive(Error reason) noexcept {
     ring_->lose(Feature::multishot_receive, reason);
   }
@@ -145,6 +147,7 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<BufferRing> buffers_;
   std::vector<int> free_slots_;
+  std::uint16_t next_buffer_group_ = 1;
   int wake_fd_ = -1;
   bool closing_ = false;
   io::Operation wakes_;
