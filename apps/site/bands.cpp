@@ -67,6 +67,7 @@ void write_stalls(Json& json, sched::Machine& machine) {
       json.open('{')
           .field("core", core)
           .field("held_ns", stall.held_ns)
+          .field("call", std::string_view{stall.call})
           .field("group", sched::describe_lane(machine, stall.lane).group_name)
           .key("stack")
           .open('[');

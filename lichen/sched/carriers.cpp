@@ -44,6 +44,15 @@ void Carriers::resume(Carrier& carrier) noexcept {
   hal::switch_to(mine.context, carrier.context);
 }
 
+void Carriers::give_back(Carrier& carrier) noexcept {
+  carrier.next_free = std::exchange(free_, &carrier);
+}
+
+void Carriers::finish() noexcept {
+  resume(first_);
+  __builtin_unreachable();
+}
+
 void Carriers::leave_to_first() noexcept {
   Carrier** link = &free_;
   while (*link && *link != &first_) link = &(*link)->next_free;

@@ -13,11 +13,11 @@ namespace lichen::sched {
 // is resumed, the carrier that resumes it is free again.
 struct Carrier {
   hal::Context context;
-  std::span<std::byte> stack{};  // empty: the core's own thread
+  std::span<std::byte> stack{};  // empty: the thread's own
   Carrier* next_free = nullptr;
 };
 
-// The carriers of one core, which is the only one to use them.
+// The carriers of one of a core's threads. Used on the core only.
 class Carriers {
  public:
   // `loop` runs on each new stack and MUST NOT return.
@@ -39,8 +39,12 @@ class Carriers {
   // Goes on with a carrier that was set aside; the running one is free. Returns when it is needed
   // again.
   void resume(Carrier& carrier) noexcept;
-  // Leaves the running carrier for good and goes on with the first one, which is free.
+  // One from prepare() is not needed after all.
+  void give_back(Carrier& carrier) noexcept;
+  // Leaves the running carrier for good and goes on with the first one, which is free...
   [[noreturn]] void leave_to_first() noexcept;
+  // ... or was set aside.
+  [[noreturn]] void finish() noexcept;
 
  private:
   hal::StackPool* const pool_;  // null: none to be had

@@ -17,7 +17,7 @@ Executor::Executor(Machine& machine, std::uint32_t index, std::uint32_t capacity
     : Core{index},
       machine_{machine},
       lane_{nullptr},
-      carriers_{machine.stacks(), &run_carrier, this},
+      home_{*this, machine.stacks()},
       schedule_{machine.registry(), index, capacity},
       heap_{account} {
   lane_ = &schedule_.lane(coro::default_lane);
@@ -95,6 +95,9 @@ unsigned Executor::run_batch() noexcept {
 
 void Executor::run_loop(EventSource& events) noexcept {
   events_ = &events;
+  active_events_.store(&events);
+  home_.state = Worker::State::running;
+  Worker::set_current(&home_);
   charged_until_ns_ = batch_now_ns_ = hal::now_ns();
   utilisation_.set(true, batch_now_ns_);
   set_turn(lane_->id);
@@ -105,6 +108,9 @@ void Executor::run_loop(EventSource& events) noexcept {
 void Executor::loop() noexcept {
   unsigned count = 0;
   while (!machine_.stopping_.load(std::memory_order_relaxed)) {
+    // Back to where the event source is.
+    if (worker_ != &home_ && home_.state == Worker::State::idle) [[unlikely]]
+      hand_over(home_, nullptr);
     clear_request();
     const std::uint64_t now = hal::now_ns();
     const std::uint64_t since = batch_now_ns_;
@@ -124,17 +130,21 @@ void Executor::loop() noexcept {
     if (count == batch_limit || preemption_requested() || !schedule_.empty()) continue;
     if (!steal()) idle(count);
   }
-  if (!carriers_.on_first()) carriers_.leave_to_first();
+  // Nothing runs any more, so nobody is away.
+  if (worker_ != &home_) hand_over(home_, nullptr);
+  if (!home_.carriers.on_first()) home_.carriers.leave_to_first();
 }
 
 void Executor::look_for_events(std::uint64_t now) noexcept {
   batch_now_ns_ = now;
   if (!timers_.empty()) add(timers_fired_, timers_.advance(now));
-  events_->poll();
+  active_events_.load(std::memory_order_relaxed)->poll();
   if (interrupt_sent_.load(std::memory_order_relaxed)) [[unlikely]]
     interrupt_sent_.store(false, std::memory_order_seq_cst);
   if (!stops_.empty() || !posted_.empty()) [[unlikely]]
     take_posted();
+  if (!returned_.empty()) [[unlikely]]
+    take_returned();
   if (promotions_waiting_.load(std::memory_order_relaxed)) [[unlikely]]
     take_promotions();
 }
@@ -296,7 +306,7 @@ bool Executor::notify() noexcept {
   if (state_.load(std::memory_order_seq_cst) != State::parked ||
       state_.exchange(State::awake, std::memory_order_seq_cst) != State::parked)
     return false;
-  events_->wake();
+  active_events_.load(std::memory_order_seq_cst)->wake();
   return true;
 }
 
@@ -395,7 +405,7 @@ bool Executor::steal() noexcept {
 
 bool Executor::has_work() const noexcept {
   if (has_turn_work() || !schedule_.empty()) return true;
-  if (!posted_.empty() || !stops_.empty()) return true;
+  if (!posted_.empty() || !stops_.empty() || !returned_.empty()) return true;
   if (promotions_waiting_.load(std::memory_order_relaxed)) return true;
   if (machine_.stopping_.load(std::memory_order_relaxed)) return true;
   if (!ring_.empty() || usable_ != machine_.is_usable(index_)) return true;
@@ -425,7 +435,7 @@ void Executor::idle(unsigned ran) noexcept {
   if (poll_ns > 0 && fruitless_polls_ < hopeless_polls) {
     const std::uint64_t until = std::min(started + poll_ns, next_event(started));
     do {
-      found = events_->poll() > 0 || has_work();
+      found = active_events_.load(std::memory_order_relaxed)->poll() > 0 || has_work();
       if (!found) hal::pause();
     } while (!found && hal::now_ns() < until);
     if (found)
@@ -460,7 +470,7 @@ void Executor::park() noexcept {
     if (armed_ns_ != coro::no_deadline) arm(coro::no_deadline);
     const bool traced = trace_.on();
     if (traced) note(hal::now_ns(), TraceKind::park, nullptr, 0);
-    events_->wait(next_event(batch_now_ns_));
+    active_events_.load(std::memory_order_relaxed)->wait(next_event(batch_now_ns_));
     if (traced) note(hal::now_ns(), TraceKind::unpark, nullptr, 0);
   }
   state_.store(State::awake, std::memory_order_relaxed);
@@ -478,6 +488,7 @@ CoreStatistics Executor::statistics() const noexcept {
           .preemptions = preemptions_.load(relaxed),
           .retries = retries_.load(relaxed),
           .no_stack = no_stack_.load(relaxed),
+          .replaced = replaced_.load(relaxed),
           .timers_fired = timers_fired_.load(relaxed),
           .ready = ready_seen_.load(relaxed),
           .timers = timers_.size()};

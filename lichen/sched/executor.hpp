@@ -21,15 +21,16 @@
 #include "lichen/coro/strand.hpp"
 #include "lichen/mem/heap.hpp"
 #include "lichen/sched/batch_ring.hpp"
-#include "lichen/sched/carriers.hpp"
 #include "lichen/sched/event_source.hpp"
 #include "lichen/sched/frame_cache.hpp"
+#include "lichen/sched/hal_events.hpp"
 #include "lichen/sched/inbox.hpp"
 #include "lichen/sched/placement.hpp"
 #include "lichen/sched/schedule.hpp"
 #include "lichen/sched/stall.hpp"
 #include "lichen/sched/trace_ring.hpp"
 #include "lichen/sched/watch.hpp"
+#include "lichen/sched/worker.hpp"
 
 namespace lichen::sched {
 
@@ -47,6 +48,7 @@ struct CoreStatistics {
   std::uint64_t preemptions = 0;  // tasks set aside in the middle
   std::uint64_t retries = 0;      // interrupts that came where no task may be set aside
   std::uint64_t no_stack = 0;     // preemptions that were given up for want of a stack
+  std::uint64_t replaced = 0;     // times the core went on while the host kept its thread
   std::uint64_t timers_fired = 0;
   std::uint64_t ready = 0;   // Runnables that wait for the core now
   std::uint64_t timers = 0;  // timers set now
@@ -135,6 +137,7 @@ class Executor final : public coro::Core {
 
  private:
   friend class Machine;
+  friend struct Worker;
   using Counter = std::atomic<std::uint64_t>;
 
   static constexpr unsigned batch_limit = 128;     // tasks between two looks at events and timers
@@ -186,6 +189,7 @@ class Executor final : public coro::Core {
   void queue(Lane& lane, coro::Runnable& runnable, bool pinned, coro::Order order) noexcept;
   [[nodiscard]] coro::LaneQueues& queues_of(Lane& lane) noexcept;
   void has_work_now(Lane& lane, std::uint64_t now) noexcept;
+  coro::Runnable* take_out(Lane& lane, const coro::Strand& strand, bool& pinned) noexcept;
   [[nodiscard]] static bool stays(const coro::Runnable& runnable) noexcept;
   void push_local(coro::Runnable& runnable) noexcept;
   unsigned push_all(coro::Runnable* chain) noexcept;
@@ -215,6 +219,21 @@ class Executor final : public coro::Core {
   static bool is_preempted(coro::Runnable& runnable) noexcept;
   static void run_carrier(void* executor) noexcept;
 
+  // Stuck in the host.
+  [[nodiscard]] bool is_stuck(std::uint64_t now) noexcept;
+  static void step_aside() noexcept;
+  static void rejoin() noexcept;
+  void leave_to_another() noexcept;
+  Worker* idle_worker() noexcept;
+  Preempted* returned_task() noexcept;
+  Worker* make_stand_in() noexcept;
+  void end_stand_ins() noexcept;
+  void take_core() noexcept;
+  void give_core(Worker& to, Carrier* task) noexcept;
+  void hand_over(Worker& to, Carrier* task) noexcept;
+  void take_returned() noexcept;
+  void queue_set_aside(coro::Runnable& runnable) noexcept;
+
   // Sharing.
   void publish(coro::Runnable& batch) noexcept;
   bool publish_half_of(coro::RunQueue& queue) noexcept;
@@ -243,8 +262,10 @@ class Executor final : public coro::Core {
 
   Machine& machine_;
   EventSource* events_ = nullptr;
-  Lane* lane_;                                // installed
-  bool running_ = false;                      // as far as the schedule knows
+  HalEvents stand_in_events_{index_};
+  std::atomic<EventSource*> active_events_{nullptr};  // where the core looks and sleeps
+  Lane* lane_;                                        // installed
+  bool running_ = false;                              // as far as the schedule knows
   bool usable_ = true;                        // takes work that may move, as far as it knows
   base::List<Lane, &Lane::waiting> waiting_;  // others that have work, in no order
   std::uint64_t charged_until_ns_ = 0;
@@ -265,7 +286,12 @@ class Executor final : public coro::Core {
   unsigned fruitless_looks_ = 0;
   unsigned retries_in_a_row_ = 0;
   std::uintptr_t interrupted_at_ = 0;  // where the interrupted task goes on
-  Carriers carriers_;
+  Worker home_;
+  Worker* worker_ = &home_;  // whose thread is the core
+  Worker* stand_ins_ = nullptr;
+  hal::HostCall stuck_in_{};  // where the running task stood when it was first seen there
+  const coro::Strand* stuck_strand_ = nullptr;
+  std::uint64_t stuck_since_ns_ = 0;  // 0: in no call
 
   Schedule schedule_;
   std::uint64_t batch_tasks_ = 0;  // run since the watch was told
@@ -277,6 +303,7 @@ class Executor final : public coro::Core {
   alignas(64) BatchRing ring_;
   alignas(64) Inbox<coro::Runnable, &coro::Runnable::next> posted_;
   Inbox<coro::Strand, &coro::Strand::next_stop> stops_;
+  Inbox<coro::Runnable, &coro::Runnable::next> returned_;  // from the host
   static constexpr std::size_t most_promotions = 8;
   coro::SpinLock promotions_lock_;
   std::atomic<bool> promotions_waiting_{false};
@@ -296,6 +323,7 @@ class Executor final : public coro::Core {
   Counter preemptions_{0};
   Counter retries_{0};
   Counter no_stack_{0};
+  Counter replaced_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
   LaneLoads lane_loads_;

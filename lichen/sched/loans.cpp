@@ -56,25 +56,29 @@ void Loans::take_back(coro::Loan& loan) noexcept {
   if (coro::Core* core = coro::this_core(); core->current() == &to) core->request_preemption();
 }
 
-// Takes the strand from the queues of its lane, if it is ready here, and puts it in front of
-// another's.
-bool Executor::promote(const Promotion& promotion) noexcept {
-  Lane& before = schedule_.lane(promotion.from);
-  coro::LaneQueues& queues = queues_of(before);
-  coro::Runnable* runnable = queues.ready.remove(*promotion.strand);
-  bool pinned = false;
+// Takes a strand from the queues of a lane, if it is ready there.
+coro::Runnable* Executor::take_out(Lane& lane, const coro::Strand& strand, bool& pinned) noexcept {
+  coro::LaneQueues& queues = queues_of(lane);
+  coro::Runnable* runnable = queues.ready.remove(strand);
+  pinned = false;
   if (!runnable) {
-    runnable = queues.pinned.remove(*promotion.strand);
+    runnable = queues.pinned.remove(strand);
     pinned = runnable != nullptr;
   }
-  if (!runnable) runnable = queues.forks.remove(*promotion.strand);
-  if (!runnable && queues.next && queues.next->strand == promotion.strand)
+  if (!runnable) runnable = queues.forks.remove(strand);
+  if (!runnable && queues.next && queues.next->strand == &strand)
     runnable = std::exchange(queues.next, nullptr);
-  if (!runnable) return false;
-  if (&before != lane_ && queues.empty()) {
-    before.waiting.unlink();
-    schedule_.remove(before, batch_now_ns_);
+  if (runnable && &lane != lane_ && queues.empty()) {
+    lane.waiting.unlink();
+    schedule_.remove(lane, batch_now_ns_);
   }
+  return runnable;
+}
+
+bool Executor::promote(const Promotion& promotion) noexcept {
+  bool pinned = false;
+  coro::Runnable* runnable = take_out(schedule_.lane(promotion.from), *promotion.strand, pinned);
+  if (!runnable) return false;
   Lane& lane = schedule_.lane(promotion.to);
   coro::LaneQueues& into = queues_of(lane);
   (pinned ? into.pinned : into.ready).push_front(*runnable);

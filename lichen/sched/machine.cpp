@@ -9,18 +9,6 @@ namespace lichen::sched {
 
 namespace {
 
-// A core without a driver sleeps in the HAL.
-class HalEvents final : public EventSource {
- public:
-  explicit HalEvents(unsigned core) noexcept : core_{core} {}
-  unsigned poll() noexcept override { return 0; }
-  void wait(std::uint64_t deadline_ns) noexcept override { hal::wait(core_, deadline_ns); }
-  void wake() noexcept override { hal::wake(core_); }
-
- private:
-  unsigned core_;
-};
-
 // The machine that hooks::post() uses when the caller does not say which core.
 constinit std::atomic<Machine*> the_machine{nullptr};
 
@@ -119,6 +107,7 @@ Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) 
   if (options_.preemption) TRY(start_interrupts());
   auto entry = [this](unsigned core) { run_core(core); };
   const Result<void> started = hal::start_cores({.count = cores(), .pin = options_.pin}, entry);
+  for (auto& executor : executors_) executor->end_stand_ins();
   coro::cores_share = false;
   end_interrupts();
   hal::register_fault_handler(nullptr).ignore();
@@ -138,6 +127,12 @@ void Machine::end_interrupts() noexcept {
   if (!std::exchange(preempts_, false)) return;
   hal::register_interrupt(hal::Interrupt::preempt, nullptr).ignore();
   hal::register_interrupt(hal::Interrupt::deadline, nullptr).ignore();
+}
+
+bool Machine::take_stand_in() noexcept {
+  if (stand_ins_.fetch_add(1, std::memory_order_relaxed) < options_.stand_ins) return true;
+  put_stand_in();
+  return false;
 }
 
 unsigned Machine::band_of(const Lane& lane) noexcept {

@@ -33,6 +33,11 @@ struct MachineOptions {
   bool preemption = true;
   unsigned stacks = 64;                 // of each core, for tasks that were set aside
   std::size_t stack_size = 256 * 1024;  // bytes of each; a page takes memory when it is touched
+  // For so long a task may keep its core in a call of the host's; then the core goes on on another
+  // thread, if the call is one in which that can be done (docs/decisions/stuck-workers.md). 0:
+  // never.
+  coro::Duration stuck_after = std::chrono::milliseconds{10};
+  unsigned stand_ins = 64;  // such threads, of all cores, at most
   ScheduleParameters schedule = {};
   // Which core does what; MUST outlive the machine. Null: spread.
   const Placement* placement = nullptr;
@@ -101,6 +106,13 @@ class Machine {
   // Null where nothing is preempted.
   [[nodiscard]] hal::StackPool* stacks() noexcept { return stacks_.get(); }
   [[nodiscard]] bool preempts() const noexcept { return preempts_; }
+  // 0: never.
+  [[nodiscard]] std::uint64_t stuck_after_ns() const noexcept {
+    return static_cast<std::uint64_t>(options_.stuck_after.count());
+  }
+  // Of the threads that stand in for others; false: there are as many as there may be.
+  [[nodiscard]] bool take_stand_in() noexcept;
+  void put_stand_in() noexcept { stand_ins_.fetch_sub(1, std::memory_order_relaxed); }
   // How urgent a lane is, see qos.hpp: 0 is the most urgent. On any thread.
   [[nodiscard]] unsigned band_of(const Lane& lane) noexcept;
   [[nodiscard]] unsigned band_of(const coro::Runnable& runnable) noexcept;
@@ -159,6 +171,7 @@ class Machine {
   Registry registry_;
   std::unique_ptr<hal::StackPool> stacks_;
   bool preempts_ = false;
+  std::atomic<unsigned> stand_ins_{0};
   Loans loans_{*this};
   std::vector<std::unique_ptr<Executor>> executors_;
   std::vector<std::unique_ptr<EventSource>> sources_;

@@ -20,16 +20,9 @@
 #include "lichen/sched/app_text.hpp"
 #include "lichen/sched/executor.hpp"
 #include "lichen/sched/machine.hpp"
+#include "lichen/sched/preempted.hpp"
 
 namespace lichen::sched {
-
-// Lies on the stack of the task that was set aside.
-struct Executor::Preempted {
-  coro::ResumeFrame frame;
-  Executor& executor;
-  Carrier& carrier;
-  std::uint64_t since_ns;
-};
 
 void Executor::on_interrupt(hal::Interrupt interrupt, hal::CoreId) noexcept {
   if (coro::Core* core = coro::this_core()) static_cast<Executor*>(core)->interrupted(interrupt);
@@ -48,8 +41,12 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
     if (hal::now_ns() < look_at_ns_) return arm(look_at_ns_);
   }
   if (preemption_off()) request_preemption();  // for whoever leaves the section, or the loop
-  if (preemption_off() || in_short_section() || !in_app_text(hal::interrupted_at()))
-    return look_again();
+  if (preemption_off() || in_short_section()) return look_again();
+  if (!in_app_text(hal::interrupted_at())) {
+    if (!is_stuck(hal::now_ns())) return look_again();
+    begin_suspension();
+    return hal::call_around_host_call(&step_aside, &rejoin);
+  }
   interrupted_at_ = hal::interrupted_at();
   begin_suspension();
   hal::call_after_interrupt(&after_interrupt);
@@ -66,6 +63,9 @@ void Executor::look_again() noexcept {
       others_of_turn() || !schedule_.empty() || !posted_.empty() || next_timer_ns_ <= now;
   look_at_ns_ = now + (needed ? retry_ns << std::min(retries_in_a_row_++, retry_doublings)
                               : first_look_ns << std::min(fruitless_looks_++, look_doublings));
+  // One that stays in a call of the host's is looked at again when it is stuck there.
+  const std::uint64_t stuck_at_ns = stuck_since_ns_ + machine_.stuck_after_ns();
+  if (stuck_since_ns_ != 0 && stuck_at_ns > now) look_at_ns_ = std::min(look_at_ns_, stuck_at_ns);
   if (look_at_ns_ < armed_ns_) arm(look_at_ns_);
 }
 
@@ -101,7 +101,7 @@ void Executor::reconsider() noexcept {
       even_out(now);
     }
     if (should_set_aside(now)) {
-      if (Carrier* next = carriers_.prepare()) return set_aside(*next, now);
+      if (Carrier* next = worker_->carriers.prepare()) return set_aside(*next, now);
       add(no_stack_, 1);
     }
     ++fruitless_looks_;
@@ -125,7 +125,8 @@ bool Executor::should_set_aside(std::uint64_t now) noexcept {
 void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   Preempted preempted{.frame = {.resume_function = &resume_preempted},
                       .executor = *this,
-                      .carrier = carriers_.running(),
+                      .worker = *worker_,
+                      .carrier = worker_->carriers.running(),
                       .since_ns = now};
   coro::Runnable& runnable = preempted.frame.runnable;
   runnable.strand = current_;
@@ -145,15 +146,21 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   current_ = nullptr;
   request_preemption();  // ends the batch of the loop that goes on
   add(preemptions_, 1);
-  carriers_.set_aside(next);
+  worker_->carriers.set_aside(next);
 }
 
 void Executor::resume_preempted(void* frame) noexcept {
   auto& preempted = *static_cast<Preempted*>(frame);
   Executor& executor = preempted.executor;
+  Worker& worker = preempted.worker;
+  if (worker.state == Worker::State::away) {
+    executor.begin_suspension();
+    return worker.put_off.push_back(preempted.frame.runnable);
+  }
   executor.watch_.resumed(preempted.frame.runnable.strand->spawned_at,
                           executor.batch_began_ns_ - preempted.since_ns);
-  executor.carriers_.resume(preempted.carrier);
+  if (&worker == executor.worker_) return worker.carriers.resume(preempted.carrier);
+  executor.hand_over(worker, &preempted.carrier);
 }
 
 bool Executor::is_preempted(coro::Runnable& runnable) noexcept {

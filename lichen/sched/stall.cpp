@@ -20,12 +20,13 @@ std::uint64_t StallMonitor::next_look(std::uint64_t since) const noexcept {
 }
 
 void StallMonitor::report(std::uint64_t since, std::uint64_t now, LaneId lane,
-                          std::string_view group, const coro::Strand* strand,
-                          std::uintptr_t at) noexcept {
+                          std::string_view group, const coro::Strand* strand, std::uintptr_t at,
+                          const char* call) noexcept {
   Stall stall{.since_ns = since,
               .held_ns = now - since,
               .lane = lane,
-              .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0};
+              .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0,
+              .call = call};
   if (strand) stall.line_count = coro::trace_ancestors(*strand, stall.lines);
   reported_since_ = since;
   reported_held_ = stall.held_ns;
@@ -48,8 +49,12 @@ void StallMonitor::report(std::uint64_t since, std::uint64_t now, LaneId lane,
 void StallMonitor::log(const Stall& stall, std::string_view group) noexcept {
   const auto more =
       not_logged_ ? format<48>(" ({} more since the last report)", not_logged_) : format<48>("");
-  base::log::warning("core {} was held for {} ms by a task of {} while others waited{}", core_,
-                     stall.held_ns / 1'000'000, group, more);
+  if (*stall.call)
+    base::log::warning("core {} was held for {} ms by a task of {} in {}(){}", core_,
+                       stall.held_ns / 1'000'000, group, stall.call, more);
+  else
+    base::log::warning("core {} was held for {} ms by a task of {} while others waited{}", core_,
+                       stall.held_ns / 1'000'000, group, more);
   if (stall.at)
     base::log::warning("  at image+{:#x}, which llvm-symbolizer --obj=PROGRAM tells", stall.at);
   if (stall.line_count == 0)

@@ -30,6 +30,7 @@ struct Stall {
   std::uint64_t held_ns = 0;   // from then until it was found
   LaneId lane = 0;
   std::uintptr_t at = 0;  // in the program's code; 0: not known
+  const char* call = "";  // of the host's, in which the core was left to another thread; or empty
   std::array<coro::TraceLine, max_lines> lines{};
   std::size_t line_count = 0;  // 0: no task was found, the core was in code of the runtime or host
 };
@@ -58,9 +59,9 @@ class StallMonitor {
   [[nodiscard]] std::uint64_t next_look(std::uint64_t since) const noexcept;
 
   // On the core, without preemption. `strand` runs or ran meanwhile and stays where it is until
-  // this returns; null: not known. `at`: where it goes on, 0: not known.
+  // this returns; null: not known. `at`: where it goes on, 0: not known. `call`: as in Stall.
   void report(std::uint64_t since, std::uint64_t now, LaneId lane, std::string_view group,
-              const coro::Strand* strand, std::uintptr_t at) noexcept;
+              const coro::Strand* strand, std::uintptr_t at, const char* call = "") noexcept;
 
   // On any thread: how many were reported, and the latest of them, oldest first.
   [[nodiscard]] std::uint64_t count() const noexcept {
