@@ -45,6 +45,7 @@ constexpr Text text_of(Error error) noexcept {
     case is_a_folder: return {"is_a_folder", "is a folder"};
     case not_empty: return {"not_empty", "the folder is not empty"};
     case path_escapes: return {"path_escapes", "the path leads out of its folder"};
+    case link_loop: return {"link_loop", "too many symbolic links on the way"};
     case read_only: return {"read_only", "cannot be written"};
     case bad_handle: return {"bad_handle", "the handle names nothing"};
     case wrong_type: return {"wrong_type", "the handle names an object of another type"};

@@ -39,6 +39,7 @@ enum class [[nodiscard]] Error : std::uint8_t {
   is_a_folder,          // a file was expected
   not_empty,            // a folder still has entries
   path_escapes,         // a path leads out of the folder that was granted
+  link_loop,            // symbolic links lead to each other, or a path holds too many of them
   read_only,            // the medium cannot be written
   bad_handle,           // the handle names nothing
   wrong_type,           // the handle names an object of another type

@@ -52,6 +52,7 @@ constexpr Row rows[] = {
     {is_a_folder, eisdir, zx::not_file},
     {not_empty, enotempty, zx::not_empty},
     {path_escapes, exdev, zx::access_denied},  // openat2(2) says EXDEV when a path escapes
+    {link_loop, eloop, zx::bad_path},
     {read_only, erofs, zx::access_denied},
     {bad_handle, ebadf, zx::bad_handle},
     {wrong_type, enotsock, zx::wrong_type},
@@ -99,7 +100,6 @@ constexpr Alias linux_aliases[] = {
     {enametoolong, too_large},
     {enfile, limit_reached},
     {emlink, limit_reached},
-    {eloop, limit_reached},
     {eusers, limit_reached},
     {edquot, no_space},
     {ebadmsg, protocol_error},

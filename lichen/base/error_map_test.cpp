@@ -20,7 +20,7 @@ const std::map<Error, Error> relatives_in_zx_status = {
     {Error::stopped, Error::canceled},        {Error::name_unresolved, Error::not_found},
     {Error::end_of_stream, Error::closed},    {Error::path_escapes, Error::access_denied},
     {Error::read_only, Error::access_denied}, {Error::address_unavailable, Error::unreachable},
-    {Error::interrupted, Error::busy},
+    {Error::interrupted, Error::busy},        {Error::link_loop, Error::too_large},
 };
 
 Error relative(const std::map<Error, Error>& relatives, Error error) {

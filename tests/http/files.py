@@ -39,7 +39,8 @@ def check_paths_that_climb(world):
         "/..%5csecret", "/..\\secret", "/....//secret", "/%252e%252e/secret", "/..%00/secret",
         "/a.txt%00", "/%c0%ae%c0%ae/secret", "//etc/passwd", "///etc/passwd", "/%2fetc/passwd",
         "/climbs", "/folder/secret", "/folder/", "/absolute", "/own", "/sub/../climbs",
-        "/.hidden", "/%2ehidden", "/sub/../.hidden", "/pipe", "/proc/self/environ")
+        "/.hidden", "/%2ehidden", "/sub/../.hidden", "/pipe", "/proc/self/environ", "/loop",
+        "/loop/", "/loop/a.txt", "/sub/../loop")
     with running(world) as site:
         for path in climbing:
             got = site.ask(path)

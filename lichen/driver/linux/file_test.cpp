@@ -144,6 +144,23 @@ TEST(HostFolder, LetsNoPathOut) {
   run_on_host(confined, {.allowed = Features::all().without(Feature::open_beneath)});
 }
 
+Task<Result<void>> link_loops(HostSystem& host) {
+  const TemporaryFolder temporary;
+  const std::filesystem::path root{temporary.path()};
+  std::filesystem::create_symlink("b", root / "a");
+  std::filesystem::create_symlink("a", root / "b");
+  auto folder = CO_TRY(co_await host.open_folder(temporary.path()));
+  for (const char* path : {"a", "b/c"}) {
+    EXPECT_TRUE((co_await folder->open(path, OpenMode::read)).failed_with(Error::link_loop))
+        << path;
+    EXPECT_TRUE((co_await folder->open_folder(path)).failed_with(Error::link_loop)) << path;
+  }
+  CO_TRY(co_await folder->remove("a"));
+  EXPECT_TRUE((co_await folder->open("b", OpenMode::read)).failed_with(Error::not_found));
+  co_return Result<void>{};
+}
+TEST(HostFolder, TellsALoopOfLinks) { run_on_host(link_loops); }
+
 // Every operation may be stopped at any moment; it has then happened or not, and nothing is left of
 // it.
 Task<Result<void>> stopped_operations(HostSystem& host) {

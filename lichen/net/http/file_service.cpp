@@ -29,6 +29,7 @@ Status status_of(Error error) noexcept {
     case Error::not_found:
     case Error::not_a_folder:
     case Error::path_escapes:
+    case Error::link_loop:
     case Error::invalid_argument:  // a name no file can have
     case Error::too_large: return Status::not_found;
     case Error::access_denied: return Status::forbidden;

@@ -167,6 +167,8 @@ TEST_F(HttpFiles, TellsErrorsApart) {
   EXPECT_EQ(status("/a.txt"), "503");
   folder_.fails = Error::path_escapes;
   EXPECT_EQ(status("/a.txt"), "404");
+  folder_.fails = Error::link_loop;
+  EXPECT_EQ(status("/a.txt"), "404");
   folder_.fails = Error::io_failed;
   EXPECT_EQ(status("/a.txt"), "500");
 }
