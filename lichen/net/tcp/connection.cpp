@@ -101,11 +101,20 @@ void Connection::agree(const wire::TcpOptions& options) noexcept {
   agreed_.sack = config_.sack && options.sack_permitted;
 }
 
+void Connection::measure_opening(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
+  opening_retried_ = retries_ > 0;
+  if (syn_sent_at_ == 0) return;  // a cookie: nobody knows when
+  if (!opening_retried_)
+    rtt_.measured(now - syn_sent_at_, now);
+  else
+    measure_by_echo(now, segment);
+}
+
 void Connection::established(std::uint64_t now) noexcept {
   state_ = fin_queued_ ? State::fin_wait_1 : State::established;
   changes_ |= change::connected | change::writable;
   set_initial_window();
-  retries_ = 0;
+  retries_ = backoff_ = 0;
   rack_farthest_ = snd_una_;
   loss_timer_ = LossTimer::none;
   loss_at_ = never;

@@ -175,6 +175,7 @@ class Connection {
 
   // connection.cpp
   void agree(const wire::TcpOptions& options) noexcept;
+  void measure_opening(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void established(std::uint64_t now) noexcept;
   void finish(Error error) noexcept;
   void enter_time_wait(std::uint64_t now) noexcept;
@@ -189,6 +190,7 @@ class Connection {
                           wire::Ecn ecn) noexcept;
   [[nodiscard]] bool is_acceptable(Seq begin, Seq end) const noexcept;
   bool check_timestamps(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
+  void note_timestamp(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void refuse(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void input_reset(std::uint64_t now, Seq sequence) noexcept;
   void input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept;
@@ -205,6 +207,7 @@ class Connection {
   void update_window(const wire::TcpSegment& segment) noexcept;
   void update_rtt(std::uint64_t now, const wire::TcpSegment& segment,
                   const AckSummary& summary) noexcept;
+  void measure_by_echo(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void process_probe_ack(Seq ack, const AckSummary& summary) noexcept;
   void count_duplicate_ack(const wire::TcpSegment& segment, const AckSummary& summary) noexcept;
   void update_reordering(const AckSummary& summary) noexcept;
@@ -353,7 +356,9 @@ class Connection {
   std::uint64_t end_at_ = never;  // of time_wait, or of fin_wait_2 without an app
   std::uint64_t paced_until_ = 0;
   std::uint64_t pace_at_ = never;
-  std::uint32_t retries_ = 0;
+  std::uint32_t retries_ = 0;             // timeouts since the last progress
+  std::uint32_t backoff_ = 0;             // doublings of the timeout since the last measurement
+  bool opening_retried_ = false;          // a SYN was sent again
   std::uint32_t persist_retries_ = 0;     // since the window was open
   std::uint32_t persist_unanswered_ = 0;  // since the peer was heard
   std::uint32_t keep_alive_retries_ = 0;

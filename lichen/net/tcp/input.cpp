@@ -69,7 +69,7 @@ void Connection::input_syn_sent(std::uint64_t now, const wire::TcpSegment& segme
   // RFC 3168 section 6.1.1: ECE without CWR agrees.
   agreed_.ecn =
       config_.ecn == EcnMode::request && segment.has(flag::ece) && !segment.has(flag::cwr);
-  if (retries_ == 0) rtt_.measured(now - syn_sent_at_, now);
+  measure_opening(now, segment);
   snd_una_ = ack;
   established(now);
   ack_now_ = true;
@@ -110,7 +110,7 @@ void Connection::input_synchronized(std::uint64_t now, wire::TcpSegment segment,
       send_reset(ack, false);
       return;
     }
-    if (retries_ == 0 && syn_sent_at_ != 0) rtt_.measured(now - syn_sent_at_, now);
+    measure_opening(now, segment);
     snd_una_ = ack;
     snd_wnd_ = std::uint32_t{segment.window} << agreed_.send_scale;
     max_window_ = std::max(max_window_, snd_wnd_);
@@ -125,11 +125,7 @@ void Connection::input_synchronized(std::uint64_t now, wire::TcpSegment segment,
   }
   last_received_ = now;
   if (keep_alive_retries_ > 0) set_keep_alive(now, keep_alive_idle_);
-  if (agreed_.timestamps && begin <= last_ack_sent_ &&
-      Seq{segment.options.timestamp} >= Seq{ts_recent_}) {
-    ts_recent_ = segment.options.timestamp;  // RFC 7323 section 4.3
-    ts_recent_at_ = now;
-  }
+  if (begin <= last_ack_sent_) note_timestamp(now, segment);
   note_ecn(segment, ecn);
   if (state_ != State::time_wait) process_ack(now, segment);
 
@@ -180,6 +176,13 @@ bool Connection::check_timestamps(std::uint64_t now, const wire::TcpSegment& seg
   return false;
 }
 
+// RFC 7323 section 4.3.
+void Connection::note_timestamp(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
+  if (!agreed_.timestamps || Seq{segment.options.timestamp} < Seq{ts_recent_}) return;
+  ts_recent_ = segment.options.timestamp;
+  ts_recent_at_ = now;
+}
+
 // Outside of the window.
 void Connection::refuse(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
   ++statistics_.out_of_window_drops;
@@ -198,6 +201,8 @@ void Connection::refuse(std::uint64_t now, const wire::TcpSegment& segment) noex
   if (size > 0 && begin + size <= receive_.next()) {
     ++statistics_.duplicate_segments;
     receive_.note_duplicate(begin, begin + size);
+    // Echoed, so that the peer does not take its timeout for a round trip.
+    if (begin + config_.receive_buffer >= receive_.next()) note_timestamp(now, segment);
   }
   // RFC 9293 section 3.10.7.4, eighth: a FIN again restarts the wait.
   if (state_ == State::time_wait && segment.has(flag::fin)) end_at_ = now + config_.time_wait;

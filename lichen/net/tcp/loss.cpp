@@ -57,11 +57,15 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
   if (ack > snd_una_) {
     summary.advanced = true;
     statistics_.bytes_acked += ack - snd_una_;
+    bool again = false;
     flights_.acknowledge(ack, [&](const Flight& flight, std::uint32_t bytes) {
       summary.acked += bytes;
       arrived(now, flight, flight.begin + bytes);
-      if (flight.transmissions == 1) summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
+      if (flight.transmissions > 1) again = true;
+      summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
     });
+    // What waited behind a repaired hole is no sample either (RFC 6298 section 3).
+    if (again) summary.rtt = 0;
     snd_una_ = ack;
     send_.release(earlier(ack, send_.end()));
     retries_ = 0;
@@ -179,12 +183,20 @@ void Connection::update_rtt(std::uint64_t now, const wire::TcpSegment& segment,
                             const AckSummary& summary) noexcept {
   if (summary.rtt != 0) {
     rtt_.measured(summary.rtt, now);
-    return;
+    backoff_ = 0;
+  } else if (summary.advanced) {
+    measure_by_echo(now, segment);
   }
-  if (!summary.advanced || !agreed_.timestamps || segment.options.timestamp_echo == 0) return;
+}
+
+// RFC 7323 section 4.1.
+void Connection::measure_by_echo(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
+  if (!agreed_.timestamps || segment.options.timestamp_echo == 0) return;
   const std::uint32_t ms = timestamp(now) - segment.options.timestamp_echo;
   constexpr std::uint32_t longest_ms = 120'000;
-  if (ms > 0 && ms < longest_ms) rtt_.measured(ms * millisecond, now);
+  if (ms >= longest_ms) return;
+  rtt_.measured(std::max(ms, 1u) * millisecond, now);
+  backoff_ = 0;
 }
 
 // RFC 8985 section 7.4.2: did the probe repair a loss that nobody has seen?

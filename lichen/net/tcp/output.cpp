@@ -91,6 +91,7 @@ bool Connection::emit(std::uint64_t now, wire::TcpHeader& header,
                       std::span<const std::span<const std::byte>> payload, std::uint32_t size,
                       wire::Ecn ecn) noexcept {
   const bool syn = header.has(flag::syn);
+  const std::uint32_t mss = send_mss();  // before what is reported is forgotten
   header.from_port = path_.local.port;
   header.to_port = path_.remote.port;
   if (header.has(flag::ack)) {
@@ -111,7 +112,7 @@ bool Connection::emit(std::uint64_t now, wire::TcpHeader& header,
   }
   if (!syn && agreed_.ecn && echo_) header.flags |= flag::ece;
 
-  const Outgoing outgoing{path_, header, payload, size, send_mss(), ecn};
+  const Outgoing outgoing{path_, header, payload, size, mss, ecn};
   if (!resources_.output.transmit(outgoing)) {
     blocked_ = true;
     return false;
@@ -231,26 +232,27 @@ void Connection::send_lost(std::uint64_t now) noexcept {
     } else {
       most = send_mss();
     }
-    if (!send_again(now, *flight, most)) return;
-    first_again_ = false;
+    const bool noted = send_again(now, *flight, most);
+    if (!blocked_) first_again_ = false;
+    if (!noted) return;
   }
 }
 
 bool Connection::send_again(std::uint64_t now, Flight& flight, std::uint32_t most) noexcept {
   const bool with_fin = flight.end > send_.end();
   std::uint32_t size = flight.size() - (with_fin ? 1 : 0);
-  if (size > most) {
-    if (flights_.split(flight, flight.begin + most) == nullptr) return false;
-    size = most;
-  }
-  const bool fin = with_fin && flight.end > send_.end();
-  // What cannot be named at once is cut off, so that all of the range is sent.
+  // For want of memory its first part is sent, and nothing noted: the acknowledgment will tell.
+  const bool whole = size <= most || flights_.split(flight, flight.begin + most) != nullptr;
+  size = std::min(size, most);
+  const bool fin = whole && with_fin && flight.end > send_.end();
   std::uint32_t sent = size;
   if (!emit_range(now, flight.begin, sent, fin, true)) return false;
-  if (sent < size && flights_.split(flight, flight.begin + sent) == nullptr) return false;
-  flights_.sent_again(flight, now);
   ++statistics_.retransmissions;
   statistics_.bytes_retransmitted += sent;
+  // What could not be named at once is cut off.
+  if (!whole || (sent < size && flights_.split(flight, flight.begin + sent) == nullptr))
+    return false;
+  flights_.sent_again(flight, now);
   return true;
 }
 

@@ -46,15 +46,18 @@ Piece* ReceiveQueue::make(Seq begin, io::Buffer& buffer) noexcept {
 }
 
 // What came early may be forgotten again (RFC 2018 section 8) for what is in order.
+bool ReceiveQueue::forget_last_early() noexcept {
+  Piece* last = early_.pop_back();
+  if (last == nullptr) return false;
+  give_back(*last);
+  --early_count_;
+  find_reported();
+  return true;
+}
+
 bool ReceiveQueue::make_room(std::size_t charge) noexcept {
-  if (memory_ + charge <= memory_most_) return true;
-  bool forgot = false;
-  while (memory_ + charge > memory_most_ && !early_.empty()) {
-    give_back(*early_.pop_back());
-    --early_count_;
-    forgot = true;
+  while (memory_ + charge > memory_most_ && forget_last_early()) {
   }
-  if (forgot) find_reported();
   // A buffer greater than the limit is taken if it is alone.
   return memory_ + charge <= memory_most_ || memory_ == 0;
 }
@@ -76,6 +79,7 @@ Arrival ReceiveQueue::add(Seq begin, io::Buffer buffer) noexcept {
   if (!merge(ready_.back(), begin, buffer)) {
     if (!make_room(charge_of(buffer))) return Arrival::dropped;
     Piece* piece = make(begin, buffer);
+    while (piece == nullptr && forget_last_early()) piece = make(begin, buffer);
     if (piece == nullptr) return Arrival::dropped;
     ready_.push_back(*piece);
   }

@@ -85,6 +85,7 @@ class ReceiveQueue {
   bool merge(Piece* before, Seq begin, io::Buffer& buffer) noexcept;
   Piece* make(Seq begin, io::Buffer& buffer) noexcept;
   void give_back(Piece& piece) noexcept;
+  bool forget_last_early() noexcept;
   bool make_room(std::size_t charge) noexcept;
   Arrival add_early(Seq begin, io::Buffer buffer) noexcept;
   bool take_over_early() noexcept;

@@ -360,7 +360,7 @@ EXCHANGE(DuplicatesWidenTheWindowOfReordering, "RFC 8985 6.2 step 4",
   send_train(s, 6);
   s.in("A 1 ack=1 sack=1001-2001");
   s.pass(30);
-  s.out("A 1:1001");                // 25 ms were too short
+  s.out("A 1:1001");                 // 25 ms were too short
   s.in("A 1 ack=2001");              // the original
   s.in("A 1 ack=6001 sack=1-1001");  // and the retransmission
   send_train(s, 4);

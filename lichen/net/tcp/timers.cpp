@@ -15,8 +15,10 @@ constexpr std::uint32_t orphan_probes = 8;
 }  // namespace
 
 std::uint64_t Connection::rto() const noexcept {
-  const std::uint32_t doublings = std::min(retries_, 20u);
-  return std::min(rtt_.timeout(config_) << doublings, config_.max_rto);
+  std::uint64_t timeout = rtt_.timeout(config_);
+  // RFC 6298 section 5.7: nothing is known but that a SYN was lost.
+  if (!rtt_.measured() && opening_retried_) timeout = std::max(timeout, 3 * second);
+  return std::min(timeout << std::min(backoff_, 20u), config_.max_rto);
 }
 
 std::uint64_t Connection::deadline() const noexcept {
@@ -123,6 +125,7 @@ void Connection::on_syn_timeout(std::uint64_t now) noexcept {
     return;
   }
   ++retries_;
+  ++backoff_;
   ++statistics_.timeouts;
   rto_from_ = now;
   send_syn(now);
@@ -158,6 +161,7 @@ void Connection::on_retransmit(std::uint64_t now) noexcept {
     flights_.mark_all_lost();
   }
   ++retries_;
+  ++backoff_;
   rto_from_ = now;
   first_again_ = true;
 }
