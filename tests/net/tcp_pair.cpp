@@ -52,12 +52,6 @@ bool PairEnd::transmit(const Outgoing& segment) noexcept {
     const auto check_bytes = base::bytes_of(check);
     packet.insert(packet.end(), check_bytes.begin(), check_bytes.end());
     ++packets;
-    if (std::getenv("DBG"))
-      std::printf("%.3f %s:%u seq=%u len=%zu ack=%u flags=%02x win=%u st=%s sack=%d\n", now_ / 1e6,
-                  stream_ == 2 ? "1" : "2", segment.header.from_port, header.sequence, part.size(),
-                  header.acknowledgment, header.flags, header.window,
-                  std::string(name(connection->state())).c_str(),
-                  header.options.sack_count);  // DBG
     if (!out_.send(packet, now_)) wrong = "the link refused a packet";
   } while (at < payload.size());
   return true;

@@ -5,16 +5,11 @@
 
 namespace lichen::net::tcp {
 
-namespace {
-
-// The least that lets any window of the buffer be announced (RFC 7323 section 2.3).
 std::uint8_t scale_for(std::uint32_t buffer) noexcept {
   std::uint8_t scale = 0;
   while (scale < 14 && (std::uint64_t{0xffff} << scale) < buffer) ++scale;
   return scale;
 }
-
-}  // namespace
 
 std::string_view name(State state) noexcept {
   static constexpr std::array<std::string_view, 10> names = {
@@ -86,8 +81,10 @@ void Connection::revive(std::uint64_t now, const Revived& revived) noexcept {
   agreed_ = revived.agreed;
   if (!agreed_.scaling) receive_scale_ = 0;
   rcv_edge_ = irs_ + 1 + std::min<std::uint32_t>(config_.receive_buffer, 0xffff);
+  ts_recent_ = revived.timestamp;
+  ts_recent_at_ = now;
   state_ = State::syn_received;
-  progress_at_ = last_received_ = now;
+  progress_at_ = last_received_ = rto_from_ = now;
 }
 
 void Connection::agree(const wire::TcpOptions& options) noexcept {

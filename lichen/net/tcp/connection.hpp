@@ -68,6 +68,7 @@ struct Revived {
   Seq iss;  // of the SYN that was answered
   Seq irs;
   Agreed agreed;
+  std::uint32_t timestamp = 0;  // of the peer, if they were agreed
 };
 
 // A set of what has changed.
@@ -77,6 +78,11 @@ inline constexpr std::uint8_t readable = 2;  // bytes, or the end of them
 inline constexpr std::uint8_t writable = 4;  // room, after there was none
 inline constexpr std::uint8_t closed = 8;    // it is over; error() says why
 }  // namespace change
+
+struct Listener;  // engine.hpp
+
+// The least shift that lets any window of the buffer be announced (RFC 7323 section 2.3).
+[[nodiscard]] std::uint8_t scale_for(std::uint32_t buffer) noexcept;
 
 class Connection {
  public:
@@ -153,8 +159,6 @@ class Connection {
   }
   // Whether a SYN may open a new connection in place of this one in time_wait (RFC 6191).
   [[nodiscard]] bool may_reopen(const wire::TcpSegment& syn) const noexcept;
-  // A number for the new connection that is past those of this one.
-  [[nodiscard]] Seq past_end() const noexcept { return snd_nxt_ + 0x10000; }
   [[nodiscard]] Info info() noexcept;
   [[nodiscard]] const Statistics& statistics() const noexcept { return statistics_; }
   // What is wrong with the state, null when nothing is. For tests.
@@ -167,7 +171,8 @@ class Connection {
   std::uint64_t timer_at = 0;  // no later than deadline()
   Connection* next_in_table = nullptr;
   std::uint64_t hash = 0;
-  void* owner = nullptr;
+  Listener* listener = nullptr;  // until the app has taken it
+  void* owner = nullptr;         // the app's; null while it has none
 
  private:
   enum class LossTimer : std::uint8_t { none, reorder, probe, retransmit, persist };

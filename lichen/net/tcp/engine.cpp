@@ -1,0 +1,412 @@
+#include "lichen/net/tcp/engine.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace lichen::net::tcp {
+
+namespace flag = wire::tcp_flag;
+
+namespace {
+
+// Those of Linux (ip_local_port_range).
+constexpr std::uint16_t first_port = 32'768;
+constexpr std::uint32_t port_count = 28'232;
+// How long acknowledgments of cookies are looked for after the last one was sent.
+constexpr std::uint64_t cookies_live = 128 * second;
+
+}  // namespace
+
+Engine::Engine(const EngineConfig& config, Memory& memory, Output& output, Observer& observer,
+               base::HashKey secret) noexcept
+    : config_{config},
+      observer_{observer},
+      secrets_{secret},
+      chunks_{memory, config.chunks},
+      flights_{memory, config.flights},
+      pieces_{memory, config.pieces},
+      blocks_{memory, config.blocks},
+      connections_{memory, config.connections},
+      resources_{chunks_, flights_, pieces_, blocks_, output},
+      table_{memory, config.connections} {}
+
+Engine::~Engine() {
+  if (table_.created()) table_.for_each([&](Connection& connection) { destroy(connection); });
+  while (listeners_.pop_front() != nullptr) {
+  }
+}
+
+// ---- connections come and go --------------------------------------------------------------------
+
+Connection* Engine::make(const Path& path) noexcept {
+  Connection* connection =
+      connections_.make(config_.connection, resources_, path, secrets_.timestamp_offset(path));
+  if (connection == nullptr) {
+    // The oldest that only waits makes room.
+    Connection* oldest = time_waits_.front();
+    if (oldest == nullptr) {
+      ++statistics_.no_memory;
+      return nullptr;
+    }
+    ++statistics_.time_waits_cut;
+    destroy(*oldest);
+    connection =
+        connections_.make(config_.connection, resources_, path, secrets_.timestamp_offset(path));
+    if (connection == nullptr) return nullptr;
+  }
+  table_.insert(*connection, secrets_.hash(path));
+  return connection;
+}
+
+void Engine::destroy(Connection& connection) noexcept {
+  leave_listener(connection);
+  table_.erase(connection);
+  if (connection.timer.is_linked()) timers_.erase(connection);
+  if (connection.kept.is_linked()) connection.kept.unlink();
+  if (connection.owned.is_linked()) connection.owned.unlink();
+  connections_.give_back(connection);
+}
+
+void Engine::leave_listener(Connection& connection) noexcept {
+  Listener* listener = std::exchange(connection.listener, nullptr);
+  if (listener == nullptr) return;
+  if (connection.owned.is_linked()) {
+    connection.owned.unlink();
+    --listener->waiting;
+  } else {
+    --listener->opening;
+  }
+}
+
+// After anything has happened to a connection: the timer, the list of those to be flushed, the
+// listener, the app, and its end.
+void Engine::settle(std::uint64_t now, Connection& connection) noexcept {
+  const std::uint8_t changes = connection.take_changes();
+  if (Listener* listener = connection.listener) {
+    if ((changes & change::connected) != 0 && !connection.owned.is_linked()) {
+      --listener->opening;
+      if (listener->waiting >= listener->backlog) {
+        // The handshake is complete, but nobody takes it.
+        ++statistics_.listen_drops;
+        connection.listener = nullptr;
+        connection.release(now);
+        connection.abort();
+      } else {
+        ++listener->waiting;
+        ++statistics_.accepted;
+        listener->ready.push_back(connection);
+        observer_.acceptable(*listener);
+      }
+    }
+  } else if (changes != 0 && connection.owner != nullptr) {
+    observer_.changed(connection, changes);
+  }
+
+  const bool closed = connection.state() == State::closed;
+  // One that waits to be taken stays, with what has arrived, for the app to see.
+  const bool waits = connection.listener != nullptr && connection.owned.is_linked();
+  if (closed && connection.owner == nullptr && !waits) {
+    destroy(connection);
+    return;
+  }
+  if (connection.state() == State::time_wait && connection.owner == nullptr && !waits &&
+      !connection.owned.is_linked())
+    time_waits_.push_back(connection);
+  if ((connection.wants_flush() || connection.blocked()) && !connection.kept.is_linked())
+    dirty_.push_back(connection);
+  // Moved forwards only: one that has become later is found when the earlier time has come.
+  const std::uint64_t deadline = connection.deadline();
+  if (connection.timer.is_linked()) {
+    if (connection.timer_at <= deadline) return;
+    timers_.erase(connection);
+  }
+  if (deadline == never) return;
+  connection.timer_at = deadline;
+  timers_.push(connection);
+}
+
+// ---- packets ------------------------------------------------------------------------------------
+
+void Engine::input(std::uint64_t now, const Path& path, const wire::TcpSegment& segment,
+                   io::Buffer payload, wire::Ecn ecn) noexcept {
+  ++statistics_.segments;
+  Connection* connection = table_.find(path, secrets_.hash(path));
+  if (connection != nullptr && segment.has(flag::syn) && connection->may_reopen(segment) &&
+      connection->owner == nullptr) {
+    // RFC 6191: the same path again, before the wait is over.
+    if (listener_for(path.local) != nullptr) {
+      destroy(*connection);
+      connection = nullptr;
+    }
+  }
+  if (connection != nullptr) {
+    connection->input(now, segment, std::move(payload), ecn);
+    settle(now, *connection);
+    return;
+  }
+  if (Listener* listener = listener_for(path.local))
+    input_listener(now, *listener, path, segment, std::move(payload), ecn);
+  else
+    refuse(now, path, segment);
+}
+
+void Engine::flush(std::uint64_t now) noexcept {
+  // What has no room comes back to the list, and is not looked at again now.
+  base::List<Connection, &Connection::kept> batch;
+  batch.append(dirty_);
+  while (Connection* connection = batch.pop_front()) {
+    connection->flush(now);
+    settle(now, *connection);
+  }
+}
+
+void Engine::advance(std::uint64_t now) noexcept {
+  while (Connection* connection = timers_.top()) {
+    if (connection->timer_at > now) return;
+    timers_.erase(*connection);
+    if (connection->deadline() <= now) connection->advance(now);
+    settle(now, *connection);
+  }
+}
+
+// RFC 9293 section 3.10.7.2.
+void Engine::input_listener(std::uint64_t now, Listener& listener, const Path& path,
+                            const wire::TcpSegment& segment, io::Buffer payload,
+                            wire::Ecn ecn) noexcept {
+  if (segment.has(flag::rst)) return;
+  if (segment.has(flag::ack)) {
+    if (!segment.has(flag::syn) && input_cookie(now, listener, path, segment, payload, ecn)) return;
+    refuse(now, path, segment);
+    return;
+  }
+  if (!segment.has(flag::syn)) return;
+  if (listener.waiting >= listener.backlog) {
+    ++statistics_.listen_drops;  // the peer tries again
+    return;
+  }
+  if (listener.opening >= listener.backlog) {
+    if (config_.syn_cookies)
+      send_cookie(now, path, segment);
+    else
+      ++statistics_.listen_drops;
+    return;
+  }
+  Connection* connection = make(path);
+  if (connection == nullptr) {
+    if (config_.syn_cookies) send_cookie(now, path, segment);
+    return;
+  }
+  connection->listener = &listener;
+  ++listener.opening;
+  connection->accept(now, segment, secrets_.initial_sequence(path, now));
+  settle(now, *connection);
+}
+
+// RFC 4987 section 3.6: everything that must be known later is in the answer.
+void Engine::send_cookie(std::uint64_t now, const Path& path,
+                         const wire::TcpSegment& syn) noexcept {
+  const Config& config = config_.connection;
+  cookies_until_ = now + cookies_live;
+  ++statistics_.cookies_sent;
+  const std::uint32_t headers = path.remote.address.is_ipv4() ? 40 : 60;
+  Agreed agreed;
+  agreed.scaling = config.window_scaling && syn.options.window_scale != wire::TcpOptions::no_scale;
+  agreed.send_scale = agreed.scaling ? syn.options.window_scale : 0;
+  agreed.sack = config.sack && syn.options.sack_permitted;
+  constexpr std::uint8_t both = flag::ece | flag::cwr;
+  agreed.ecn = config.ecn != EcnMode::off && (syn.flags & both) == both;
+
+  wire::TcpHeader header;
+  header.from_port = path.local.port;
+  header.to_port = path.remote.port;
+  header.sequence =
+      secrets_
+          .make_cookie(path, Seq{syn.sequence}, syn.options.mss == 0 ? 536 : syn.options.mss, now)
+          .value;
+  header.acknowledgment = syn.sequence + 1;
+  header.flags = flag::syn | flag::ack;
+  header.window =
+      static_cast<std::uint16_t>(std::min<std::uint32_t>(config.receive_buffer, 0xffff));
+  header.options.mss = static_cast<std::uint16_t>(config.mtu - headers);
+  // Without timestamps there is no room to remember the rest.
+  if (config.timestamps && syn.options.has_timestamps) {
+    const auto clock = static_cast<std::uint32_t>(now / millisecond);
+    header.options.has_timestamps = true;
+    header.options.timestamp =
+        Secrets::stamp(clock, agreed) + (secrets_.timestamp_offset(path) & ~0x3fu);
+    header.options.timestamp_echo = syn.options.timestamp;
+    header.options.sack_permitted = agreed.sack;
+    if (agreed.scaling) header.options.window_scale = scale_for(config.receive_buffer);
+    if (agreed.ecn) header.flags |= flag::ece;
+  }
+  resources_.output.transmit({path, header, {}, 0, 0, wire::Ecn::not_capable});
+}
+
+bool Engine::input_cookie(std::uint64_t now, Listener& listener, const Path& path,
+                          const wire::TcpSegment& segment, io::Buffer& payload,
+                          wire::Ecn ecn) noexcept {
+  if (now >= cookies_until_) return false;
+  const Seq iss = Seq{segment.acknowledgment} - 1;
+  const Seq irs = Seq{segment.sequence} - 1;
+  const auto mss = secrets_.check_cookie(path, iss, irs, now);
+  if (!mss) {
+    ++statistics_.cookies_wrong;
+    return false;
+  }
+  if (listener.waiting >= listener.backlog) {
+    ++statistics_.listen_drops;
+    return true;
+  }
+  Revived revived{iss, irs, {}, segment.options.timestamp};
+  if (config_.connection.timestamps && segment.options.has_timestamps) {
+    const std::uint32_t offset = secrets_.timestamp_offset(path) & ~0x3fu;
+    revived.agreed = Secrets::read_stamp(segment.options.timestamp_echo - offset);
+    revived.agreed.scaling &= config_.connection.window_scaling;
+    revived.agreed.sack &= config_.connection.sack;
+  }
+  revived.agreed.mss = *mss;
+  Connection* connection = make(path);
+  if (connection == nullptr) return true;
+  ++statistics_.cookies_taken;
+  connection->listener = &listener;
+  ++listener.opening;
+  connection->revive(now, revived);
+  connection->input(now, segment, std::move(payload), ecn);
+  settle(now, *connection);
+  return true;
+}
+
+// RFC 9293 section 3.10.7.1.
+void Engine::refuse(std::uint64_t now, const Path& path, const wire::TcpSegment& segment) noexcept {
+  ++statistics_.refused;
+  if (segment.has(flag::rst)) return;
+  if (now - reset_window_ >= second) {
+    reset_window_ = now;
+    resets_ = 0;
+  }
+  if (resets_ >= config_.resets) return;
+  ++resets_;
+  ++statistics_.resets;
+  wire::TcpHeader header;
+  header.from_port = path.local.port;
+  header.to_port = path.remote.port;
+  header.flags = flag::rst;
+  if (segment.has(flag::ack)) {
+    header.sequence = segment.acknowledgment;
+  } else {
+    header.flags |= flag::ack;
+    header.acknowledgment = segment.sequence + segment.length();
+  }
+  resources_.output.transmit({path, header, {}, 0, 0, wire::Ecn::not_capable});
+}
+
+Connection* Engine::quoted(const wire::Quote& quote) noexcept {
+  if (quote.protocol != wire::protocol::tcp) return nullptr;
+  const Path path{{quote.from, quote.from_port}, {quote.to, quote.to_port}};
+  return table_.find(path, secrets_.hash(path));
+}
+
+void Engine::too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t mtu) noexcept {
+  Connection* connection = quoted(quote);
+  if (connection == nullptr) return;
+  connection->path_mtu(now, mtu, Seq{quote.sequence});
+  settle(now, *connection);
+}
+
+void Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
+  Connection* connection = quoted(quote);
+  if (connection == nullptr) return;
+  connection->unreachable(now, Seq{quote.sequence});
+  settle(now, *connection);
+}
+
+// ---- the app ------------------------------------------------------------------------------------
+
+Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner) noexcept {
+  if (path.local.port == 0) {
+    // RFC 6056, algorithm 3.
+    const std::uint32_t offset = secrets_.port_offset(path);
+    std::uint32_t tries = 0;
+    for (; tries < port_count; ++tries) {
+      path.local.port =
+          static_cast<std::uint16_t>(first_port + (offset + next_port_++) % port_count);
+      if (table_.find(path, secrets_.hash(path)) == nullptr) break;
+    }
+    if (tries == port_count) return Error::limit_reached;
+  } else if (table_.find(path, secrets_.hash(path)) != nullptr) {
+    return Error::address_in_use;
+  }
+  Connection* connection = make(path);
+  if (connection == nullptr) return Error::no_memory;
+  ++statistics_.opened;
+  connection->owner = owner;
+  connection->connect(now, secrets_.initial_sequence(path, now));
+  settle(now, *connection);
+  return connection;
+}
+
+Listener* Engine::listener_for(const Endpoint& local) noexcept {
+  Listener* any = nullptr;
+  for (Listener& listener : listeners_) {
+    if (listener.local.port != local.port) continue;
+    if (listener.local.address == local.address) return &listener;
+    if (listener.local.address.is_unspecified()) any = &listener;
+  }
+  return any;
+}
+
+Result<void> Engine::listen(Listener& listener) noexcept {
+  if (listener.local.port == 0) return Error::invalid_argument;
+  for (const Listener& other : listeners_)
+    if (other.local == listener.local) return Error::address_in_use;
+  listeners_.push_back(listener);
+  return {};
+}
+
+void Engine::close(std::uint64_t now, Listener& listener) noexcept {
+  listener.node.unlink();
+  table_.for_each([&](Connection& connection) {
+    if (connection.listener != &listener) return;
+    leave_listener(connection);
+    connection.release(now);
+    connection.abort();
+    settle(now, connection);
+  });
+}
+
+Connection* Engine::take(Listener& listener, void* owner) noexcept {
+  Connection* connection = listener.ready.pop_front();
+  if (connection == nullptr) return nullptr;
+  --listener.waiting;
+  connection->listener = nullptr;
+  connection->owner = owner;
+  return connection;
+}
+
+void Engine::touched(std::uint64_t now, Connection& connection) noexcept {
+  if (connection.wants_flush()) connection.flush(now);
+  settle(now, connection);
+}
+
+void Engine::release(std::uint64_t now, Connection& connection) noexcept {
+  connection.owner = nullptr;
+  connection.release(now);
+  if (connection.wants_flush()) connection.flush(now);
+  settle(now, connection);
+}
+
+const char* Engine::broken() noexcept {
+  const char* broken = nullptr;
+  std::size_t count = 0;
+  table_.for_each([&](Connection& connection) {
+    ++count;
+    if (const char* wrong = connection.broken()) broken = wrong;
+    if (connection.deadline() != never &&
+        (!connection.timer.is_linked() || connection.timer_at > connection.deadline()))
+      broken = "a deadline that nobody watches";
+  });
+  if (count != table_.size() || count != connections_.used()) broken = "connections are lost";
+  return broken;
+}
+
+}  // namespace lichen::net::tcp
