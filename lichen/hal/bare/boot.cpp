@@ -71,7 +71,7 @@ void boot(std::span<const BootStep> steps) noexcept {
 
 void set_command_line(std::string_view text) noexcept {
   const std::size_t size = std::min(text.size(), sizeof(command_line) - 1);
-  std::memcpy(command_line, text.data(), size);
+  std::copy_n(text.data(), size, command_line);
   command_line[size] = '\0';
 }
 

@@ -9,15 +9,46 @@
 
 namespace {
 
-// Sixteen bytes at any address, with whatever the processor has for that.
-struct [[gnu::packed, gnu::may_alias]] Chunk {
-  std::uint64_t low;
-  std::uint64_t high;
-};
+// Eight bytes at a time, where the processor reads them at any address or both blocks are aligned
+// alike.
+#if defined(__x86_64__)
+constexpr bool reads_words_anywhere = true;
+using Word [[gnu::may_alias, gnu::aligned(1)]] = std::uint64_t;
+#else
+constexpr bool reads_words_anywhere = false;
+using Word [[gnu::may_alias]] = std::uint64_t;
+#endif
 
-Chunk& chunk_at(unsigned char* at) noexcept { return *reinterpret_cast<Chunk*>(at); }
-const Chunk& chunk_at(const unsigned char* at) noexcept {
-  return *reinterpret_cast<const Chunk*>(at);
+bool is_word_aligned(const unsigned char* at) noexcept {
+  return reinterpret_cast<std::uintptr_t>(at) % sizeof(Word) == 0;
+}
+bool are_aligned_alike(const unsigned char* a, const unsigned char* b) noexcept {
+  return reads_words_anywhere ||
+         (reinterpret_cast<std::uintptr_t>(a) ^ reinterpret_cast<std::uintptr_t>(b)) %
+                 sizeof(Word) ==
+             0;
+}
+
+void copy_forwards(unsigned char* out, const unsigned char* in, std::size_t size) noexcept {
+  if (are_aligned_alike(out, in)) {
+    for (; size > 0 && !is_word_aligned(out); --size) *out++ = *in++;
+    for (; size >= sizeof(Word); size -= sizeof(Word)) {
+      *reinterpret_cast<Word*>(out) = *reinterpret_cast<const Word*>(in);
+      out += sizeof(Word);
+      in += sizeof(Word);
+    }
+  }
+  for (; size > 0; --size) *out++ = *in++;
+}
+
+void copy_backwards(unsigned char* out, const unsigned char* in, std::size_t size) noexcept {
+  if (are_aligned_alike(out, in)) {
+    for (; size > 0 && !is_word_aligned(out + size); --size) out[size - 1] = in[size - 1];
+    for (; size >= sizeof(Word); size -= sizeof(Word))
+      *reinterpret_cast<Word*>(out + size - sizeof(Word)) =
+          *reinterpret_cast<const Word*>(in + size - sizeof(Word));
+  }
+  for (; size > 0; --size) out[size - 1] = in[size - 1];
 }
 
 }  // namespace
@@ -25,51 +56,28 @@ const Chunk& chunk_at(const unsigned char* at) noexcept {
 extern "C" {
 
 void* memcpy(void* __restrict to, const void* __restrict from, std::size_t size) noexcept {
-  auto* out = static_cast<unsigned char*>(to);
-  const auto* in = static_cast<const unsigned char*>(from);
-  if (size < sizeof(Chunk)) {
-    for (std::size_t i = 0; i < size; ++i) out[i] = in[i];
-    return to;
-  }
-  // The last chunk overlaps the one before it.
-  const Chunk last = chunk_at(in + size - sizeof(Chunk));
-  for (std::size_t i = 0; i + sizeof(Chunk) < size; i += sizeof(Chunk))
-    chunk_at(out + i) = chunk_at(in + i);
-  chunk_at(out + size - sizeof(Chunk)) = last;
+  copy_forwards(static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), size);
   return to;
 }
 
 void* memmove(void* to, const void* from, std::size_t size) noexcept {
   auto* out = static_cast<unsigned char*>(to);
   const auto* in = static_cast<const unsigned char*>(from);
-  if (out <= in || out >= in + size) {
-    std::size_t i = 0;
-    for (; i + sizeof(Chunk) <= size; i += sizeof(Chunk)) {
-      const Chunk chunk = chunk_at(in + i);
-      chunk_at(out + i) = chunk;
-    }
-    for (; i < size; ++i) out[i] = in[i];
-    return to;
-  }
-  for (; size >= sizeof(Chunk); size -= sizeof(Chunk)) {
-    const Chunk chunk = chunk_at(in + size - sizeof(Chunk));
-    chunk_at(out + size - sizeof(Chunk)) = chunk;
-  }
-  while (size-- > 0) out[size] = in[size];
+  if (out <= in || out >= in + size)
+    copy_forwards(out, in, size);
+  else
+    copy_backwards(out, in, size);
   return to;
 }
 
 void* memset(void* to, int value, std::size_t size) noexcept {
   auto* out = static_cast<unsigned char*>(to);
   const auto byte = static_cast<unsigned char>(value);
-  if (size < sizeof(Chunk)) {
-    for (std::size_t i = 0; i < size; ++i) out[i] = byte;
-    return to;
-  }
   const std::uint64_t word = std::uint64_t{byte} * 0x0101'0101'0101'0101;
-  for (std::size_t i = 0; i + sizeof(Chunk) < size; i += sizeof(Chunk))
-    chunk_at(out + i) = {word, word};
-  chunk_at(out + size - sizeof(Chunk)) = {word, word};
+  for (; size > 0 && !is_word_aligned(out); --size) *out++ = byte;
+  for (; size >= sizeof(Word); size -= sizeof(Word), out += sizeof(Word))
+    *reinterpret_cast<Word*>(out) = word;
+  for (; size > 0; --size) *out++ = byte;
   return to;
 }
 

@@ -50,6 +50,7 @@ void take_timer(Local& mine, detail::TrapFrame& frame) noexcept {
   const std::uint64_t now = now_ns();
   const bool due = mine.armed_ns <= now;
   if (due) mine.armed_ns = no_deadline;
+  if (mine.waiting_ns <= now) mine.waiting_ns = no_deadline;
   // The timer may be early, and cannot be set as far ahead as we would like.
   detail::set_timer(std::min(mine.armed_ns, mine.waiting_ns));
   if (due) call_handler(Interrupt::deadline, mine, frame);

@@ -1,0 +1,48 @@
+// The parts of a RISC-V board among each other. Private to this folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "lichen/base/result.hpp"
+#include "lichen/hal/bare/local.hpp"
+#include "lichen/hal/bare/memory.hpp"
+#include "lichen/hal/types.hpp"
+
+namespace lichen::hal::detail {
+
+// As traps.S lays it down.
+struct TrapFrame {
+  std::uint64_t pc;     // in the place of x0
+  std::uint64_t x[31];  // x1 to x31
+  std::uint64_t f[20];  // f0 to f7, f10 to f17, f28 to f31
+  std::uint64_t fcsr, sstatus, unused, next_stack;
+};
+static_assert(sizeof(TrapFrame) == 448);
+
+// What the device tree says.
+struct Board {
+  std::uint32_t harts[max_cores]{};  // the one that booted comes first
+  std::size_t hart_count = 0;
+  std::uint32_t clock_hertz = 0;
+  bool has_timer_register = false;  // Sstc
+  Physical test_device = 0;         // QEMU's, and SiFive's: takes a status
+};
+Board& board() noexcept;
+
+// Reads the tree where the early tables show it: memory, harts, the words for the program. Errors:
+// protocol_error.
+Result<void> read_device_tree(const std::byte* tree, Physical at, std::uint32_t own_hart) noexcept;
+
+// Steps of the boot; what they need is in boot.cpp.
+Result<void> start_thread() noexcept;
+Result<void> start_traps() noexcept;
+Result<void> start_clock() noexcept;
+Result<void> find_power() noexcept;
+
+// The same for a hart that was started later.
+void load_traps(CoreId core) noexcept;
+
+}  // namespace lichen::hal::detail
