@@ -208,8 +208,10 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
 void Executor::leave_out_the_host(std::uint64_t now) noexcept {
   if (!running_ || lane_->kind != LaneKind::frame) return;
   const std::uint64_t before = std::exchange(host_ns_, now - hal::core_time_ns());
-  if (host_ns_ <= before) return;
-  charged_until_ns_ += std::min(host_ns_ - before, now - charged_until_ns_);
+  // The two clocks are not read at the same moment: it may be a little less than nothing.
+  const auto kept = static_cast<std::int64_t>(host_ns_ - before);
+  if (kept > 0)
+    charged_until_ns_ += std::min(static_cast<std::uint64_t>(kept), now - charged_until_ns_);
 }
 
 void Executor::uninstall() noexcept {

@@ -38,8 +38,9 @@ struct ScheduleParameters {
   // The part of a core that reservations may take together. Abeni and Buttazzo (1998) allow all of
   // it; the rest is for events, for the price of switching and for everybody else.
   std::uint32_t admission_permille = 700;
-  // How late a frame may come and still have its whole budget: timers are late, not tasks. Ours.
-  std::uint64_t release_jitter_ns = 1 * ms;
+  // How late a frame may come and still have its whole budget, as far as admission leaves room for
+  // it: timers are late, not tasks, and a host gives the core away for a tick of 4 ms. Ours.
+  std::uint64_t release_jitter_ns = 4 * ms;
 
   // A group's limit holds over each of these periods; the value is that of Linux's cpu.max.
   std::uint64_t limit_period_ns = 100 * ms;

@@ -67,7 +67,7 @@ class Duel {
                                 .app = static_cast<int>(app),
                                 .period = static_cast<std::uint64_t>(period),
                                 .budget = static_cast<std::uint64_t>(budget),
-                                .jitter = std::min<std::uint64_t>(1 * ms, period * 3 / 10)});
+                                .jitter = std::min<std::uint64_t>(4 * ms, period * 3 / 10)});
   }
 
   void wake_some() {

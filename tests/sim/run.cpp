@@ -41,7 +41,7 @@ Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& 
   for (unsigned i = 0; i < cores; ++i) {
     const std::uint32_t capacity = capacities[random.below(capacities.size())];
     options.cores.push_back(
-        {.capacity = scenario.machine == equal ? hal::sim::full_capacity : capacity});
+        {.capacity = scenario.machine < equal ? capacity : hal::sim::full_capacity});
   }
   hal::sim::Timing& timing = options.timing = hal::sim::seeded_timing(random());
   if (scenario.machine != wild) {
@@ -49,6 +49,10 @@ Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& 
     timing.stall = {};
     timing.wake_latency.most = std::min<std::uint64_t>(timing.wake_latency.most, 8'000);
     if (timing.spurious_interrupts.most > 0) timing.spurious_interrupts = {200'000, 2'000'000};
+  }
+  if (scenario.machine == robbed) {
+    timing.steps_between_stalls = 20'000;
+    timing.stall = {500'000, 1'000'000};
   }
   hal::sim::configure(options);
 

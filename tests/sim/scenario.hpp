@@ -32,6 +32,7 @@ struct Scenario {
     wild,   // whatever the seed makes of it
     calm,   // cores do not stall, and nothing interrupts them often: what takes time can be bounded
     equal,  // calm, and all cores are of full speed
+    robbed,  // equal, but now and then the host takes a core for milliseconds
   };
   Machine machine = Machine::wild;
   bool few_stacks = false;  // so that tasks are found that cannot be set aside
@@ -66,6 +67,7 @@ Task<Result<void>> shares_anywhere(World& world);
 Task<Result<void>> starving(World& world);
 Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);
+Task<Result<void>> robbed_frames(World& world);
 Task<Result<void>> inherit(World& world);
 Task<Result<void>> leases(World& world);
 Task<Result<void>> lost_wake(World& world);

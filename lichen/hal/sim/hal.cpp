@@ -57,7 +57,11 @@ std::uint64_t now_ns() noexcept {
   return core ? core->clock : machine.statistics().end_ns;
 }
 
-std::uint64_t core_time_ns() noexcept { return now_ns(); }
+std::uint64_t core_time_ns() noexcept {
+  const std::uint64_t now = now_ns();
+  const SimCore* core = Machine::instance().running();
+  return core ? now - core->stalled_ns : now;
+}
 
 Result<void> arm_deadline(CoreId id, std::uint64_t deadline_ns) noexcept {
   Machine& machine = Machine::instance();

@@ -219,6 +219,7 @@ void Machine::settle(std::uint64_t ahead, std::uintptr_t at) noexcept {
     core.steps_to_stall = random_.below(2 * timing().steps_between_stalls) + 1;
     ++core.statistics.stalls;
     emit(core, "stalls", stall);
+    core.stalled_ns += stall;
     advance(core, core.clock + stall);
   }
   deliver(at);

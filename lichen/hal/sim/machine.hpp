@@ -38,6 +38,7 @@ struct SimCore {
   std::uintptr_t interrupted = 0;
   void (*after)() noexcept = nullptr;
   std::uint64_t steps_to_stall = never;
+  std::uint64_t stalled_ns = 0;
   std::uint64_t part_step = 0;  // time of steps below a nanosecond, in 1/1024
   void* slot = nullptr;         // base::core_slot() while another core runs
   Context start;

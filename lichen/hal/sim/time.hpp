@@ -12,7 +12,7 @@ namespace lichen::hal {
 // is ahead lets the others catch up first.
 std::uint64_t now_ns() noexcept;
 
-// Nobody takes time from a simulated core: as now_ns().
+// As now_ns(), without the time in which the core was stalled.
 std::uint64_t core_time_ns() noexcept;
 
 // Raises Interrupt::deadline on the running core some seeded time after the moment given, once;
