@@ -1,6 +1,7 @@
 #include "lichen/sched/fair_queue.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace lichen::sched {
 
@@ -43,10 +44,12 @@ void FairQueue::join(Claim& claim) noexcept {
   moment_ += static_cast<std::int64_t>(claim.weight) * (claim.runtime - base_);
   weight_ += claim.weight;
   claim.queue = claim.last = this;
+  used_ = true;
 }
 
 void FairQueue::leave(Claim& claim) noexcept {
-  advance();
+  // The mean of those who are left while others still go would forgive the last what it is ahead.
+  if (std::exchange(used_, false)) advance();
   moment_ -= static_cast<std::int64_t>(claim.weight) * (claim.runtime - base_);
   weight_ -= claim.weight;
   claim.queue = nullptr;
@@ -77,6 +80,7 @@ Claim* FairQueue::pop() noexcept {
     return nullptr;
   }
   --waiting_;
+  used_ = true;
   // Somebody who competes is not ahead of the mean, and all who compete wait.
   Claim* claim = begun_.pop();
   return claim ? claim : early_.pop();
@@ -87,6 +91,7 @@ void FairQueue::charge(Claim& claim, std::uint64_t ran_ns) noexcept {
   const auto weight = static_cast<std::int64_t>(claim.weight);
   claim.runtime = claim.runtime + ticks;
   moment_ += weight * ticks;
+  used_ = true;
   const std::int64_t most = ticks_of(claim, parameters_->debt_limit_ns);
   if (claim.runtime - time_ > most) [[unlikely]] {
     advance();

@@ -10,6 +10,8 @@
 //
 // The virtual time never goes back: when one leaves that had more than its share, the mean would,
 // and does so only for those who come. Then all who stay may begin, until the mean has caught up.
+// Those who leave while nobody comes or is served leave at once: the order in which they do so
+// changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +96,7 @@ class FairQueue {
   std::int64_t moment_ = 0;  // the sum of weight * (runtime - base_) of those who compete
   std::uint64_t weight_ = 0;
   std::uint32_t waiting_ = 0;
+  bool used_ = false;  // somebody came or was served since the last one left
   base::Heap<Claim, &Claim::node, &Claim::deadline> begun_;
   base::Heap<Claim, &Claim::node, &Claim::eligible> early_;
 };

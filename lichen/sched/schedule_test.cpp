@@ -145,6 +145,34 @@ TEST_F(ScheduleTest, ChargeGoesOnWithTheSameLane) {
   EXPECT_TRUE(schedule.empty());
 }
 
+// Two whose budgets are used up leave their bucket at one look, one of them ahead of its share.
+TEST_F(ScheduleTest, WhoLeavesAtOnceKeepsItsDebtInAnyOrder) {
+  auto other = make({.name = "other", .foreground = true});
+  auto behind = *Reservation::create(schedule, *front, {.period = 10ms, .budget = 1ms});
+  std::vector<std::int64_t> lags;
+  for (const auto period : {6ms, 8ms}) {  // of the one ahead: it comes back first, or last
+    auto ahead = *Reservation::create(schedule, *other, {.period = period, .budget = 1ms});
+    Lane& first = insert(behind->lane());
+    ASSERT_EQ(run(3 * ms), &first);
+    Lane& second = insert(ahead->lane());
+    ASSERT_EQ(run(3 * ms), &second);
+    EXPECT_TRUE(first.exhausted && second.exhausted);
+    now += 5 * ms;
+    EXPECT_EQ(run(0, false), &second);
+    EXPECT_EQ(run(0, false), &first);
+    ASSERT_TRUE(schedule.empty());
+
+    Lane& fair = insert(front->lane(Qos::user_interactive));
+    Lane& debtor = insert(other->lane(Qos::user_interactive));
+    lags.push_back(schedule.lag_ns(debtor));
+    EXPECT_EQ(run(0, false), &fair) << period.count();
+    EXPECT_EQ(run(0, false), &debtor);
+    now += 1'000 * ms - 11 * ms;
+  }
+  EXPECT_EQ(lags[0], lags[1]);
+  EXPECT_LT(lags[0], 0);
+}
+
 TEST_F(ScheduleTest, ThrottledUntilTheNextPeriod) {
   auto limited = make({.foreground = true, .limit_permille = 20});  // 2 ms of 100
   Lane& lane = insert(limited->lane(Qos::utility));

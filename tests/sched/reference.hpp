@@ -42,6 +42,7 @@ class Reference {
   std::vector<Line> lines;
 
   void insert(int id, Time now) {
+    settle();
     Line& line = lines[id];
     if (line.kind == Line::frame) {
       if (!line.aligned) line.start = now, line.left = line.budget, line.aligned = true;
@@ -56,6 +57,7 @@ class Reference {
   }
 
   void remove(int id, Time now) {
+    settle();
     lines[id].ready = false;
     update(now);
   }
@@ -122,6 +124,9 @@ class Reference {
     line.ready = false;
     line.running = true;
     runs_ = id;
+    alone_ = line.kind == Line::fair &&
+             std::ranges::none_of(lines, [](const Line& other) { return other.ready; });
+    if (alone_) late_id_ = id;
     if (right_ == Right::event || right_ == Right::frame) running_ = bucket_count;
     waiting_before_ = waiting();
   }
@@ -169,8 +174,12 @@ class Reference {
         charge_claim(line.app, line.qos, excess);
       }
     } else if (right_ != Right::event) {
-      charge_claim(line.app, line.qos, ran);
       charge_bucket(ran, now);
+      if (alone_)
+        late_ += ran;
+      else
+        charge_claim(line.app, line.qos, ran);
+      if (!still_ready || late_ >= settle_after) settle();
     }
     line.running = false;
     runs_ = -1;
@@ -224,6 +233,14 @@ class Reference {
   }
   [[nodiscard]] unsigned bucket(int app, unsigned qos) const {
     return sched::bucket_of(apps[app].foreground, static_cast<Qos>(qos));
+  }
+  // A lane that is alone is charged when its time comes to a millisecond or somebody joins it, not
+  // before: that decides where its next request begins.
+  void settle() {
+    alone_ = false;
+    if (late_ == 0) return;
+    charge_claim(lines[late_id_].app, lines[late_id_].qos, late_);
+    late_ = 0;
   }
   Claim& claim_at(int app, unsigned qos) {
     claims_.resize(apps.size());
@@ -287,12 +304,11 @@ class Reference {
     claim.home = b;
     claim.active = true;
     begin_request(app, claim);
+    advance(b);
   }
-  void leave(int app, unsigned qos) {
-    Claim& claim = claim_at(app, qos);
-    advance(claim.home);
-    claim.active = false;
-  }
+  // The bucket's time moves when somebody comes, is served or is looked for. So those who leave in
+  // between do so at once, in whatever order this file happens to visit them.
+  void leave(int app, unsigned qos) { claim_at(app, qos).active = false; }
   void charge_claim(int app, unsigned qos, Time ran) {
     Claim& claim = claim_at(app, qos);
     claim.runtime += ticks(app, ran);
@@ -403,6 +419,10 @@ class Reference {
   Time window_left_ = 0;
   Right right_ = Right::none;
   int runs_ = -1;
+  static constexpr Time settle_after = 1'000'000;
+  bool alone_ = false;  // the running lane has been the only one with work since its pick
+  Time late_ = 0;       // not charged yet, of
+  int late_id_ = 0;
   std::uint64_t turns_ = 0;
 };
 
