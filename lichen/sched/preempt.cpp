@@ -157,8 +157,9 @@ void Executor::resume_preempted(void* frame) noexcept {
     executor.begin_suspension();
     return worker.put_off.push_back(preempted.frame.runnable);
   }
-  executor.watch_.resumed(preempted.frame.runnable.strand->spawned_at,
-                          executor.batch_began_ns_ - preempted.since_ns);
+  if (preempted.since_ns != 0)
+    executor.watch_.resumed(preempted.frame.runnable.strand->spawned_at,
+                            executor.batch_began_ns_ - preempted.since_ns);
   if (&worker == executor.worker_) return worker.carriers.resume(preempted.carrier);
   executor.hand_over(worker, &preempted.carrier);
 }

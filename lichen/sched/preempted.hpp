@@ -14,7 +14,7 @@ struct Executor::Preempted {
   Executor& executor;
   Worker& worker;  // whose thread it is to go on on
   Carrier& carrier;
-  std::uint64_t since_ns;
+  std::uint64_t since_ns;  // 0: it was not, it was in a call of the host's
 };
 
 }  // namespace lichen::sched

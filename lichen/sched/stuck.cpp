@@ -187,7 +187,6 @@ void Executor::leave_to_another() noexcept {
   Worker& mine = *worker_;
   mine.state = Worker::State::away;
   mine.strand = std::exchange(current_, nullptr);
-  mine.away_since_ns = now;
   stuck_since_ns_ = 0;
   add(replaced_, 1);
   if (next) {
@@ -195,6 +194,8 @@ void Executor::leave_to_another() noexcept {
     return give_core(*next, nullptr);
   }
   current_ = instead->frame.runnable.strand;
+  if (trace_.on()) [[unlikely]]
+    note(now, TraceKind::resume_preempted, current_, argument_of(current_->spawned_at));
   give_core(instead->worker, &instead->carrier);
 }
 
@@ -207,7 +208,7 @@ void Executor::rejoin() noexcept {
                       .executor = executor,
                       .worker = worker,
                       .carrier = worker.carriers.running(),
-                      .since_ns = worker.away_since_ns};
+                      .since_ns = 0};
   coro::Runnable& runnable = preempted.frame.runnable;
   runnable.strand = worker.strand;
   executor.returned_.push(runnable);

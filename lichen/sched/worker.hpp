@@ -51,7 +51,6 @@ struct Worker {
   bool over = false;  // it is to end
   // The task that is away or back, and when it is back, as what it waits for its turn.
   coro::Strand* strand = nullptr;
-  std::uint64_t away_since_ns = 0;
   coro::Runnable* back = nullptr;
   // Tasks that were set aside on this thread and whose turn came while it was away.
   coro::RunQueue put_off;
