@@ -140,6 +140,14 @@ char* strncpy(char* __restrict to, const char* __restrict from, std::size_t size
                          .text);
 }
 
+// For the growth of hash tables. From 2^52 on there are whole numbers only.
+double floor(double value) noexcept {
+  constexpr double all_whole = 4'503'599'627'370'496;
+  if (!(value > -all_whole && value < all_whole)) return value;
+  const auto whole = static_cast<double>(static_cast<std::int64_t>(value));
+  return whole > value ? whole - 1 : whole;
+}
+
 // Numbers are rounded to nearest, here and everywhere.
 int fegetround() noexcept { return 0; }
 int fesetround(int mode) noexcept { return mode; }

@@ -45,6 +45,20 @@ void __cxa_guard_release(std::uint64_t* guard) noexcept {
 }
 }
 
+#ifndef _GLIBCXX_ATOMIC_BUILTINS
+namespace __gnu_cxx {
+
+// What libstdc++'s counters are counted with where its headers do not say.
+_Atomic_word __exchange_and_add(volatile _Atomic_word* word, int by) noexcept {
+  return __atomic_fetch_add(word, by, __ATOMIC_ACQ_REL);
+}
+void __atomic_add(volatile _Atomic_word* word, int by) noexcept {
+  __atomic_fetch_add(word, by, __ATOMIC_ACQ_REL);
+}
+
+}  // namespace __gnu_cxx
+#endif
+
 namespace std {
 
 // Without exceptions these are where a library's check ends.

@@ -103,8 +103,8 @@ Result<void> start_processor(CoreId core, std::uintptr_t thread_pointer,
                  .core = core};
   arrived.store(0);
   constexpr std::uintptr_t start = 0;
-  const SbiAnswer answer = sbi_call(sbi_harts, start, board().harts[core],
-                                    physical_of_image(lichen_processor_start), 0);
+  const SbiAnswer answer =
+      sbi_call(sbi_harts, start, board().harts[core], physical_of_image(lichen_processor_start), 0);
   if (answer.error != 0) return Error::io_failed;
   for (const std::uint64_t until = now_ns() + second; now_ns() < until; pause())
     if (arrived.load() == core) return {};

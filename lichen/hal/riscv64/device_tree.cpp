@@ -158,10 +158,11 @@ Result<void> read_device_tree(const std::byte* tree, Physical at, std::uint32_t 
   if (!walk(all.subspan(nodes), all.subspan(names), &take)) return Error::protocol_error;
   // Only now: what is reserved lies in memory that is named before or after it.
   MemoryMap& map = memory_map();
-  walk(all.subspan(nodes), all.subspan(names), [&](const Node& node, const Node& parent, const Node&) {
-    if (parent.name == "reserved-memory")
-      each_range(node, parent, [&](Physical begin, Physical end) { map.remove(begin, end); });
-  });
+  walk(all.subspan(nodes), all.subspan(names),
+       [&](const Node& node, const Node& parent, const Node&) {
+         if (parent.name == "reserved-memory")
+           each_range(node, parent, [&](Physical begin, Physical end) { map.remove(begin, end); });
+       });
   for (std::size_t i = reserved; i + 16 <= size; i += 16) {
     const Physical begin = cells(all, i, 2);
     const Physical bytes = cells(all, i + 8, 2);

@@ -27,12 +27,22 @@ struct alignas(cache_line) Pending {
 constinit std::array<Pending, max_cores> pending{};
 
 // Privileged architecture 1.12, table 4.2.
-constexpr std::array<const char*, 16> exception_names{
-    "misaligned instruction", "no memory to fetch an instruction from", "illegal instruction",
-    "breakpoint", "misaligned read", "a read where no memory is", "misaligned write",
-    "a write where no memory is", "call from user mode", "call from supervisor mode", "reserved",
-    "reserved", "an instruction is fetched where none may be", "a read where none is allowed",
-    "reserved", "a write where none is allowed"};
+constexpr std::array<const char*, 16> exception_names{"misaligned instruction",
+                                                      "no memory to fetch an instruction from",
+                                                      "illegal instruction",
+                                                      "breakpoint",
+                                                      "misaligned read",
+                                                      "a read where no memory is",
+                                                      "misaligned write",
+                                                      "a write where no memory is",
+                                                      "call from user mode",
+                                                      "call from supervisor mode",
+                                                      "reserved",
+                                                      "reserved",
+                                                      "an instruction is fetched where none may be",
+                                                      "a read where none is allowed",
+                                                      "reserved",
+                                                      "a write where none is allowed"};
 
 void take_signals(TrapFrame& frame) noexcept {
   asm volatile("csrc sip, %0" : : "r"(software_bit) : "memory");
@@ -61,9 +71,9 @@ std::uintptr_t& stack_pointer_of(TrapFrame& frame) noexcept { return frame.x[1];
 std::uintptr_t& instruction_of(TrapFrame& frame) noexcept { return frame.pc; }
 
 void print_registers(const TrapFrame& f) noexcept {
-  static constexpr const char* names[] = {"ra", "sp", "gp",  "tp",  "t0", "t1", "t2", "s0",
-                                          "s1", "a0", "a1",  "a2",  "a3", "a4", "a5", "a6",
-                                          "a7", "s2", "s3",  "s4",  "s5", "s6", "s7", "s8",
+  static constexpr const char* names[] = {"ra", "sp",  "gp",  "tp", "t0", "t1", "t2", "s0",
+                                          "s1", "a0",  "a1",  "a2", "a3", "a4", "a5", "a6",
+                                          "a7", "s2",  "s3",  "s4", "s5", "s6", "s7", "s8",
                                           "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
   std::array<char, 64> room;
   for (std::size_t i = 0; i < std::size(names); ++i)
