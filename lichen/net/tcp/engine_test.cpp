@@ -65,18 +65,20 @@ class Host final : public Output, public Observer {
 };
 
 class EngineTest : public testing::Test {
+ public:
+  ~EngineTest() override {
+    client.engine.reset();
+    server.engine.reset();
+    EXPECT_EQ(client.buffers.lent + server.buffers.lent, 0u);
+    EXPECT_EQ(client.memory.used + server.memory.used, 0u);
+  }
+
  protected:
   EngineTest() {
     listener.local = {wire::IpAddress{wire::Ipv4Address{}}, 80};
     listener.local.address = {};
     listener.backlog = 4;
     EXPECT_TRUE(server.engine->listen(listener));
-  }
-  ~EngineTest() override {
-    client.engine.reset();
-    server.engine.reset();
-    EXPECT_EQ(client.buffers.lent + server.buffers.lent, 0u);
-    EXPECT_EQ(client.memory.used + server.memory.used, 0u);
   }
 
   // Until nobody has anything to say.
@@ -372,6 +374,7 @@ TEST_F(EngineTest, WhoWaitsMakesRoom) {
 
 TEST_F(EngineTest, PortsAreDifferent) {
   std::vector<std::uint16_t> ports;
+  ports.reserve(100);
   for (int i = 0; i < 100; ++i) ports.push_back(connect()->path().local.port);
   std::ranges::sort(ports);
   EXPECT_EQ(std::ranges::adjacent_find(ports), ports.end());
