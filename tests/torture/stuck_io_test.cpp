@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -86,30 +87,63 @@ Task<Result<void>> main_task(Shared& shared) {
   co_return co_await stopped.join();
 }
 
+// A task that never comes back was set aside on the thread that stood in and stays there. I/O,
+// which needs the other thread, goes on all the same.
+Task<Result<void>> hog_on_a_stand_in(Shared& shared) {
+  Scope scope;
+  auto& core = Machine::current().core(0);
+  std::atomic<bool> over{false};
+  scope.spawn(wait_in_host(shared));
+  while (core.statistics().replaced == 0) CO_TRY(co_await sleep_for(1ms));
+  scope.spawn([](const auto& done) -> Task<> {
+    while (!done.load(std::memory_order_relaxed)) {
+    }
+    co_return;
+  }(over));
+  const std::uint64_t before = core.statistics().preemptions;
+  while (core.statistics().preemptions == before) CO_TRY(co_await sleep_for(1ms));
+  EXPECT_EQ(::write(shared.blocking[1], "x", 1), 1);
+  for (unsigned i = 0; i < 20; ++i) CO_TRY(co_await operate(shared));
+  over = true;
+  co_return co_await scope.join();
+}
+
+void run_on_a_small_core(Task<Result<void>> (*main)(Shared&), unsigned entries, Shared& shared) {
+  ASSERT_EQ(pipe(shared.blocking.data()), 0);
+  ASSERT_EQ(pipe(shared.silent.data()), 0);
+  auto machine = Machine::create({.cores = 1, .pin = false, .stuck_after = 2ms});
+  ASSERT_TRUE(machine.has_value());
+  auto events = [&](unsigned index) -> Result<std::unique_ptr<sched::EventSource>> {
+    driver::UringOptions options;
+    options.ring.entries = entries;
+    auto uring = TRY(UringCore::create((*machine)->core(index), options));
+    uring->join(shared.cores);
+    return std::unique_ptr<sched::EventSource>{std::move(uring)};
+  };
+  EXPECT_TRUE((*machine)->run(main(shared), events).has_value());
+  EXPECT_GE((*machine)->core(0).statistics().replaced, 1U);
+  for (const auto& ends : {shared.blocking, shared.silent})
+    for (const int end : ends) close(end);
+}
+
 TEST(StuckIo, WaitsForTheThreadAndIsNotLost) {
   if (sanitized) GTEST_SKIP() << "sanitizers must know on which thread a flow runs";
   for (const unsigned entries : {2U, 8U, 512U}) {
     Shared shared;
-    ASSERT_EQ(pipe(shared.blocking.data()), 0);
-    ASSERT_EQ(pipe(shared.silent.data()), 0);
-    auto machine = Machine::create({.cores = 1, .pin = false, .stuck_after = 2ms});
-    ASSERT_TRUE(machine.has_value());
-    auto events = [&](unsigned index) -> Result<std::unique_ptr<sched::EventSource>> {
-      driver::UringOptions options;
-      options.ring.entries = entries;
-      auto uring = TRY(UringCore::create((*machine)->core(index), options));
-      uring->join(shared.cores);
-      return std::unique_ptr<sched::EventSource>{std::move(uring)};
-    };
-    EXPECT_TRUE((*machine)->run(main_task(shared), events).has_value());
+    run_on_a_small_core(&main_task, entries, shared);
     EXPECT_EQ(shared.early, 0U);
     EXPECT_EQ(shared.done, tasks);
     EXPECT_EQ(shared.timed_out, tasks);
     EXPECT_EQ(shared.stopped, 1U);
-    EXPECT_EQ((*machine)->core(0).statistics().replaced, 1U);
-    for (const auto& ends : {shared.blocking, shared.silent})
-      for (const int end : ends) close(end);
   }
+}
+
+TEST(StuckIo, GoesOnBesideATaskThatStaysOnTheOtherThread) {
+  if (sanitized) GTEST_SKIP() << "sanitizers must know on which thread a flow runs";
+  Shared shared;
+  run_on_a_small_core(&hog_on_a_stand_in, 8, shared);
+  EXPECT_EQ(shared.done, 20U);
+  EXPECT_EQ(shared.timed_out, 20U);
 }
 
 }  // namespace
