@@ -138,6 +138,7 @@ function(lichen_executable name)
 endfunction()
 
 include(${CMAKE_CURRENT_LIST_DIR}/LichenPreemptible.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/LichenPackFiles.cmake)
 
 # lichen_test(name SOURCES ... DEPENDS ...): a GoogleTest executable, one ctest entry.
 if(LICHEN_TESTS)

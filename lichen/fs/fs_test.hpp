@@ -5,7 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <functional>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,11 +15,27 @@
 #include "lichen/coro/test_loop.hpp"
 #include "lichen/fs/tmpfs.hpp"
 #include "lichen/fs/vfs.hpp"
+#include "lichen/io/system.hpp"
 
 namespace lichen::fs::test {
 
 using io::FileType;
 using io::OpenMode;
+
+// Has a clock only, which is a moment later each time it is asked.
+class FakeMachine final : public io::System {
+ public:
+  io::Network& network() noexcept override { std::abort(); }
+  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view) override {
+    co_return Error::not_supported;
+  }
+  Result<Pipe> make_pipe() override { return Error::not_supported; }
+  Task<Result<io::Request>> next_request() override { co_return Error::not_supported; }
+  [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override { return ++now_ns_; }
+
+ private:
+  mutable std::int64_t now_ns_ = 1'000;
+};
 
 class FsTest : public testing::Test {
  public:
@@ -76,9 +93,7 @@ class FsTest : public testing::Test {
   }
 
   coro::test::TestLoop loop_;
-  std::int64_t now_ns_ = 1'000;
-  // A moment later each time it is asked.
-  std::function<std::int64_t()> clock_ = [this] { return ++now_ns_; };
+  FakeMachine machine_;
 };
 
 }  // namespace lichen::fs::test

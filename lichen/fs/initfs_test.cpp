@@ -132,7 +132,7 @@ TEST_F(InitfsTest, IsNotChanged) {
   EXPECT_EQ(error_of(file->truncate(0)), Error::read_only);
   must(file->sync());
   // But something may be mounted in it.
-  Tmpfs tmpfs{clock_};
+  Tmpfs tmpfs{machine_};
   must(tree.mount("sub/deep", tmpfs.root()));
   write(*root, "sub/deep/x", "X");
   EXPECT_EQ(read(*root, "sub/deep/x"), "X");

@@ -11,8 +11,8 @@
 namespace lichen::fs {
 
 namespace detail {
-[[gnu::visibility("hidden")]] extern "C" const std::byte lichen_files_begin[];
-[[gnu::visibility("hidden")]] extern "C" const std::byte lichen_files_end[];
+extern "C" [[gnu::visibility("hidden")]] const std::byte lichen_files_begin[];
+extern "C" [[gnu::visibility("hidden")]] const std::byte lichen_files_end[];
 }  // namespace detail
 
 [[nodiscard]] inline std::span<const std::byte> packed_files() noexcept {

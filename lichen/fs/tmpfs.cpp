@@ -128,9 +128,11 @@ TmpNode::TmpNode(Tmpfs& system, io::FileType type) noexcept
     : Node{type},
       system_{system},
       inode_{system.last_inode_.fetch_add(1, std::memory_order_relaxed) + 1},
-      modified_ns_{system.clock_()} {}
+      modified_ns_{system.machine_.wall_clock_ns()} {}
 
-void TmpNode::touch() noexcept { modified_ns_.store(system_.clock_(), std::memory_order_relaxed); }
+void TmpNode::touch() noexcept {
+  modified_ns_.store(system_.machine_.wall_clock_ns(), std::memory_order_relaxed);
+}
 
 Task<Result<io::FileInfo>> TmpNode::info() {
   co_return io::FileInfo{.type = type(),
@@ -327,8 +329,8 @@ Task<Result<void>> TmpFolder::cover() {
 
 }  // namespace detail
 
-Tmpfs::Tmpfs(Clock wall_clock_ns, const TmpfsOptions& options) noexcept
-    : clock_{wall_clock_ns}, budget_{options.bytes}, root_{*this} {
+Tmpfs::Tmpfs(const io::System& machine, const TmpfsOptions& options) noexcept
+    : machine_{machine}, budget_{options.bytes}, root_{*this} {
   root_.retain();  // never released: it is a member
   root_.parent_ = &root_;
 }

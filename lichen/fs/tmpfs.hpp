@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <string_view>
 
-#include "lichen/base/function_ref.hpp"
 #include "lichen/base/tree.hpp"
 #include "lichen/coro/semaphore.hpp"
 #include "lichen/fs/budget.hpp"
 #include "lichen/fs/contents.hpp"
 #include "lichen/fs/node.hpp"
 #include "lichen/fs/pooled.hpp"
+#include "lichen/io/system.hpp"
 
 namespace lichen::fs {
 
@@ -103,14 +103,11 @@ struct TmpfsOptions {
 // Any core may use it. MUST outlive the trees it is mounted in, with all that was opened of them.
 //
 // A write or a new name that does not fit fails with Error::no_space, one for which the machine has
-// no memory with no_memory, and then nothing has changed. Times are those of the clock, which MUST
-// outlive the file system.
+// no memory with no_memory, and then nothing has changed. Times are those of the machine's clock;
+// `machine` MUST outlive the file system.
 class Tmpfs {
  public:
-  // Nanoseconds since 1970-01-01 00:00 UTC; called on any core.
-  using Clock = base::FunctionRef<std::int64_t()>;
-
-  explicit Tmpfs(Clock wall_clock_ns, const TmpfsOptions& options = {}) noexcept;
+  explicit Tmpfs(const io::System& machine, const TmpfsOptions& options = {}) noexcept;
   Tmpfs(const Tmpfs&) = delete;
   Tmpfs& operator=(const Tmpfs&) = delete;
   ~Tmpfs();
@@ -122,7 +119,7 @@ class Tmpfs {
   friend class detail::TmpNode;
   friend class detail::TmpFolder;
 
-  const Clock clock_;
+  const io::System& machine_;
   Budget budget_;
   std::atomic<std::uint64_t> last_inode_{0};
   coro::Mutex names_;  // of all folders: a rename changes two, and asks about those above

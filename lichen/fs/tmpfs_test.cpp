@@ -16,13 +16,13 @@ using test::OpenMode;
 
 class TmpfsTest : public test::FsTest {
  protected:
-  Tmpfs tmpfs_{clock_, {.bytes = 1 << 20}};
+  Tmpfs tmpfs_{machine_, {.bytes = 1 << 20}};
   Vfs tree_{tmpfs_.root()};
   std::unique_ptr<VfsFolder> root_ = *tree_.open_root();
 };
 
 TEST_F(TmpfsTest, TellsSizesAndTimes) {
-  const std::int64_t before = now_ns_;
+  const std::int64_t before = machine_.wall_clock_ns();
   write(*root_, "a", "text");
   const io::FileInfo file = must(root_->info("a"));
   EXPECT_EQ(file.type, FileType::file);
@@ -119,7 +119,7 @@ TEST_F(TmpfsTest, RenamesAndReplaces) {
 }
 
 TEST_F(TmpfsTest, IsFullAtItsLimit) {
-  Tmpfs small{clock_, {.bytes = 8 * Contents::block_cost}};
+  Tmpfs small{machine_, {.bytes = 8 * Contents::block_cost}};
   Vfs tree{small.root()};
   const auto root = *tree.open_root();
   write(*root, "kept", "kept");
@@ -160,7 +160,7 @@ TEST_F(TmpfsTest, IsFullAtItsLimit) {
 }
 
 TEST_F(TmpfsTest, TellsEachNameOnceWhileItChanges) {
-  Tmpfs tmpfs{clock_};
+  Tmpfs tmpfs{machine_};
   Vfs tree{tmpfs.root()};
   const auto root = *tree.open_root();
   constexpr int count = 5'000;
@@ -200,7 +200,7 @@ TEST_F(TmpfsTest, TellsEachNameOnceWhileItChanges) {
 
 // Folders in folders, deeper than any stack.
 TEST_F(TmpfsTest, EndsHoweverDeepItIs) {
-  Tmpfs tmpfs{clock_};
+  Tmpfs tmpfs{machine_};
   Vfs tree{tmpfs.root()};
   std::unique_ptr<io::Folder> folder = *tree.open_root();
   for (int i = 0; i < 100'000; ++i) {
@@ -214,7 +214,7 @@ TEST_F(TmpfsTest, EndsHoweverDeepItIs) {
 // one go, so it is whole whenever it is read.
 TEST_F(TmpfsTest, ManyTasksAtOnce) {
   constexpr std::size_t size = (2 << 20) + 777;  // more than is done at a time
-  Tmpfs tmpfs{clock_, {.bytes = 64 << 20}};
+  Tmpfs tmpfs{machine_, {.bytes = 64 << 20}};
   Vfs tree{tmpfs.root()};
   const auto root = *tree.open_root();
   must(root->make_folder("0"));
@@ -368,7 +368,7 @@ class TmpfsModel : public test::FsTest {
 void TmpfsModel::run_seed(std::uint64_t seed) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   base::Random random{seed};
-  Tmpfs tmpfs{clock_, {.bytes = 1 << 20}};
+  Tmpfs tmpfs{machine_, {.bytes = 1 << 20}};
   {
     Vfs tree{tmpfs.root()};
     const auto root = *tree.open_root();

@@ -22,7 +22,7 @@ class VfsTest : public test::FsTest {
     return error_of(root_->open(path, mode));
   }
 
-  Tmpfs tmpfs_{clock_};
+  Tmpfs tmpfs_{machine_};
   Vfs tree_{tmpfs_.root()};
   std::unique_ptr<VfsFolder> root_ = *tree_.open_root();
 };
@@ -176,7 +176,7 @@ TEST_F(VfsTest, OpensInAllModes) {
 }
 
 TEST_F(VfsTest, MountsOneFileSystemInAnother) {
-  Tmpfs other{clock_};
+  Tmpfs other{machine_};
   {
     Vfs inner{other.root()};
     const auto folder = *inner.open_root();
@@ -214,7 +214,7 @@ TEST_F(VfsTest, MountsOneFileSystemInAnother) {
   // The same file system in two places; mounts in mounts.
   must(tree_.mount("folder", other.root()));
   EXPECT_EQ(read(*root_, "folder/x"), "X");
-  Tmpfs third{clock_};
+  Tmpfs third{machine_};
   must(tree_.mount("folder/way", third.root()));
   write(*root_, "folder/way/y", "Y");
   EXPECT_EQ(read(*root_, "sub/deep/way/y"), "not_found");
@@ -234,7 +234,7 @@ TEST_F(VfsTest, MountsOneFileSystemInAnother) {
 }
 
 TEST_F(VfsTest, IsNotUnmountedWhileItIsUsed) {
-  Tmpfs other{clock_};
+  Tmpfs other{machine_};
   must(tree_.mount("sub/deep", other.root()));
   write(*root_, "sub/deep/x", "X");
   auto file = must(root_->open("sub/deep/x", OpenMode::read));
@@ -258,7 +258,7 @@ TEST_F(VfsTest, IsNotUnmountedWhileItIsUsed) {
 }
 
 TEST_F(VfsTest, AReadOnlyMountIsNotChanged) {
-  Tmpfs other{clock_};
+  Tmpfs other{machine_};
   Vfs tree{tmpfs_.root(), Rights::read_only};
   const auto root = *tree.open_root();
   EXPECT_EQ(read(*root, "sub/b"), "B");
@@ -283,7 +283,7 @@ TEST_F(VfsTest, AReadOnlyMountIsNotChanged) {
 // Wherever memory ends, the walk ends with an error and leaves nothing behind (~FsTest).
 TEST_F(VfsTest, SurvivesALackOfMemoryAnywhere) {
   must(root_->make_link("link", "sub/deep"));
-  Tmpfs other{clock_};
+  Tmpfs other{machine_};
   const auto sequence = [](Vfs& tree, VfsFolder& root, Tmpfs& mounted) -> Task<Result<void>> {
     auto file = CO_TRY(co_await root.open("link/../deep/new", OpenMode::create));
     CO_TRY(co_await file->write_at(5'000, base::as_bytes("text")));
