@@ -115,6 +115,9 @@ void Stack::receive_error(const Arrival& arrival, const wire::IcmpMessage& messa
   const auto quote = arrival.from.is_ipv4() ? wire::parse_quote_ipv4(message.body)
                                             : wire::parse_quote_ipv6(message.body);
   if (!quote) return counters.count(quote.error());
+  const bool ipv4 = arrival.from.is_ipv4();
+  if (quote->from.is_ipv4() != ipv4 || quote->to.is_ipv4() != ipv4)
+    return counters.count(wire::Drop::bad_address);
   if (owner_of(quote->from) == nullptr) return counters.count(Drop::not_believed);
   report(*quote, failure, arrival.interface);
 }

@@ -116,6 +116,17 @@ TEST_F(Ndp, DefendsItsAddress) {
   EXPECT_EQ(dropped(wire::Drop::bad_address), 2u);
 }
 
+// RFC 4291 section 2.5.5.2: what stands for IPv4 in programs is nobody's on a wire.
+TEST_F(Ndp, MappedAddressesAreNobodys) {
+  receive_icmpv6({icmpv6::neighbour_solicitation, 0, 0},
+                 address_bytes("::ffff:10.0.0.1") + source_mac);
+  receive_icmpv6({icmpv6::neighbour_advertisement, 0, overrides},
+                 address_bytes("::ffff:10.0.0.1") + target_mac);
+  EXPECT_TRUE(device.sent.empty());
+  EXPECT_EQ(dropped(wire::Drop::bad_address), 2u);
+  EXPECT_EQ(dropped(Drop::address_in_use), 0u);
+}
+
 struct Ipv6 : StackTest {
   Ipv6() { meet_peers(); }
 };
@@ -383,6 +394,12 @@ TEST_F(Routers, RefusedAdvertisements) {
   advertise(1'800, octets({1, 0, 0, 0, 0, 0, 0, 0}));
   EXPECT_EQ(dropped(wire::Drop::bad_option), 1u);
   EXPECT_EQ(stack->routes().find(ip("2600::1")), nullptr);
+  for (LocalAddress& address : interface->addresses()) EXPECT_FALSE(address.address.is_ipv4());
+  const std::size_t routes = stack->routes().all().size();
+  Octets mapped = prefix(on_link, 99, 9, "::ffff:10.0.0.0");
+  mapped[2] = std::byte{24};
+  advertise(0, mapped);
+  EXPECT_EQ(stack->routes().all().size(), routes);
   advertise(0, octets({5, 1, 0, 0, 0, 0, 4, 0}) + prefix(autonomous, 10, 20) +
                    prefix(autonomous, 0, 0) + prefix(on_link | autonomous, 99, 9, "fe80::"));
   EXPECT_EQ(interface->ipv6_mtu, 1'500u);

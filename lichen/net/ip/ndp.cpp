@@ -41,6 +41,9 @@ void Stack::receive_solicitation(const Arrival& arrival,
   Interface& interface = arrival.interface;
   const auto& source_mac = solicitation.options.source_mac;
   const bool probes = arrival.from.is_unspecified();
+  // It would stand for an address of the other family.
+  if (solicitation.target.is_mapped_ipv4())
+    return interface.counters.count(wire::Drop::bad_address);
   if (probes && (source_mac || arrival.to != wire::IpAddress{solicitation.target.solicited_node()}))
     return interface.counters.count(wire::Drop::bad_address);
   LocalAddress* mine = interface.find(wire::IpAddress{solicitation.target});
@@ -70,6 +73,7 @@ void Stack::receive_advertisement(const Arrival& arrival,
   Counters& counters = interface.counters;
   if (arrival.to.is_multicast() && advertisement.solicited)
     return counters.count(wire::Drop::bad_value);
+  if (advertisement.target.is_mapped_ipv4()) return counters.count(wire::Drop::bad_address);
   const wire::IpAddress target = advertisement.target;
   if (LocalAddress* mine = interface.find(target)) {
     // RFC 4862 section 5.4.4. One that we use and have announced stays ours.

@@ -103,6 +103,7 @@ void Stack::receive_router(const Arrival& arrival,
 void Stack::learn_prefix(Interface& interface, const wire::PrefixInformation& prefix) noexcept {
   // RFC 4862 section 5.5.3 (b), (c); RFC 4861 section 6.3.4.
   if (prefix.prefix.is_link_local() || prefix.prefix.is_multicast()) return;
+  if (prefix.prefix.is_mapped_ipv4()) return;  // no network of this family
   if (prefix.on_link) {
     const wire::Prefix network{prefix.prefix, prefix.bits};
     if (prefix.valid_s == 0)
