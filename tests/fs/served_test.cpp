@@ -19,6 +19,7 @@
 #include "lichen/fs/vfs.hpp"
 #include "lichen/image/run.hpp"
 #include "lichen/io/stream.hpp"
+#include "lichen/net/http/file_cache.hpp"
 #include "lichen/net/http/file_service.hpp"
 #include "lichen/net/http/server.hpp"
 
@@ -161,6 +162,25 @@ TEST(FileService, AnswersTheSameWhereverItsFilesAre) {
     auto www = CO_TRY(co_await root->open_folder("www"));
     CO_TRY(co_await copy(*host, *www));
     expect_same(CO_TRY(co_await serve(system, *www)), expected);
+    co_return Result<void>{};
+  });
+  EXPECT_TRUE(outcome) << name(outcome.error());
+}
+
+// What lies in the program is sent from where it lies.
+TEST(FileCache, CopiesNothingOfAnImage) {
+  const auto outcome = run([](io::System&) -> Task<Result<void>> {
+    const auto initfs = CO_TRY(Initfs::create(packed_files()));
+    Vfs image{initfs->root(), Rights::read_only};
+    const auto root = CO_TRY(image.open_root());
+    net::http::FileCache cache{*root, {}};
+    const auto page = CO_TRY(co_await cache.find("www/index.html"));
+    EXPECT_TRUE(page->in_memory());
+    const std::string_view all = base::as_string_view(packed_files());
+    EXPECT_TRUE(page->text().data() > all.data() &&
+                page->text().data() + page->text().size() < all.data() + all.size());
+    EXPECT_TRUE(page->text().find("<html") != std::string_view::npos);
+    EXPECT_EQ(cache.bytes(), 0U);
     co_return Result<void>{};
   });
   EXPECT_TRUE(outcome) << name(outcome.error());

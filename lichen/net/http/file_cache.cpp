@@ -60,7 +60,9 @@ Task<Result<FileReference>> FileCache::open(std::string_view path) {
 
   // Without memory for the content it is served from the file.
   const bool small = info.size <= options_.file_bytes && info.size <= options_.bytes;
-  if (small && info.size > 0 && !fresh->content.allocate(info.size)) {
+  if (file->resident().size() == info.size && info.size > 0) {
+    fresh->file = std::move(file);
+  } else if (small && info.size > 0 && !fresh->content.allocate(info.size)) {
     fresh->file = std::move(file);
   } else if (small) {
     const auto whole = std::as_writable_bytes(std::span{fresh->content.data(), info.size});
@@ -76,16 +78,16 @@ Task<Result<FileReference>> FileCache::open(std::string_view path) {
 }
 
 void FileCache::keep(std::string_view path, CachedFile& file) {
-  if (files_.contains(path) || !make_room(file.info.size)) return;
+  if (files_.contains(path) || !make_room(file.bytes_held())) return;
   files_.emplace(std::string{path}, &file);
   file.cached = true;
-  bytes_ += file.info.size;
+  bytes_ += file.bytes_held();
 }
 
 void FileCache::drop(Files::iterator place) noexcept {
   CachedFile* file = place->second;
   files_.erase(place);
-  bytes_ -= file->info.size;
+  bytes_ -= file->bytes_held();
   file->cached = false;
   if (file->users == 0) delete file;
 }

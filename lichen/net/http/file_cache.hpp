@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "lichen/base/result.hpp"
+#include "lichen/base/span.hpp"
 #include "lichen/base/text_buffer.hpp"
 #include "lichen/coro/sleep.hpp"
 #include "lichen/coro/task.hpp"
@@ -35,11 +36,20 @@ struct CachedFile {
   std::int64_t modified_seconds = 0;  // since 1970-01-01 00:00 UTC
   DateText modified{0};
   std::string_view media_type;
-  Block content;                   // all of it, if it is small
-  std::unique_ptr<io::File> file;  // else to be read from here
+  // Its content: a copy if it is small, else to be read from the file, or where the file itself has
+  // it in memory.
+  Block content;
+  std::unique_ptr<io::File> file;
 
-  [[nodiscard]] bool in_memory() const noexcept { return file == nullptr; }
-  [[nodiscard]] std::string_view text() const noexcept { return {content.data(), info.size}; }
+  [[nodiscard]] bool in_memory() const noexcept {
+    return file == nullptr || !file->resident().empty();
+  }
+  [[nodiscard]] std::string_view text() const noexcept {
+    if (file) return base::as_string_view(file->resident());
+    return {content.data(), info.size};
+  }
+  // What it takes of the memory that a cache may use.
+  [[nodiscard]] std::size_t bytes_held() const noexcept { return file ? 0 : info.size; }
 
   // For the cache.
   std::uint64_t checked_ns = 0;
