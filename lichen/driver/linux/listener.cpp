@@ -16,7 +16,7 @@
 #include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/driver/linux/socket_address.hpp"
-#include "lichen/driver/linux/turn.hpp"
+#include "lichen/driver/turn.hpp"
 
 namespace lichen::driver {
 

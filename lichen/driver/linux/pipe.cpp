@@ -10,7 +10,7 @@
 #include <new>
 
 #include "lichen/base/error_map.hpp"
-#include "lichen/driver/linux/turn.hpp"
+#include "lichen/driver/turn.hpp"
 
 namespace lichen::driver {
 

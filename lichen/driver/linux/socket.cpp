@@ -13,7 +13,7 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/driver/linux/socket_address.hpp"
-#include "lichen/driver/linux/turn.hpp"
+#include "lichen/driver/turn.hpp"
 
 namespace lichen::driver {
 

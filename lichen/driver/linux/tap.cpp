@@ -17,8 +17,9 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/driver/linux/descriptor.hpp"
-#include "lichen/driver/linux/turn.hpp"
+#include "lichen/driver/turn.hpp"
 #include "lichen/io/home_signal.hpp"
+#include "lichen/io/net_header.hpp"
 
 namespace lichen::driver {
 
@@ -27,52 +28,10 @@ namespace {
 // IORING_OP_READ_MULTISHOT of Linux 6.7; the headers of Debian 12 are older.
 constexpr std::uint8_t op_read_multishot = 49;
 
-// struct virtio_net_hdr_mrg_rxbuf (virtio 1.2, 5.1.6); <linux/virtio_net.h> is no C++.
-struct Header {
-  static constexpr std::uint8_t needs_checksum = 1;
-  static constexpr std::uint8_t checksum_is_right = 2;
-  static constexpr std::uint8_t tcp4 = 1;
-  static constexpr std::uint8_t tcp6 = 4;
-  static constexpr std::uint8_t ecn = 0x80;
+using Header = io::NetHeader;
 
-  std::uint8_t flags = 0;
-  std::uint8_t segmentation = 0;
-  std::uint16_t header_size = 0;
-  std::uint16_t segment_size = 0;
-  std::uint16_t checksum_start = 0;
-  std::uint16_t checksum_offset = 0;
-  std::uint16_t buffers = 0;
-};
-static_assert(sizeof(Header) == 12 && std::endian::native == std::endian::little);
-
-// The largest frame: an IP packet of 64 KiB behind its Ethernet header.
-constexpr std::size_t largest_frame = sizeof(Header) + 14 + 65'535;
-
-Header header_of(const io::FrameWork& work) noexcept {
-  Header header;
-  if (work.needs_checksum) header.flags |= Header::needs_checksum;
-  if (work.checksum_is_right) header.flags |= Header::checksum_is_right;
-  header.checksum_start = work.checksum_start;
-  header.checksum_offset = work.checksum_offset;
-  if (work.segmentation == io::Segmentation::none) return header;
-  header.segmentation = work.segmentation == io::Segmentation::tcp4 ? Header::tcp4 : Header::tcp6;
-  header.segment_size = work.segment_size;
-  header.header_size = work.header_size;
-  return header;
-}
-
-io::FrameWork work_of(const Header& header) noexcept {
-  io::FrameWork work{.needs_checksum = (header.flags & Header::needs_checksum) != 0,
-                     .checksum_is_right = (header.flags & Header::checksum_is_right) != 0,
-                     .checksum_start = header.checksum_start,
-                     .checksum_offset = header.checksum_offset};
-  const auto kind = static_cast<std::uint8_t>(header.segmentation & ~Header::ecn);
-  if (kind != Header::tcp4 && kind != Header::tcp6) return work;
-  work.segmentation = kind == Header::tcp4 ? io::Segmentation::tcp4 : io::Segmentation::tcp6;
-  work.segment_size = header.segment_size;
-  work.header_size = header.header_size;
-  return work;
-}
+// With its header.
+constexpr std::size_t largest_read = sizeof(Header) + io::largest_frame;
 
 Error from_open(int error) noexcept {
   switch (error) {
@@ -188,7 +147,7 @@ Result<TapQueue*> TapQueue::create(UringCore& core, Descriptor fd, unsigned fram
   const unsigned count = std::bit_ceil(std::clamp(frames, 2U, 32'768U));
   queue->buffers_ = TRY(BufferRing::create(core.ring(), core.core(),
                                            {.count = count,
-                                            .size = std::bit_ceil(largest_frame),
+                                            .size = std::bit_ceil(largest_read),
                                             .posted_at_first = std::min(count, 64U),
                                             .group = core.take_buffer_group()}));
   return queue.release();
@@ -262,7 +221,7 @@ Result<std::size_t> TapQueue::take(std::span<io::ReceivedFrame> into) noexcept {
     frame.bytes = io::Buffer{*buffers_, buffers_->bytes(id), buffers_->length(id)};
     Header header;
     std::memcpy(&header, frame.bytes.bytes().data(), sizeof header);
-    frame.work = work_of(header);
+    frame.work = io::work_of(header);
     frame.bytes.consume(sizeof header);
   }
   if (count == 0 && error_ != Error{}) return error_;
@@ -360,7 +319,7 @@ class HostTap final : public io::NetDevice {
     for (std::size_t i = 0; i < frames.size(); ++i) {
       const auto& [pieces, work] = frames[i];
       if (pieces.size() > most_pieces) co_return Error::too_large;
-      headers_[i] = header_of(work);
+      headers_[i] = io::header_of(work);
       const std::size_t first = used;
       vectors_[used++] = {&headers_[i], sizeof(Header)};
       for (const auto& piece : pieces)

@@ -1,0 +1,123 @@
+// Devices for tests: what a driver sees of them, behind simulated registers, with rings of the
+// tests' own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "lichen/driver/virtio/features.hpp"
+#include "lichen/driver/virtio/registers.hpp"
+#include "lichen/driver/virtio/test_ring.hpp"
+#include "lichen/driver/virtio/transport.hpp"
+#include "lichen/io/net_header.hpp"
+
+namespace lichen::driver::virtio::test {
+
+struct QueueModel {
+  std::uint16_t limit = 64;
+  std::uint16_t size = 0;
+  RingAddresses at{};
+  bool enabled = false;
+  Vector vector = no_vector;
+  std::unique_ptr<DeviceRing> ring{};
+  unsigned notified = 0;
+};
+
+// What all devices have in common (2.1 to 2.6). It works only after DRIVER_OK.
+class DeviceModel {
+ public:
+  DeviceModel(DeviceKind device_kind, std::size_t queue_count, Features features)
+      : kind{device_kind}, offered{features | feature::version_1}, queues(queue_count) {}
+  virtual ~DeviceModel() = default;
+
+  [[nodiscard]] std::uint8_t read_status();
+  void write_status(std::uint8_t value);
+  void enable(QueueModel& queue);
+  void notify(std::size_t queue);
+  [[nodiscard]] bool works() const {
+    return (status & status::driver_ok) != 0 && (status & status::needs_reset) == 0;
+  }
+  [[nodiscard]] bool has(Features features) const { return (accepted & features) == features; }
+
+  // Interrupts that were raised: cause bits of the line, and vectors.
+  void interrupt_for(QueueModel& queue);
+  void change_config();
+  void break_down();  // 2.1.2: DEVICE_NEEDS_RESET
+
+  DeviceKind kind;
+  Features offered;
+  std::vector<QueueModel> queues;
+  std::vector<std::byte> config = std::vector<std::byte>(64);
+  Features accepted = 0;
+  std::uint8_t status = 0;
+  std::uint8_t generation = 0;
+  Vector config_vector = no_vector;
+  std::uint8_t line = 0;
+  std::vector<Vector> raised;
+  std::size_t vectors = 0;
+
+  Features refused = 0;      // FEATURES_OK is not kept with one of these
+  unsigned reset_reads = 0;  // of the status, until a reset is over
+  unsigned resets = 0;
+  std::vector<std::uint8_t> history;  // of status writes
+
+ protected:
+  virtual void was_reset() {}
+
+ private:
+  unsigned reset_left_ = 0;
+};
+
+// A network card (5.1) whose wire is in the hands of the test.
+class NetModel final : public DeviceModel {
+ public:
+  explicit NetModel(Features features);
+
+  struct Frame {
+    io::NetHeader header;
+    std::vector<std::byte> bytes;
+  };
+  // A frame comes in. False, and lost, if the driver has offered too few buffers.
+  bool receive(const Frame& frame);
+  // Shows frames that came in, and tells.
+  void flush();
+  // Takes up to so many frames that were sent, in order, and puts them behind `sent`.
+  std::size_t transmit(std::size_t most = ~std::size_t{0});
+  void fetch();  // all receive buffers that are there
+
+  std::vector<Frame> sent;
+  std::deque<Popped> buffers;  // for receiving
+  bool shuffles = false;       // uses those in another order
+  std::vector<Done> received;  // not shown yet
+
+ private:
+  void was_reset() override;
+};
+
+// virtio over MMIO as in table 4.1.
+class MmioRegisters final : public Registers {
+ public:
+  explicit MmioRegisters(DeviceModel& device) : device_{device} {}
+  std::size_t size() const noexcept override { return 0x100 + device_.config.size(); }
+  std::uint8_t read8(std::size_t offset) noexcept override;
+  std::uint16_t read16(std::size_t offset) noexcept override;
+  std::uint32_t read32(std::size_t offset) noexcept override;
+  void write8(std::size_t offset, std::uint8_t value) noexcept override;
+  void write16(std::size_t offset, std::uint16_t value) noexcept override;
+  void write32(std::size_t offset, std::uint32_t value) noexcept override;
+
+  std::uint32_t magic = 0x74726976;
+  std::uint32_t version = 2;
+
+ private:
+  DeviceModel& device_;
+  std::uint32_t device_half_ = 0;
+  std::uint32_t driver_half_ = 0;
+  std::uint32_t selected_ = 0;
+};
+
+}  // namespace lichen::driver::virtio::test
