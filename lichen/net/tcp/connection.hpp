@@ -191,7 +191,7 @@ class Connection {
 
   // input.cpp
   void input_syn_sent(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
-  void input_synchronized(std::uint64_t now, wire::TcpSegment segment, io::Buffer payload,
+  void input_synchronized(std::uint64_t now, const wire::TcpSegment& segment, io::Buffer payload,
                           wire::Ecn ecn) noexcept;
   [[nodiscard]] bool is_acceptable(Seq begin, Seq end) const noexcept;
   bool check_timestamps(std::uint64_t now, const wire::TcpSegment& segment) noexcept;

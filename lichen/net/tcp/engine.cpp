@@ -60,6 +60,7 @@ Connection* Engine::make(const Path& path) noexcept {
 
 void Engine::destroy(Connection& connection) noexcept {
   leave_listener(connection);
+  if (recent_ == &connection) recent_ = nullptr;
   table_.erase(connection);
   if (connection.timer.is_linked()) timers_.erase(connection);
   if (connection.kept.is_linked()) connection.kept.unlink();
@@ -130,7 +131,9 @@ void Engine::settle(std::uint64_t now, Connection& connection) noexcept {
 void Engine::input(std::uint64_t now, const Path& path, const wire::TcpSegment& segment,
                    io::Buffer payload, wire::Ecn ecn) noexcept {
   ++statistics_.segments;
-  Connection* connection = table_.find(path, secrets_.hash(path));
+  Connection* connection = recent_;
+  if (connection == nullptr || !(connection->path() == path))
+    connection = recent_ = table_.find(path, secrets_.hash(path));
   if (connection != nullptr && segment.has(flag::syn) && connection->may_reopen(segment) &&
       connection->owner == nullptr) {
     // RFC 6191: the same path again, before the wait is over.

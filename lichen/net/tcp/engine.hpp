@@ -152,6 +152,7 @@ class Engine {
   base::Heap<Connection, &Connection::timer, &Connection::timer_at> timers_;
   base::List<Connection, &Connection::kept> dirty_;
   base::List<Connection, &Connection::owned> time_waits_;  // of no app, the oldest first
+  Connection* recent_ = nullptr;  // of the last segment: the next is often of the same
   std::uint64_t cookies_until_ = 0;
   std::uint64_t reset_window_ = 0;
   std::uint32_t resets_ = 0;

@@ -75,16 +75,20 @@ void Connection::input_syn_sent(std::uint64_t now, const wire::TcpSegment& segme
   ack_now_ = true;
 }
 
-void Connection::input_synchronized(std::uint64_t now, wire::TcpSegment segment, io::Buffer payload,
-                                    wire::Ecn ecn) noexcept {
-  // The answer to our SYN when both opened at once: its SYN is known already (figure 7, line 6).
+void Connection::input_synchronized(std::uint64_t now, const wire::TcpSegment& segment,
+                                    io::Buffer payload, wire::Ecn ecn) noexcept {
   if (state_ == State::syn_received && segment.has(flag::syn) && Seq{segment.sequence} == irs_) {
-    if (!segment.has(flag::ack) || segment.has(flag::rst)) {
-      if (!segment.has(flag::rst)) send_syn(now);
+    if (segment.has(flag::rst)) return;
+    if (!segment.has(flag::ack)) {
+      send_syn(now);
       return;
     }
-    segment.flags &= static_cast<std::uint8_t>(~flag::syn);
-    ++segment.sequence;
+    // The answer to our SYN when both opened at once: its SYN is known already (figure 7, line 6).
+    wire::TcpSegment rest = segment;
+    rest.flags &= static_cast<std::uint8_t>(~flag::syn);
+    ++rest.sequence;
+    input_synchronized(now, rest, std::move(payload), ecn);
+    return;
   }
   const Seq begin{segment.sequence};
   const Seq end = begin + segment.length();

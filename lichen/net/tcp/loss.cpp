@@ -49,6 +49,13 @@ void Connection::set_initial_window() noexcept {
 void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
   const Seq ack{segment.acknowledgment};
   if (ack < snd_una_) return;  // old
+  if (flights_.empty() && ack == snd_una_ && segment.options.sack_count == 0 && !probing_) {
+    // From a peer that only sends.
+    persist_unanswered_ = 0;
+    update_window(segment);
+    process_echo(segment);
+    return;
+  }
   AckSummary summary;
   summary.in_flight = in_flight();
   summary.window = snd_wnd_;
