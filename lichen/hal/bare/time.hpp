@@ -8,7 +8,7 @@
 
 namespace lichen::hal {
 
-// Nanoseconds since the machine began.
+// Nanoseconds since the first instruction of the image.
 std::uint64_t now_ns() noexcept;
 
 // Nobody takes time from a core: as now_ns().

@@ -10,6 +10,7 @@
 
 extern "C" {
 extern const char lichen_processor_start[];
+extern const std::uint64_t lichen_entered;  // entry.S read the clock there
 // Where the hart that starts next goes on; read by entry.S.
 struct LichenNext {
   std::uint64_t root, thread, stack, core;
@@ -41,7 +42,7 @@ std::uint64_t read_time() noexcept {
 
 Result<void> start_clock() noexcept {
   using Wide = unsigned __int128;
-  began = read_time();
+  began = lichen_entered;
   const std::uint64_t hertz = board().clock_hertz;
   ns_in_ticks = static_cast<std::uint64_t>((Wide{second} << shift) / hertz);
   ticks_in_ns = static_cast<std::uint64_t>((Wide{hertz} << shift) / second);

@@ -42,6 +42,8 @@ lichen_entry:
   csrs sstatus, t0
   // What the stack protector compares; no string runs over its first byte.
   rdtime t0
+  la t1, lichen_entered         // when the machine began
+  sd t0, (t1)
   li t1, 0x9e3779b97f4a7c15
   mul t0, t0, t1
   andi t0, t0, -256
@@ -93,5 +95,10 @@ early_stack_end:
 .globl lichen_early_thread
 lichen_early_thread:
   .skip 1024                    // what a thread has of its own lies above its pointer
+
+.balign 8
+.globl lichen_entered
+lichen_entered:
+  .skip 8
 
 .section .note.GNU-stack, "", @progbits

@@ -7,6 +7,8 @@
 #include "lichen/hal/x86_64/instructions.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
+extern "C" const std::uint64_t lichen_entered;  // entry.S read the counter there
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -89,7 +91,7 @@ void measure() noexcept {
 }  // namespace
 
 Result<void> start_clock() noexcept {
-  began = read_tsc();
+  began = lichen_entered;
   if (const std::uint64_t hertz = told_rate()) set_rate(hertz);
   if (ns_in_ticks != 0 && timer_follows_clock()) return {};
   begin_timer_calibration();

@@ -100,6 +100,7 @@ lichen_multiboot2_entry:
   rdtsc
   shlq $32, %rdx
   orq %rdx, %rax
+  movq %rax, lichen_entered     // when the machine began
   movabsq $0x9e3779b97f4a7c15, %rcx
   imulq %rcx, %rax
   movb $0, %al                  // so that no string runs over it
@@ -203,5 +204,8 @@ early_stack_end:
 .globl lichen_early_thread
 lichen_early_thread:
   .skip 64
+.globl lichen_entered
+lichen_entered:
+  .skip 8
 
 .section .note.GNU-stack, "", @progbits
