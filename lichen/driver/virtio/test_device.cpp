@@ -210,4 +210,124 @@ void MmioRegisters::write32(std::size_t offset, std::uint32_t value) noexcept {
   }
 }
 
+PciModel::PciModel(DeviceModel& device, unsigned vectors) : bar_{device} {
+  device.vectors = vectors;
+  space_.write16(0x00, 0x1AF4);
+  space_.write16(0x02, static_cast<std::uint16_t>(0x1040 + static_cast<unsigned>(device.kind)));
+  space_.write16(0x06, 1 << 4);
+  space_.write8(0x34, capabilities[0]);
+  struct Structure {
+    std::uint8_t kind;
+    std::uint32_t offset, length;
+  };
+  const std::array<Structure, 4> structures{
+      {{1, 0, 0x1000}, {2, doorbells, 0x1000}, {3, isr, 0x1000}, {4, device_config, 64}}};
+  for (std::size_t i = 0; i < structures.size(); ++i) {
+    const std::size_t at = capabilities[i];
+    space_.write8(at, 0x09);
+    space_.write8(at + 1, static_cast<std::uint8_t>(capabilities[i + 1]));
+    space_.write8(at + 2, structures[i].kind == 2 ? 20 : 16);
+    space_.write8(at + 3, structures[i].kind);
+    space_.write8(at + 4, bar_index);
+    space_.write32(at + 8, structures[i].offset);
+    space_.write32(at + 12, structures[i].length);
+    if (structures[i].kind == 2) space_.write32(at + 16, 4);
+  }
+  space_.write8(capabilities[4], 0x11);
+  if (vectors != 0)
+    space_.write16(capabilities[4] + 2, static_cast<std::uint16_t>(0x8000 | (vectors - 1)));
+}
+
+std::uint8_t PciModel::Space::read8(std::size_t offset) noexcept { return bytes_.at(offset); }
+std::uint16_t PciModel::Space::read16(std::size_t offset) noexcept {
+  EXPECT_EQ(offset % 2, 0U);
+  return static_cast<std::uint16_t>(read8(offset) | read8(offset + 1) << 8);
+}
+std::uint32_t PciModel::Space::read32(std::size_t offset) noexcept {
+  EXPECT_EQ(offset % 4, 0U);
+  return read16(offset) | static_cast<std::uint32_t>(read16(offset + 2)) << 16;
+}
+void PciModel::Space::write8(std::size_t offset, std::uint8_t value) noexcept {
+  bytes_.at(offset) = value;
+}
+void PciModel::Space::write16(std::size_t offset, std::uint16_t value) noexcept {
+  write8(offset, static_cast<std::uint8_t>(value));
+  write8(offset + 1, static_cast<std::uint8_t>(value >> 8));
+}
+void PciModel::Space::write32(std::size_t offset, std::uint32_t value) noexcept {
+  write16(offset, static_cast<std::uint16_t>(value));
+  write16(offset + 2, static_cast<std::uint16_t>(value >> 16));
+}
+
+QueueModel& PciModel::Bar::selected() {
+  return selected_ < device_.queues.size() ? device_.queues[selected_] : none_;
+}
+
+std::uint8_t PciModel::Bar::read8(std::size_t offset) noexcept {
+  if (offset == 20) return device_.read_status();
+  if (offset == 21) return device_.generation;
+  if (offset == isr) return std::exchange(device_.line, std::uint8_t{0});
+  if (offset >= device_config && offset < doorbells)
+    return std::to_integer<std::uint8_t>(device_.config.at(offset - device_config));
+  ADD_FAILURE() << "no byte to read: " << offset;
+  return 0;
+}
+std::uint16_t PciModel::Bar::read16(std::size_t offset) noexcept {
+  if (offset >= device_config)
+    return static_cast<std::uint16_t>(read8(offset) | read8(offset + 1) << 8);
+  switch (offset) {
+    case 16: return device_.config_vector;
+    case 18: return static_cast<std::uint16_t>(device_.queues.size());
+    case 24: return selected().size != 0 ? selected().size : selected().limit;
+    case 26: return selected().vector;
+    case 28: return selected().enabled;
+    case 30: return selected_;
+    default: ADD_FAILURE() << "no word to read: " << offset; return 0;
+  }
+}
+std::uint32_t PciModel::Bar::read32(std::size_t offset) noexcept {
+  EXPECT_EQ(offset, 4U);
+  return static_cast<std::uint32_t>(device_.offered >> (device_half_ == 1 ? 32 : 0));
+}
+void PciModel::Bar::write8(std::size_t offset, std::uint8_t value) noexcept {
+  EXPECT_EQ(offset, 20U);
+  device_.write_status(value);
+}
+void PciModel::Bar::write16(std::size_t offset, std::uint16_t value) noexcept {
+  const auto granted = [&] { return value < device_.vectors ? value : no_vector; };
+  if (offset >= doorbells) {
+    EXPECT_EQ(offset, doorbells + 4U * value);
+    return device_.notify(value);
+  }
+  switch (offset) {
+    case 16: device_.config_vector = granted(); break;
+    case 22: selected_ = value; break;
+    case 24: selected().size = value; break;
+    case 26: selected().vector = granted(); break;
+    case 28:
+      EXPECT_EQ(value, 1);
+      device_.enable(selected());
+      break;
+    default: ADD_FAILURE() << "no word to write: " << offset;
+  }
+}
+void PciModel::Bar::write32(std::size_t offset, std::uint32_t value) noexcept {
+  const auto half = [&](std::uint64_t& field, bool high) {
+    const unsigned shift = high ? 32 : 0;
+    field = (field & ~(0xFFFFFFFFULL << shift)) | std::uint64_t{value} << shift;
+  };
+  switch (offset) {
+    case 0: device_half_ = value; break;
+    case 8: driver_half_ = value; break;
+    case 12: half(device_.accepted, driver_half_ == 1); break;
+    case 32:
+    case 36: half(selected().at.descriptors, offset == 36); break;
+    case 40:
+    case 44: half(selected().at.driver, offset == 44); break;
+    case 48:
+    case 52: half(selected().at.device, offset == 52); break;
+    default: ADD_FAILURE() << "no register to write: " << offset;
+  }
+}
+
 }  // namespace lichen::driver::virtio::test

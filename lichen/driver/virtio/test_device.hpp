@@ -2,6 +2,7 @@
 // tests' own.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "lichen/driver/virtio/features.hpp"
+#include "lichen/driver/virtio/pci_transport.hpp"
 #include "lichen/driver/virtio/registers.hpp"
 #include "lichen/driver/virtio/test_ring.hpp"
 #include "lichen/driver/virtio/transport.hpp"
@@ -118,6 +120,60 @@ class MmioRegisters final : public Registers {
   std::uint32_t device_half_ = 0;
   std::uint32_t driver_half_ = 0;
   std::uint32_t selected_ = 0;
+};
+
+// virtio over PCI: a configuration space with capabilities, and the structures of 4.1.4 in BAR 4.
+class PciModel final : public PciFunction {
+ public:
+  static constexpr unsigned bar_index = 4;
+  static constexpr std::size_t isr = 0x1000;
+  static constexpr std::size_t device_config = 0x2000;
+  static constexpr std::size_t doorbells = 0x3000;
+
+  PciModel(DeviceModel& device, unsigned vectors);
+  Registers& configuration() noexcept override { return space_; }
+  Registers* bar(unsigned index) noexcept override { return index == bar_index ? &bar_ : nullptr; }
+
+  // Where the capabilities of common, notify, ISR and device structure lie, and MSI-X.
+  static constexpr std::array<std::size_t, 5> capabilities{0x40, 0x60, 0x80, 0xA0, 0xC0};
+  std::array<std::uint8_t, 256> bytes{};
+
+ private:
+  class Space final : public Registers {
+   public:
+    explicit Space(std::array<std::uint8_t, 256>& bytes) : bytes_{bytes} {}
+    std::size_t size() const noexcept override { return bytes_.size(); }
+    std::uint8_t read8(std::size_t offset) noexcept override;
+    std::uint16_t read16(std::size_t offset) noexcept override;
+    std::uint32_t read32(std::size_t offset) noexcept override;
+    void write8(std::size_t offset, std::uint8_t value) noexcept override;
+    void write16(std::size_t offset, std::uint16_t value) noexcept override;
+    void write32(std::size_t offset, std::uint32_t value) noexcept override;
+
+   private:
+    std::array<std::uint8_t, 256>& bytes_;
+  };
+  class Bar final : public Registers {
+   public:
+    explicit Bar(DeviceModel& device) : device_{device} {}
+    std::size_t size() const noexcept override { return 0x4000; }
+    std::uint8_t read8(std::size_t offset) noexcept override;
+    std::uint16_t read16(std::size_t offset) noexcept override;
+    std::uint32_t read32(std::size_t offset) noexcept override;
+    void write8(std::size_t offset, std::uint8_t value) noexcept override;
+    void write16(std::size_t offset, std::uint16_t value) noexcept override;
+    void write32(std::size_t offset, std::uint32_t value) noexcept override;
+
+   private:
+    QueueModel& selected();
+    DeviceModel& device_;
+    QueueModel none_{.limit = 0};
+    std::uint32_t device_half_ = 0;
+    std::uint32_t driver_half_ = 0;
+    std::uint16_t selected_ = 0;
+  };
+  Space space_{bytes};
+  Bar bar_;
 };
 
 }  // namespace lichen::driver::virtio::test

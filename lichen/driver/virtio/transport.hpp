@@ -37,7 +37,7 @@ struct InterruptCause {
 
 struct QueueSetup {
   std::uint16_t size = 0;
-  RingAddresses addresses;
+  RingAddresses addresses{};
   Vector vector = no_vector;
 };
 
