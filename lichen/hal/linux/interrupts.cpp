@@ -123,6 +123,11 @@ Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) n
   if (handler) {
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO;
+    // Handlers do not interrupt each other: what the first one wants to be called after it would be
+    // called in its middle.
+    for (unsigned i = 0; i < interrupt_count; ++i)
+      sigaddset(&action.sa_mask, detail::signal_of(static_cast<Interrupt>(i)));
+    sigaddset(&action.sa_mask, SIGINT);
   } else {
     // One that was under way when its handler went must not end the process.
     action.sa_handler = ours ? SIG_IGN : SIG_DFL;
