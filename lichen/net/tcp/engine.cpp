@@ -81,23 +81,15 @@ void Engine::leave_listener(Connection& connection) noexcept {
 
 // After anything has happened to a connection: the timer, the list of those to be flushed, the
 // listener, the app, and its end.
-void Engine::settle(std::uint64_t now, Connection& connection) noexcept {
+void Engine::settle(Connection& connection) noexcept {
   const std::uint8_t changes = connection.take_changes();
   if (Listener* listener = connection.listener) {
     if ((changes & change::connected) != 0 && !connection.owned.is_linked()) {
       --listener->opening;
-      if (listener->waiting >= listener->backlog) {
-        // The handshake is complete, but nobody takes it.
-        ++statistics_.listen_drops;
-        connection.listener = nullptr;
-        connection.release(now);
-        connection.abort();
-      } else {
-        ++listener->waiting;
-        ++statistics_.accepted;
-        listener->ready.push_back(connection);
-        observer_.acceptable(*listener);
-      }
+      ++listener->waiting;
+      ++statistics_.accepted;
+      listener->ready.push_back(connection);
+      observer_.acceptable(*listener);
     }
   } else if (changes != 0 && connection.owner != nullptr) {
     observer_.changed(connection, changes);
@@ -144,7 +136,7 @@ void Engine::input(std::uint64_t now, const Path& path, const wire::TcpSegment& 
   }
   if (connection != nullptr) {
     connection->input(now, segment, std::move(payload), ecn);
-    settle(now, *connection);
+    settle(*connection);
     return;
   }
   if (Listener* listener = listener_for(path.local))
@@ -159,7 +151,7 @@ void Engine::flush(std::uint64_t now) noexcept {
   batch.append(dirty_);
   while (Connection* connection = batch.pop_front()) {
     connection->flush(now);
-    settle(now, *connection);
+    settle(*connection);
   }
 }
 
@@ -168,7 +160,7 @@ void Engine::advance(std::uint64_t now) noexcept {
     if (connection->timer_at > now) return;
     timers_.erase(*connection);
     if (connection->deadline() <= now) connection->advance(now);
-    settle(now, *connection);
+    settle(*connection);
   }
 }
 
@@ -202,7 +194,7 @@ void Engine::input_listener(std::uint64_t now, Listener& listener, const Path& p
   connection->listener = &listener;
   ++listener.opening;
   connection->accept(now, segment, secrets_.initial_sequence(path, now));
-  settle(now, *connection);
+  settle(*connection);
 }
 
 // RFC 4987 section 3.6: everything that must be known later is in the answer.
@@ -275,7 +267,7 @@ bool Engine::input_cookie(std::uint64_t now, Listener& listener, const Path& pat
   ++listener.opening;
   connection->revive(now, revived);
   connection->input(now, segment, std::move(payload), ecn);
-  settle(now, *connection);
+  settle(*connection);
   return true;
 }
 
@@ -313,14 +305,14 @@ void Engine::too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t 
   Connection* connection = quoted(quote);
   if (connection == nullptr) return;
   connection->path_mtu(now, mtu, Seq{quote.sequence});
-  settle(now, *connection);
+  settle(*connection);
 }
 
 void Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
   Connection* connection = quoted(quote);
   if (connection == nullptr) return;
   connection->unreachable(now, Seq{quote.sequence});
-  settle(now, *connection);
+  settle(*connection);
 }
 
 // ---- the app ------------------------------------------------------------------------------------
@@ -344,7 +336,7 @@ Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner) n
   ++statistics_.opened;
   connection->owner = owner;
   connection->connect(now, secrets_.initial_sequence(path, now));
-  settle(now, *connection);
+  settle(*connection);
   return connection;
 }
 
@@ -373,7 +365,7 @@ void Engine::close(std::uint64_t now, Listener& listener) noexcept {
     leave_listener(connection);
     connection.release(now);
     connection.abort();
-    settle(now, connection);
+    settle(connection);
   });
 }
 
@@ -388,14 +380,14 @@ Connection* Engine::take(Listener& listener, void* owner) noexcept {
 
 void Engine::touched(std::uint64_t now, Connection& connection) noexcept {
   if (connection.wants_flush()) connection.flush(now);
-  settle(now, connection);
+  settle(connection);
 }
 
 void Engine::release(std::uint64_t now, Connection& connection) noexcept {
   connection.owner = nullptr;
   connection.release(now);
   if (connection.wants_flush()) connection.flush(now);
-  settle(now, connection);
+  settle(connection);
 }
 
 const char* Engine::broken() noexcept {

@@ -40,8 +40,9 @@ struct EngineConfig {
 
 struct Listener {
   base::ListNode node;
-  Endpoint local;             // an unspecified address stands for all of both families
-  std::uint32_t backlog = 0;  // connections half open, and as many that wait to be taken
+  Endpoint local;  // an unspecified address stands for all of both families
+  // Connections half open, and as many that wait to be taken before new ones are turned away.
+  std::uint32_t backlog = 0;
   std::uint32_t opening = 0;
   std::uint32_t waiting = 0;
   base::List<Connection, &Connection::owned> ready;
@@ -128,7 +129,7 @@ class Engine {
   Listener* listener_for(const Endpoint& local) noexcept;
   Connection* make(const Path& path) noexcept;
   void destroy(Connection& connection) noexcept;
-  void settle(std::uint64_t now, Connection& connection) noexcept;
+  void settle(Connection& connection) noexcept;
   void leave_listener(Connection& connection) noexcept;
   void input_listener(std::uint64_t now, Listener& listener, const Path& path,
                       const wire::TcpSegment& segment, io::Buffer payload, wire::Ecn ecn) noexcept;
