@@ -15,7 +15,7 @@ class Configurator final : Owner, ip::UdpWaiter {
  public:
   // All MUST outlive it.
   Configurator(ip::Stack& stack, ip::Udp& udp, ip::Interface& interface) noexcept;
-  ~Configurator();
+  virtual ~Configurator();
 
   // Errors: address_in_use (another client has the port).
   Result<void> start(std::uint64_t now) noexcept;

@@ -48,7 +48,7 @@ class Resolver final : ip::UdpWaiter {
 
   // Both MUST outlive it. No lookup may be open when it is destroyed.
   Resolver(ip::Stack& stack, ip::Udp& udp) noexcept;
-  ~Resolver();
+  virtual ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 

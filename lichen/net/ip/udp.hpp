@@ -93,7 +93,7 @@ class Udp final : Transport {
 
   // `stack` MUST outlive it; sockets MUST be closed before it goes.
   explicit Udp(Stack& stack) noexcept;
-  ~Udp();
+  virtual ~Udp();
   Udp(const Udp&) = delete;
   Udp& operator=(const Udp&) = delete;
 
