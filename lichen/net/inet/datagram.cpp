@@ -1,0 +1,60 @@
+#include "lichen/net/inet/datagram.hpp"
+
+#include <new>
+
+#include "lichen/io/operation.hpp"
+#include "lichen/net/inet/inet.hpp"
+
+namespace lichen::net::inet {
+
+InetDatagram::~InetDatagram() {
+  if (socket_.is_open()) inet_.udp_.close(socket_);
+}
+
+Result<void> InetDatagram::open(const io::Address& at) noexcept {
+  wire::IpAddress address = address_of(at);
+  if (address.is_unspecified()) address = {};
+  return inet_.udp_.open(socket_, {address, at.port()});
+}
+
+Task<Result<io::Received>> InetDatagram::receive(std::span<std::byte> into) {
+  const io::Stay stay = co_await io::StayOn{inet_.home()};
+  if (receiving_) co_return Error::busy;
+  for (;;) {
+    const Result<ip::UdpMessage> message = socket_.receive(into);
+    if (message)
+      co_return io::Received{.size = message->size,
+                             .truncated = message->truncated,
+                             .from = address_of(message->from.address, message->from.port)};
+    if (!message.failed_with(Error::would_block)) co_return message.error();
+    receiving_ = true;
+    const Result<void> waited = co_await news_.wait(inet_.home());
+    receiving_ = false;
+    CO_TRY(waited);
+  }
+}
+
+Task<Result<void>> InetDatagram::send(std::span<const std::byte> from, const io::Address& to) {
+  const io::Stay stay = co_await io::StayOn{inet_.home()};
+  const std::uint64_t at = inet_.now();
+  const Result<void> sent =
+      inet_.udp_.send(socket_, {address_of(to), to.port()}, ip::Pieces{from}, at);
+  inet_.after(at);
+  co_return sent;
+}
+
+io::Address InetDatagram::local() const {
+  return address_of(socket_.local().address, socket_.local().port);
+}
+
+Task<Result<std::unique_ptr<io::Datagram>>> Inet::bind(io::Address at) {
+  const io::Stay stay = co_await io::StayOn{home_};
+  if (at.family() != io::AddressFamily::ipv4 && at.family() != io::AddressFamily::ipv6)
+    co_return Error::not_supported;
+  std::unique_ptr<InetDatagram> datagram{new (std::nothrow) InetDatagram{*this}};
+  if (!datagram) co_return Error::no_memory;
+  CO_TRY(datagram->open(at));
+  co_return std::unique_ptr<io::Datagram>{std::move(datagram)};
+}
+
+}  // namespace lichen::net::inet

@@ -1,0 +1,313 @@
+#include "lichen/net/inet/inet.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+#include "lichen/base/member.hpp"
+#include "lichen/coro/hooks.hpp"
+#include "lichen/coro/scope.hpp"
+#include "lichen/io/operation.hpp"
+#include "lichen/net/inet/datagram.hpp"
+#include "lichen/net/wire/wire.hpp"
+
+namespace lichen::net::inet {
+
+namespace {
+
+// Of a burst that the device cuts, with its headers below 64 KiB (RFC 791).
+constexpr std::uint32_t largest_burst = 61'440;
+
+tcp::EngineConfig fitted(const io::NetDevice& device, tcp::EngineConfig config) noexcept {
+  config.connection.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(device.mtu(), 65'535));
+  const io::NetFeatures features = device.features();
+  const bool cuts = features.checksum && features.segmentation4 && features.segmentation6;
+  config.connection.largest_burst = cuts ? largest_burst : 0;
+  return config;
+}
+
+wire::MacAddress mac_of(const io::NetDevice& device) noexcept {
+  wire::MacAddress mac;
+  const auto octets = device.address();
+  for (std::size_t i = 0; i < octets.size(); ++i)
+    mac.octets[i] = std::to_integer<std::uint8_t>(octets[i]);
+  return mac;
+}
+
+}  // namespace
+
+wire::IpAddress address_of(const io::Address& address) noexcept {
+  const auto octets = address.octets();
+  if (address.family() == io::AddressFamily::ipv4) {
+    wire::Ipv4Address ipv4;
+    std::ranges::copy(octets, ipv4.octets.begin());
+    return ipv4;
+  }
+  wire::Ipv6Address ipv6;
+  if (address.family() == io::AddressFamily::ipv6) std::ranges::copy(octets, ipv6.octets.begin());
+  return ipv6;
+}
+
+io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexcept {
+  if (address.is_ipv4()) return io::Address::ipv4(address.ipv4().octets, port);
+  return io::Address::ipv6(address.octets, port);
+}
+
+struct Inet::Parts {
+  explicit Parts(Inet& inet) noexcept : segments{inet} {}
+
+  // The memory of connections is that of the machine's tasks, and so within its limit.
+  class Pools final : public tcp::Memory {
+   public:
+    void* allocate(std::size_t size) noexcept override { return coro::hooks::allocate_frame(size); }
+    void free(void* memory, std::size_t size) noexcept override {
+      coro::hooks::free_frame(memory, size);
+    }
+  };
+
+  // TCP over IP, both ways.
+  class Segments final : public ip::Transport, public tcp::Output {
+   public:
+    explicit Segments(Inet& inet) noexcept : inet_{inet} {}
+
+    ip::Verdict receive(const ip::Arrival& arrival, std::uint64_t now) noexcept override {
+      const auto segment = wire::parse_tcp(arrival.payload, arrival.verify());
+      if (!segment || arrival.to_group) return ip::Verdict::taken;
+      const tcp::Path path{.local = {arrival.to, segment->to_port},
+                           .remote = {arrival.from, segment->from_port}};
+      inet_.engine_.input(now, path, *segment, payload_of(arrival, segment->payload),
+                          wire::ecn_of(arrival.traffic_class));
+      return ip::Verdict::taken;
+    }
+
+    bool failed(const wire::Quote& quote, const ip::Failure& failure,
+                std::uint64_t now) noexcept override {
+      if (failure.kind == ip::FailureKind::too_big)
+        inet_.engine_.too_big(now, quote, failure.mtu);
+      else
+        inet_.engine_.unreachable(now, quote);
+      return true;
+    }
+
+    bool transmit(const tcp::Outgoing& segment) noexcept override {
+      const std::uint64_t now = inet_.now_;
+      const tcp::Path& path = segment.path;
+      const auto way = inet_.stack_.way(path.remote.address, path.local.address, nullptr, now);
+      if (!way) return true;  // as if it were lost: there may be a way later
+      std::array<std::byte, wire::TcpHeader::max_size> head;
+      const std::size_t head_size = write(head, segment.header);
+      const std::span header = std::span{head}.first(head_size);
+      ip::Pieces pieces{header};
+      for (const auto& piece : segment.payload)
+        if (!pieces.add(piece)) return true;
+      const wire::Sum pseudo =
+          wire::pseudo_header(way->from, way->to, wire::protocol::tcp, pieces.size());
+      ip::Offload offload;
+      if (way->offloads_checksum) {
+        wire::seal_partial<wire::TcpHeader>(header, pseudo);
+        offload = {.checksum = true, .checksum_offset = wire::TcpHeader::checksum_at};
+        if (segment.payload_size > segment.segment_size) {
+          offload.segment_size = static_cast<std::uint16_t>(segment.segment_size);
+          offload.header_size = static_cast<std::uint16_t>(head_size);
+        }
+      } else {
+        wire::Sum rest = pseudo;
+        for (const auto& piece : segment.payload) rest.add(piece);
+        wire::seal<wire::TcpHeader>(header, rest);
+      }
+      const ip::Packet packet{.protocol = wire::protocol::tcp,
+                              .traffic_class = static_cast<std::uint8_t>(segment.ecn),
+                              .dont_fragment = true,
+                              .payload = pieces,
+                              .offload = offload};
+      return !inet_.stack_.send(*way, packet, now).failed_with(Error::would_block);
+    }
+
+   private:
+    // The payload in the buffer in which it came, or in one of its own.
+    static io::Buffer payload_of(const ip::Arrival& arrival,
+                                 std::span<const std::byte> payload) noexcept {
+      if (payload.empty()) return {};
+      if (arrival.buffer) {
+        io::Buffer buffer = std::move(*arrival.buffer);
+        buffer.consume(static_cast<std::size_t>(payload.data() - buffer.bytes().data()));
+        buffer.shorten(buffer.size() - payload.size());
+        return buffer;
+      }
+      io::Buffer copy = io::allocate_buffer(payload.size());
+      if (copy.room().size() < payload.size()) return {};
+      std::ranges::copy(payload, copy.room().begin());
+      copy.extend(payload.size());
+      return copy;
+    }
+
+    Inet& inet_;
+  };
+
+  class Events final : public tcp::Observer {
+   public:
+    void changed(tcp::Connection& connection, std::uint8_t changes) noexcept override {
+      auto* socket = static_cast<TcpSocket*>(connection.owner);
+      if (!socket) return;
+      if (changes & (tcp::change::readable | tcp::change::closed)) socket->readable.notify();
+      if (changes & (tcp::change::writable | tcp::change::connected | tcp::change::closed))
+        socket->writable.notify();
+    }
+    void acceptable(tcp::Listener& listener) noexcept override {
+      static_cast<TcpSocket*>(listener.owner)->readable.notify();
+    }
+  };
+
+  Pools memory;
+  Segments segments;
+  Events events;
+};
+
+Inet::Inet(io::NetDevice& device, const InetOptions& options)
+    : device_{device},
+      home_{*coro::this_core()},
+      transmit_{device, home_},
+      parts_{std::make_unique<Parts>(*this)},
+      stack_{options.secret},
+      udp_{stack_},
+      engine_{fitted(device, options.tcp), parts_->memory, parts_->segments, parts_->events,
+              options.secret},
+      timer_{&timer_fired} {}
+
+Result<std::unique_ptr<Inet>> Inet::create(io::NetDevice& device, const InetOptions& options) {
+  std::unique_ptr<Inet> inet{new (std::nothrow) Inet{device, options}};
+  if (!inet || !inet->engine_.created()) return Error::no_memory;
+  TRY(inet->set_up(options));
+  return inet;
+}
+
+Result<void> Inet::set_up(const InetOptions& options) noexcept {
+  const io::NetFeatures features = device_.features();
+  const bool cuts = features.checksum && features.segmentation4 && features.segmentation6;
+  interface_ = TRY(stack_.add_interface({.output = transmit_,
+                                         .mac = mac_of(device_),
+                                         .mtu = static_cast<std::uint32_t>(device_.mtu()),
+                                         .offloads_checksum = features.checksum,
+                                         .offloads_segments = cuts},
+                                        now()));
+  stack_.set_transport(wire::protocol::tcp, &parts_->segments);
+  TRY(stack_.add_address(*interface_,
+                         {.address = options.address.network, .bits = options.address.bits},
+                         ip::Probe::no, now()));
+  if (options.gateway.is_unspecified()) return {};
+  const wire::IpAddress any = options.gateway.is_ipv4() ? wire::IpAddress{wire::Ipv4Address{}}
+                                                        : wire::IpAddress{wire::Ipv6Address{}};
+  return stack_.add_route({.to = {any, 0}, .via = options.gateway, .interface = interface_->index});
+}
+
+Inet::~Inet() { stack_.set_transport(wire::protocol::tcp, nullptr); }
+
+std::uint64_t Inet::now() noexcept {
+  now_ = std::max(now_, coro::hooks::now_ns());
+  return now_;
+}
+
+void Inet::after(std::uint64_t now) noexcept {
+  engine_.flush(now);
+  const std::uint64_t at = std::min(stack_.deadline(), engine_.deadline());
+  if (at >= timer_at_) return;
+  if (timer_set_ && !timer_.cancel()) return;  // it fires just now
+  timer_at_ = at;
+  timer_set_ = true;
+  home_.timers().set(timer_, at);
+}
+
+void Inet::timer_fired(coro::Timer& timer) noexcept {
+  Inet& self = *base::holder_of<Inet, &Inet::timer_>(&timer);
+  timer.fired();
+  self.timer_set_ = false;
+  self.timer_at_ = tcp::never;
+  self.due_.set();
+}
+
+void Inet::touched(tcp::Connection& connection) noexcept {
+  const std::uint64_t at = now();
+  engine_.touched(at, connection);
+  after(at);
+}
+
+Task<Result<void>> Inet::run() {
+  const io::Stay stay = co_await io::StayOn{home_};
+  Scope scope;
+  scope.spawn(receive_all(), &home_);
+  scope.spawn(keep_time(), &home_);
+  scope.spawn(transmit_.run([this]() noexcept { after(now()); }), &home_);
+  const Result<void> outcome = co_await scope.join();
+  if (std::exchange(timer_set_, false)) timer_.cancel();
+  timer_at_ = tcp::never;
+  co_return outcome;
+}
+
+Task<Result<void>> Inet::receive_all() {
+  std::array<io::ReceivedFrame, 32> frames;
+  for (;;) {
+    const std::size_t count = CO_TRY(co_await device_.receive(frames));
+    const std::uint64_t at = now();
+    for (io::ReceivedFrame& frame : std::span{frames}.first(count))
+      stack_.receive(*interface_, std::exchange(frame.bytes, {}),
+                     {.checksum_done = frame.work.needs_checksum || frame.work.checksum_is_right},
+                     at);
+    after(at);
+  }
+}
+
+Task<Result<void>> Inet::keep_time() {
+  for (;;) {
+    due_.reset();
+    take_wishes();
+    const std::uint64_t at = now();
+    stack_.advance(at);
+    engine_.advance(at);
+    after(at);
+    CO_TRY(co_await due_.wait());
+  }
+}
+
+void Inet::wish(TcpSocket& socket, std::uint8_t wish) noexcept {
+  if (coro::this_core() == &home_) return grant(socket, wish);
+  if (socket.wishes.fetch_or(wish) != 0) return;
+  TcpSocket* first = wishing_.load(std::memory_order_relaxed);
+  do {
+    socket.next = first;
+  } while (!wishing_.compare_exchange_weak(first, &socket));
+  due_.set();
+}
+
+void Inet::take_wishes() noexcept {
+  for (TcpSocket* socket = wishing_.exchange(nullptr); socket;) {
+    TcpSocket& each = *std::exchange(socket, socket->next);
+    grant(each, each.wishes.exchange(0));
+  }
+}
+
+void Inet::grant(TcpSocket& socket, std::uint8_t wishes) noexcept {
+  const std::uint64_t at = now();
+  if (wishes & TcpSocket::abort && socket.connection) {
+    socket.connection->abort();
+    engine_.touched(at, *socket.connection);
+  }
+  if (wishes & TcpSocket::release) {
+    if (socket.connection) {
+      socket.connection->owner = nullptr;
+      engine_.release(at, *socket.connection);
+    }
+    if (socket.listens && !socket.closed) engine_.close(at, socket.listener);
+    socket.~TcpSocket();
+    coro::hooks::free_frame(&socket, sizeof socket);
+  }
+  after(at);
+}
+
+Task<Result<std::vector<io::Address>>> Inet::resolve(std::string_view host, std::uint16_t port) {
+  const auto literal = wire::IpAddress::parse(host);
+  if (!literal) co_return Error::not_supported;
+  co_return std::vector<io::Address>{address_of(*literal, port)};
+}
+
+}  // namespace lichen::net::inet

@@ -1,0 +1,106 @@
+// Inet: io::Network by Lichen's own TCP/IP, over one device. An app cannot tell it from the host's.
+//
+//   device ──receive()──> pump ──> ip::Stack ──> tcp::Engine ──> TcpSocket <── Stream, Listener
+//   device <──send()── TransmitQueue <──┘  <──────────┘   <────────┘
+//
+// It belongs to the core on which it was created: its tasks run there, and whoever uses a stream
+// goes there first. One machine may have several, each with a device of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "lichen/base/hash.hpp"
+#include "lichen/base/result.hpp"
+#include "lichen/coro/event.hpp"
+#include "lichen/coro/task.hpp"
+#include "lichen/coro/timer_wheel.hpp"
+#include "lichen/io/net_device.hpp"
+#include "lichen/io/system.hpp"
+#include "lichen/net/inet/tcp_socket.hpp"
+#include "lichen/net/inet/transmit_queue.hpp"
+#include "lichen/net/ip/stack.hpp"
+#include "lichen/net/ip/udp.hpp"
+#include "lichen/net/tcp/engine.hpp"
+
+namespace lichen::net::inet {
+
+struct InetOptions {
+  wire::Prefix address{};     // ours, with the size of its network
+  wire::IpAddress gateway{};  // of everything else; unspecified: there is none
+  base::HashKey secret{};     // random
+  tcp::EngineConfig tcp{};
+};
+
+class Inet final : public io::Network {
+ public:
+  // On the core it is to belong to. `device` MUST outlive it. Errors: no_memory, invalid_argument
+  // (the address, the gateway or the device's MTU).
+  static Result<std::unique_ptr<Inet>> create(io::NetDevice& device, const InetOptions& options);
+  Inet(const Inet&) = delete;
+  Inet& operator=(const Inet&) = delete;
+  // Nobody may use it any more, and run() MUST have ended.
+  ~Inet() override;
+
+  // Moves packets until it is stopped or the device fails; nothing works without it.
+  Task<Result<void>> run();
+
+  Task<Result<std::unique_ptr<io::Listener>>> listen(io::Address at,
+                                                     io::ListenOptions options = {}) override;
+  Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
+  Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
+  // Literal addresses only: Error::not_supported for names.
+  Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
+                                                 std::uint16_t port) override;
+
+  [[nodiscard]] const ip::Counters& counters() const noexcept { return interface_->counters; }
+  [[nodiscard]] const tcp::EngineStatistics& tcp_statistics() const noexcept {
+    return engine_.statistics();
+  }
+
+ private:
+  friend class TcpSocket;
+  friend class InetStream;
+  friend class InetListener;
+  friend class InetDatagram;
+  struct Parts;
+
+  Inet(io::NetDevice& device, const InetOptions& options);
+  Result<void> set_up(const InetOptions& options) noexcept;
+
+  Task<Result<void>> receive_all();
+  Task<Result<void>> keep_time();
+
+  [[nodiscard]] coro::Core& home() noexcept { return home_; }
+  // Never goes back on the home core.
+  std::uint64_t now() noexcept;
+  // After something was done: sends what waits, and sees to the timers.
+  void after(std::uint64_t now) noexcept;
+  void touched(tcp::Connection& connection) noexcept;
+  // From any core.
+  void wish(TcpSocket& socket, std::uint8_t wish) noexcept;
+  void take_wishes() noexcept;
+  void grant(TcpSocket& socket, std::uint8_t wishes) noexcept;
+  static void timer_fired(coro::Timer& timer) noexcept;
+
+  io::NetDevice& device_;
+  coro::Core& home_;
+  std::uint64_t now_ = 0;
+  TransmitQueue transmit_;
+  std::unique_ptr<Parts> parts_;
+  ip::Stack stack_;
+  ip::Udp udp_;
+  ip::Interface* interface_ = nullptr;
+  tcp::Engine engine_;
+  coro::Timer timer_;
+  std::uint64_t timer_at_ = tcp::never;
+  bool timer_set_ = false;
+  coro::Event due_;  // time has come, or somebody wishes for something
+  std::atomic<TcpSocket*> wishing_{nullptr};
+};
+
+wire::IpAddress address_of(const io::Address& address) noexcept;
+io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexcept;
+
+}  // namespace lichen::net::inet

@@ -1,0 +1,84 @@
+#include "lichen/net/inet/transmit_queue.hpp"
+
+#include <algorithm>
+
+#include "lichen/coro/sleep.hpp"
+#include "lichen/net/wire/wire.hpp"
+
+namespace lichen::net::inet {
+
+namespace {
+
+constexpr std::size_t ethertype_at = 12;
+
+io::FrameWork work_of(const ip::Offload& offload, bool ipv6) noexcept {
+  io::FrameWork work{.needs_checksum = offload.checksum,
+                     .checksum_start = offload.checksum_start,
+                     .checksum_offset = offload.checksum_offset};
+  if (offload.segment_size == 0) return work;
+  work.segmentation = ipv6 ? io::Segmentation::tcp6 : io::Segmentation::tcp4;
+  work.segment_size = offload.segment_size;
+  work.header_size = offload.header_size;
+  return work;
+}
+
+}  // namespace
+
+bool TransmitQueue::fill(Slot& slot, const ip::Frame& frame) noexcept {
+  slot.piece_count = 0;
+  const std::size_t copied =
+      frame.offload.segment_size != 0 ? frame.offload.header_size : frame.pieces.size();
+  if (copied > slot_size) return false;
+  ip::Pieces head;
+  if (!frame.pieces.cut(0, copied, head)) return false;
+  head.copy_to(slot.bytes);
+  slot.pieces[slot.piece_count++] = std::span{slot.bytes}.first(copied);
+  if (copied < frame.pieces.size()) {
+    ip::Pieces rest;
+    if (!frame.pieces.cut(copied, frame.pieces.size() - copied, rest)) return false;
+    if (rest.all().size() > slot.pieces.size() - 1) return false;
+    for (const auto& piece : rest.all()) slot.pieces[slot.piece_count++] = piece;
+  }
+  const bool ipv6 = copied >= ethertype_at + 2 && slot.bytes[ethertype_at] == std::byte{0x86} &&
+                    slot.bytes[ethertype_at + 1] == std::byte{0xdd};
+  slot.work = work_of(frame.offload, ipv6);
+  return true;
+}
+
+bool TransmitQueue::transmit(const ip::Frame& frame) noexcept {
+  if (count_ == slots) {
+    refused_ = true;
+    return false;
+  }
+  if (!fill(ring_[(first_ + count_) % slots], frame)) {
+    ++lost_;
+    return true;
+  }
+  if (count_++ == 0) news_.notify();
+  return true;
+}
+
+Task<Result<void>> TransmitQueue::send_some() {
+  std::array<io::OutgoingFrame, io::NetDevice::most_frames> frames;
+  const std::size_t wanted = std::min(count_, frames.size());
+  for (std::size_t i = 0; i < wanted; ++i) {
+    const Slot& slot = ring_[(first_ + i) % slots];
+    frames[i] = {std::span{slot.pieces}.first(slot.piece_count), slot.work};
+  }
+  auto taken = co_await device_.send(std::span{frames}.first(wanted));
+  std::size_t done = taken ? *taken : 0;
+  if (!taken) {
+    if (taken.failed_with(Error::stopped)) co_return Error::stopped;
+    // The device is down, say: as if the medium had lost it.
+    done = wanted;
+    lost_ += wanted;
+  } else {
+    sent_ += done;
+  }
+  first_ = (first_ + done) % slots;
+  count_ -= done;
+  if (done < wanted) CO_TRY(co_await coro::sleep_for(std::chrono::microseconds{100}));
+  co_return Result<void>{};
+}
+
+}  // namespace lichen::net::inet

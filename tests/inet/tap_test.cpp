@@ -1,0 +1,290 @@
+// Our own TCP/IP over a TAP device, in a network namespace of the test's own, with the host's stack
+// as its peer.
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lichen/base/random.hpp"
+#include "lichen/driver/linux/host_test.hpp"
+#include "lichen/net/inet/inet.hpp"
+
+namespace lichen::driver::test {
+namespace {
+
+using namespace std::chrono_literals;
+using net::inet::Inet;
+
+// Whether this process may have network devices of its own, and has a namespace for them.
+bool has_namespace() {
+  static const bool made = unshare(CLONE_NEWNET) == 0 && access("/dev/net/tun", R_OK | W_OK) == 0;
+  return made;
+}
+
+struct InetOverTap : testing::Test {
+  void SetUp() override {
+    if (!has_namespace()) GTEST_SKIP() << "needs /dev/net/tun and the right to make a namespace";
+  }
+};
+
+sockaddr_in host_address(const char* text, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = inet_addr(text);
+  return address;
+}
+
+// 10.9.0.1/24 on the host's side, up.
+void configure(const char* name) {
+  const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  const sockaddr_in address = host_address("10.9.0.1", 0);
+  std::memcpy(&request.ifr_addr, &address, sizeof address);
+  ASSERT_EQ(ioctl(fd.get(), SIOCSIFADDR, &request), 0);
+  const sockaddr_in mask = host_address("255.255.255.0", 0);
+  std::memcpy(&request.ifr_addr, &mask, sizeof mask);
+  ASSERT_EQ(ioctl(fd.get(), SIOCSIFNETMASK, &request), 0);
+  request.ifr_flags = IFF_UP;
+  ASSERT_EQ(ioctl(fd.get(), SIOCSIFFLAGS, &request), 0);
+}
+
+// A machine at 10.9.0.2 beside the host, which is 10.9.0.1, for the length of one task.
+using Body = Task<Result<void>>(Inet& inet);
+template <bool offload>
+Task<Result<void>> beside_host(HostSystem& host, Body* body) {
+  auto device = CO_TRY(host.open_tap("lichen0", {.offload = offload}));
+  configure("lichen0");
+  auto inet =
+      CO_TRY(Inet::create(*device, {.address = {*net::wire::IpAddress::parse("10.9.0.2"), 24},
+                                    .gateway = *net::wire::IpAddress::parse("10.9.0.1"),
+                                    .secret = {1, 2}}));
+  Scope scope{OnError::keep_going};
+  scope.spawn(inet->run());
+  const Result<void> outcome = co_await body(*inet);
+  // What was closed last is told to the host before the wire is cut.
+  CO_TRY(co_await sleep_for(5ms));
+  scope.request_stop();
+  (co_await scope.join()).ignore();
+  co_return outcome;
+}
+
+// Blocking sockets of the host, on a thread of their own.
+struct HostClient {
+  explicit HostClient(std::uint16_t port) : fd{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+    const sockaddr_in to = host_address("10.9.0.2", port);
+    const timeval limit{.tv_sec = 20, .tv_usec = 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    connected = connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  }
+  [[nodiscard]] bool send_all(std::span<const std::byte> bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t size = send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (size <= 0) return false;
+      bytes = bytes.subspan(static_cast<std::size_t>(size));
+    }
+    return true;
+  }
+  // All until the end, at most `size` bytes.
+  [[nodiscard]] std::vector<std::byte> receive_all(std::size_t size) const {
+    std::vector<std::byte> bytes(size);
+    std::size_t got = 0;
+    while (got < size) {
+      const ssize_t part = recv(fd.get(), bytes.data() + got, size - got, 0);
+      if (part <= 0) break;
+      got += static_cast<std::size_t>(part);
+    }
+    bytes.resize(got);
+    return bytes;
+  }
+
+  Descriptor fd;
+  bool connected = false;
+};
+
+// What the host's side does, while ours goes on.
+class HostThread {
+ public:
+  template <class Body>
+  explicit HostThread(Body body)
+      : thread_{[this, body = std::move(body)] {
+          body();
+          ended_ = true;
+        }} {}
+  Task<Result<void>> join() {
+    while (!ended_) CO_TRY(co_await sleep_for(1ms));
+    thread_.join();
+    co_return Result<void>{};
+  }
+
+ private:
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
+};
+
+std::vector<std::byte> noise(std::size_t size) {
+  Random random{7};
+  std::vector<std::byte> bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+Task<Result<void>> echo(std::unique_ptr<io::Stream> stream) {
+  for (;;) {
+    const io::Buffer buffer = CO_TRY(co_await stream->receive());
+    if (buffer.empty()) co_return Result<void>{};
+    CO_TRY(co_await stream->write_all(buffer.bytes()));
+  }
+}
+
+Task<Result<void>> serve_echo(io::Listener& listener, int connections) {
+  Scope scope;
+  for (int i = 0; i < connections; ++i) scope.spawn(echo(CO_TRY(co_await listener.accept())));
+  co_return co_await scope.join();
+}
+
+Task<Result<void>> echoes(Inet& inet) {
+  auto listener = CO_TRY(co_await inet.listen(io::Address::ipv4({10, 9, 0, 2}, 7)));
+  static const std::vector<std::byte> data = noise(8 << 20);
+  std::vector<std::byte> back;
+  HostThread client{[&] {
+    const HostClient host{7};
+    ASSERT_TRUE(host.connected);
+    std::thread sender{[&] {
+      EXPECT_TRUE(host.send_all(data));
+      shutdown(host.fd.get(), SHUT_WR);
+    }};
+    back = host.receive_all(data.size() + 1);
+    sender.join();
+  }};
+  const Result<void> served = co_await serve_echo(*listener, 1);
+  CO_TRY(co_await client.join());
+  EXPECT_EQ(back.size(), data.size());
+  EXPECT_EQ(std::mismatch(back.begin(), back.end(), data.begin(), data.end()).first - back.begin(),
+            static_cast<std::ptrdiff_t>(data.size()));
+  co_return served;
+}
+TEST_F(InetOverTap, EchoesAStream) {
+  run_on_host(
+      [] [[clang::coro_wrapper]] (HostSystem & host) { return beside_host<true>(host, echoes); });
+}
+TEST_F(InetOverTap, EchoesAStreamWithoutOffloads) {
+  run_on_host(
+      [] [[clang::coro_wrapper]] (HostSystem & host) { return beside_host<false>(host, echoes); });
+}
+
+Task<Result<void>> many_connections(Inet& inet) {
+  auto listener = CO_TRY(co_await inet.listen(io::Address::ipv4({0, 0, 0, 0}, 7)));
+  constexpr int count = 300;
+  int good = 0;
+  HostThread clients{[&] {
+    const std::vector<std::byte> data = noise(20'000);
+    for (int i = 0; i < count; ++i) {
+      const HostClient host{7};
+      EXPECT_TRUE(host.connected);
+      EXPECT_TRUE(host.send_all(data));
+      shutdown(host.fd.get(), SHUT_WR);
+      good += host.receive_all(data.size() + 1) == data;
+    }
+  }};
+  const Result<void> served = co_await serve_echo(*listener, count);
+  CO_TRY(co_await clients.join());
+  EXPECT_EQ(good, count);
+  EXPECT_EQ(inet.tcp_statistics().accepted, static_cast<std::uint64_t>(count));
+  co_return served;
+}
+TEST_F(InetOverTap, ServesConnectionAfterConnection) {
+  run_on_host([] [[clang::coro_wrapper]] (HostSystem & host) {
+    return beside_host<true>(host, many_connections);
+  });
+}
+
+Task<Result<void>> connects(Inet& inet) {
+  const Descriptor listener{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const sockaddr_in at = host_address("10.9.0.1", 8'080);
+  EXPECT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  EXPECT_EQ(listen(listener.get(), 5), 0);
+  HostThread host{[&] {
+    const Descriptor fd{accept(listener.get(), nullptr, nullptr)};
+    std::array<char, 16> data{};
+    EXPECT_EQ(recv(fd.get(), data.data(), 5, MSG_WAITALL), 5);
+    EXPECT_EQ(send(fd.get(), data.data(), 5, MSG_NOSIGNAL), 5);
+  }};
+  auto stream = CO_TRY(co_await inet.connect(io::Address::ipv4({10, 9, 0, 1}, 8'080)));
+  CO_TRY(co_await stream->write_all(bytes_of("hello")));
+  std::array<std::byte, 16> data;
+  CO_TRY(co_await stream->read_exact(std::span{data}.first(5)));
+  EXPECT_EQ(text_of(std::span{data}.first(5)), "hello");
+  EXPECT_EQ(CO_TRY(co_await stream->read(data)), 0U);
+  CO_TRY(co_await host.join());
+  // Nobody listens there, and nobody is there.
+  EXPECT_TRUE((co_await inet.connect(io::Address::ipv4({10, 9, 0, 1}, 9)))
+                  .failed_with(Error::connection_refused));
+  EXPECT_FALSE(co_await with_timeout(50ms, inet.connect(io::Address::ipv4({10, 9, 0, 77}, 9))));
+  co_return Result<void>{};
+}
+TEST_F(InetOverTap, ConnectsToTheHost) {
+  run_on_host(
+      [] [[clang::coro_wrapper]] (HostSystem & host) { return beside_host<true>(host, connects); });
+}
+
+Task<Result<void>> datagrams(Inet& inet) {
+  auto ours = CO_TRY(co_await inet.bind(io::Address::ipv4({10, 9, 0, 2}, 5'000)));
+  const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  const timeval limit{.tv_sec = 5, .tv_usec = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  const sockaddr_in to = host_address("10.9.0.2", 5'000);
+  std::vector<std::byte> data = noise(60'000);
+  for (const std::size_t size : {0UL, 1UL, 1'472UL, 1'473UL, 9'000UL, 60'000UL}) {
+    EXPECT_EQ(
+        sendto(fd.get(), data.data(), size, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to),
+        static_cast<ssize_t>(size));
+    std::vector<std::byte> got(65'536);
+    const io::Received received = CO_TRY(co_await with_timeout(5s, ours->receive(got)));
+    EXPECT_EQ(received.size, size);
+    EXPECT_TRUE(std::equal(data.begin(), data.begin() + static_cast<long>(size), got.begin()));
+    CO_TRY(co_await ours->send(std::span{got}.first(size), received.from));
+    CO_TRY(co_await sleep_for(2ms));
+    EXPECT_EQ(recv(fd.get(), got.data(), got.size(), 0), static_cast<ssize_t>(size));
+  }
+  co_return Result<void>{};
+}
+TEST_F(InetOverTap, ExchangesDatagramsOfAllSizes) {
+  run_on_host([] [[clang::coro_wrapper]] (HostSystem & host) {
+    return beside_host<true>(host, datagrams);
+  });
+}
+
+// The host's own ping, if it is there: every size, of both families.
+Task<Result<void>> pings(Inet&) {
+  int failed = -1;
+  HostThread host{[&] {
+    failed = std::system(
+        "for size in 0 8 56 1472 1473 8000 65000; do"
+        "  ping -q -c 2 -i 0.01 -W 2 -s $size 10.9.0.2 >/dev/null || exit 1; done");
+  }};
+  CO_TRY(co_await host.join());
+  EXPECT_EQ(failed, 0);
+  co_return Result<void>{};
+}
+TEST_F(InetOverTap, AnswersPings) {
+  if (std::system("command -v ping >/dev/null") != 0) GTEST_SKIP() << "ping is not installed";
+  run_on_host(
+      [] [[clang::coro_wrapper]] (HostSystem & host) { return beside_host<true>(host, pings); });
+}
+
+}  // namespace
+}  // namespace lichen::driver::test
