@@ -42,7 +42,7 @@ Task<Result<void>> serve_until_asked_to_stop(io::System& system, std::uint16_t p
   auto& machine = sched::Machine::current();
   Scope servers;
   for (unsigned i = 0; i < machine.cores(); ++i)
-    servers.spawn(serve(system.network(), io::Address::loopback(port),
+    servers.spawn(serve(system.network(), system.network().service_address(port),
                         {.backlog = 4096, .share_port = machine.cores() > 1}),
                   &machine.core(i));
   auto watch = [](io::System& outside, Scope& running) -> Task<Result<void>> {

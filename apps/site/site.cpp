@@ -232,7 +232,7 @@ Task<Result<void>> run(io::System& system, Arguments arguments) {
   auto& machine = sched::Machine::current();
   Site site{.system = system,
             .arguments = arguments,
-            .address = io::Address::loopback(arguments.port),
+            .address = system.network().service_address(arguments.port),
             .stopping = coro::Event{},
             .servers = {},
             .demo = arguments.demo ? std::make_unique<FrameDemo>(machine.cores()) : nullptr};

@@ -3,11 +3,14 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "lichen/base/log.hpp"
 #include "lichen/image/run.hpp"
+#include "lichen/image/tap_network.hpp"
 #include "lichen/io/program.hpp"
 
 namespace {
@@ -21,6 +24,10 @@ constexpr std::string_view shared_help =
     "  --stack-size BYTES stack of a task that is preempted (default 256K); K, M, G may follow\n"
     "  --memory BYTES     limit of coroutine frames and runtime objects; K, M, G may follow\n"
     "  --log LEVEL        debug, info, warning, error or nothing (default info)\n"
+    "  --net NAME[=ADDRESS/BITS[,GATEWAY]]\n"
+    "                     Lichen's own TCP/IP over the TAP device NAME (on one core), instead of "
+    "the\n"
+    "                     host's sockets; default address 10.9.0.2/24\n"
     "  --help             this text\n"
     "Exit status: 0 ended well, 1 failed while running, 2 wrong arguments.\n";
 
@@ -62,11 +69,20 @@ bool parse_level(std::string_view text) {
   return false;
 }
 
+Result<void> run_program(std::span<const std::string_view> arguments,
+                         const std::optional<image::TapWish>& tap, const RunOptions& options) {
+  image::Host host = TRY(image::Host::create());
+  return host.run(tap ? image::run_over_tap(host, *tap, arguments)
+                      : program_main(Program{host.system(), arguments}),
+                  options);
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   RunOptions options;
   std::vector<std::string_view> rest;
+  std::optional<image::TapWish> tap;
   for (int i = 1; i < count; ++i) {
     const std::string_view word = words[i];
     if (word == "--help") {
@@ -78,8 +94,8 @@ int main(int count, char** words) {
       options.preemption = false;
       continue;
     }
-    const bool shared =
-        word == "--cores" || word == "--stack-size" || word == "--memory" || word == "--log";
+    const bool shared = word == "--cores" || word == "--stack-size" || word == "--memory" ||
+                        word == "--log" || word == "--net";
     if (!shared) {
       rest.push_back(word);
       continue;
@@ -98,13 +114,17 @@ int main(int count, char** words) {
     } else if (word == "--memory") {
       if (!parse_size(value, options.memory_limit))
         return refuse(word, "a size such as 64M is wanted");
+    } else if (word == "--net") {
+      Result<image::TapWish> wish = image::TapWish::parse(value);
+      if (!wish)
+        return refuse(word, "NAME or NAME=ADDRESS/BITS or NAME=ADDRESS/BITS,GATEWAY is wanted");
+      tap = *std::move(wish);
     } else if (!parse_level(value)) {
       return refuse(word, "debug, info, warning, error or nothing is wanted");
     }
   }
-  const auto outcome = run([&rest] [[clang::coro_wrapper]] (
-                               io::System & system) { return program_main(Program{system, rest}); },
-                           options);
+  if (tap && options.cores != 1) return refuse("--net", "it serves one core: leave out --cores");
+  const Result<void> outcome = run_program(rest, tap, options);
   if (outcome || outcome.failed_with(Error::stopped)) return ended_well;
   if (outcome.failed_with(Error::invalid_argument)) return wrong_arguments;
   base::log::error("ended: {}", outcome.error());

@@ -37,6 +37,7 @@ Result<Host> Host::create() {
 }
 
 io::System& Host::system() noexcept { return *parts_->system; }
+driver::HostSystem& Host::linux_system() noexcept { return *parts_->system; }
 
 Result<void> Host::run(Task<Result<void>> main, const RunOptions& options) {
   auto machine = TRY(sched::Machine::create(options));

@@ -17,6 +17,10 @@
 #include "lichen/io/system.hpp"
 #include "lichen/sched/machine.hpp"
 
+namespace lichen::driver {
+class HostSystem;
+}
+
 namespace lichen {
 
 // Cores, memory limit and idle policy; see there.
@@ -33,6 +37,8 @@ class Host {
   ~Host();
 
   [[nodiscard]] io::System& system() noexcept;
+  // The same, for who needs what only this host has.
+  [[nodiscard]] driver::HostSystem& linux_system() noexcept;
   Result<void> run(Task<Result<void>> main, const RunOptions& options);
 
  private:

@@ -28,6 +28,11 @@ class Network {
                                                          ListenOptions options = {}) = 0;
   virtual Task<Result<std::unique_ptr<Stream>>> connect(Address to) = 0;
   virtual Task<Result<std::unique_ptr<Datagram>>> bind(Address at) = 0;
+  // Where an app serves unless it is told otherwise: beside a host it can be reached from there
+  // only, else at the machine's own address.
+  [[nodiscard]] virtual Address service_address(std::uint16_t port) const {
+    return Address::loopback(port);
+  }
   // All addresses of a host name or a literal address, best first, with `port` filled in.
   virtual Task<Result<std::vector<Address>>> resolve(std::string_view host, std::uint16_t port) = 0;
 };

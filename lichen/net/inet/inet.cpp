@@ -166,6 +166,7 @@ struct Inet::Parts {
 
 Inet::Inet(io::NetDevice& device, const InetOptions& options)
     : device_{device},
+      address_{options.address.network},
       home_{*coro::this_core()},
       transmit_{device, home_},
       parts_{std::make_unique<Parts>(*this)},

@@ -33,6 +33,9 @@ struct InetOptions {
   tcp::EngineConfig tcp{};
 };
 
+wire::IpAddress address_of(const io::Address& address) noexcept;
+io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexcept;
+
 class Inet final : public io::Network {
  public:
   // On the core it is to belong to. `device` MUST outlive it. Errors: no_memory, invalid_argument
@@ -50,6 +53,9 @@ class Inet final : public io::Network {
                                                      io::ListenOptions options = {}) override;
   Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
   Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
+  [[nodiscard]] io::Address service_address(std::uint16_t port) const override {
+    return address_of(address_, port);
+  }
   // Literal addresses only: Error::not_supported for names.
   Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
                                                  std::uint16_t port) override;
@@ -85,6 +91,7 @@ class Inet final : public io::Network {
   static void timer_fired(coro::Timer& timer) noexcept;
 
   io::NetDevice& device_;
+  const wire::IpAddress address_;
   coro::Core& home_;
   std::uint64_t now_ = 0;
   TransmitQueue transmit_;
@@ -99,8 +106,5 @@ class Inet final : public io::Network {
   coro::Event due_;  // time has come, or somebody wishes for something
   std::atomic<TcpSocket*> wishing_{nullptr};
 };
-
-wire::IpAddress address_of(const io::Address& address) noexcept;
-io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexcept;
 
 }  // namespace lichen::net::inet

@@ -169,13 +169,24 @@ Task<Result<std::unique_ptr<io::Listener>>> Inet::listen(io::Address at,
   if (socket->listener.local.address.is_unspecified()) socket->listener.local.address = {};
   socket->listener.backlog = options.backlog;
   socket->listener.owner = socket;
+  Result<void> listening = Error::address_in_use;
+  if (at.port() != 0) {
+    listening = engine_.listen(socket->listener);
+  } else {
+    // Any that is free, of those that nobody is given (RFC 6335 section 6).
+    for (int tries = 0; tries < 1'000 && listening.failed_with(Error::address_in_use); ++tries) {
+      const auto port = static_cast<std::uint16_t>(49'152 + stack_.random().below(16'384));
+      at.set_port(socket->listener.local.port = port);
+      listening = engine_.listen(socket->listener);
+    }
+  }
+  socket->listens = listening.has_value();
   std::unique_ptr<io::Listener> listener{new (std::nothrow) InetListener{*socket, at}};
   if (!listener) {
     wish(*socket, TcpSocket::release);
     co_return Error::no_memory;
   }
-  CO_TRY(engine_.listen(socket->listener));
-  socket->listens = true;
+  CO_TRY(listening);
   co_return listener;
 }
 

@@ -1,0 +1,115 @@
+#include "lichen/image/tap_network.hpp"
+
+#include <array>
+#include <charconv>
+#include <span>
+#include <utility>
+
+#include "lichen/base/format.hpp"
+#include "lichen/base/log.hpp"
+#include "lichen/coro/scope.hpp"
+#include "lichen/driver/linux/host_system.hpp"
+#include "lichen/hal/hal.hpp"
+#include "lichen/image/run.hpp"
+#include "lichen/io/program.hpp"
+#include "lichen/net/inet/inet.hpp"
+
+namespace lichen::image {
+
+namespace {
+
+using net::wire::IpAddress;
+
+// The host in everything but the network.
+class WithNetwork final : public io::System {
+ public:
+  WithNetwork(io::System& host, io::Network& network) noexcept : host_{host}, network_{network} {}
+
+  io::Network& network() noexcept override { return network_; }
+  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override {
+    co_return co_await host_.open_folder(path);
+  }
+  Result<Pipe> make_pipe() override { return host_.make_pipe(); }
+  Task<Result<io::Request>> next_request() override { co_return co_await host_.next_request(); }
+  std::int64_t wall_clock_ns() const noexcept override { return host_.wall_clock_ns(); }
+  io::DeviceStatistics device_statistics(unsigned core) noexcept override {
+    return host_.device_statistics(core);
+  }
+
+ private:
+  io::System& host_;
+  io::Network& network_;
+};
+
+// The first address of a network, which is its router's by custom.
+IpAddress first_of(const net::wire::Prefix& network) noexcept {
+  if (!network.network.is_ipv4()) return {};
+  const std::uint32_t hosts = network.bits == 0 ? UINT32_MAX : UINT32_MAX >> network.bits;
+  return net::wire::Ipv4Address::of((network.network.ipv4().number() & ~hosts) + 1);
+}
+
+std::string text_of(const IpAddress& address) {
+  std::array<char, 64> room;
+  return std::string{base::format_to(room, "{}", address).text};
+}
+
+}  // namespace
+
+Result<TapWish> TapWish::parse(std::string_view text) {
+  TapWish wish;
+  const std::size_t equals = text.find('=');
+  wish.name = text.substr(0, equals);
+  if (wish.name.empty() || wish.name.size() > 15) return Error::invalid_argument;
+  const std::string_view rest =
+      equals == std::string_view::npos ? "10.9.0.2/24" : text.substr(equals + 1);
+  const std::size_t comma = rest.find(',');
+  const std::string_view prefix = rest.substr(0, comma);
+  const std::size_t slash = prefix.find('/');
+  if (slash == std::string_view::npos) return Error::invalid_argument;
+  const auto address = IpAddress::parse(prefix.substr(0, slash));
+  const std::string_view bits = prefix.substr(slash + 1);
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), number);
+  if (!address || error != std::errc{} || end != bits.data() + bits.size() ||
+      number > (address->is_ipv4() ? 30U : 126U))
+    return Error::invalid_argument;
+  wish.address = {*address, static_cast<std::uint8_t>(number)};
+  wish.gateway = first_of(wish.address);
+  if (comma == std::string_view::npos) return wish;
+  const auto gateway = IpAddress::parse(rest.substr(comma + 1));
+  if (!gateway || gateway->is_ipv4() != address->is_ipv4()) return Error::invalid_argument;
+  wish.gateway = *gateway;
+  return wish;
+}
+
+std::string TapWish::preparation() const {
+  std::string text = "ip tuntap add dev " + name + " mode tap user $USER";
+  if (!gateway.is_unspecified())
+    text +=
+        " && ip addr add " + text_of(gateway) + "/" + std::to_string(address.bits) + " dev " + name;
+  return text + " && ip link set " + name + " up";
+}
+
+Task<Result<void>> run_over_tap(Host& host, TapWish wish,
+                                std::span<const std::string_view> arguments) {
+  auto device = host.linux_system().open_tap(wish.name);
+  if (!device) {
+    base::log::error("--net {}: {}; this prepares the device: {}", wish.name, device.error(),
+                     wish.preparation());
+    co_return device.error();
+  }
+  net::inet::InetOptions options{.address = wish.address, .gateway = wish.gateway};
+  CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
+  auto inet = CO_TRY(net::inet::Inet::create(**device, options));
+  base::log::info("{} is {}; until it has an address and is up: {}", wish.name,
+                  wish.address.network, wish.preparation());
+  WithNetwork system{host.system(), *inet};
+  Scope scope{OnError::keep_going};
+  scope.spawn(inet->run());
+  const Result<void> outcome = co_await program_main(Program{system, arguments});
+  scope.request_stop();
+  (co_await scope.join()).ignore();
+  co_return outcome;
+}
+
+}  // namespace lichen::image

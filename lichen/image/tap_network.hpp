@@ -1,0 +1,35 @@
+// The option --net: Lichen's own TCP/IP over a TAP device of the host, instead of the host's
+// sockets.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "lichen/base/result.hpp"
+#include "lichen/coro/task.hpp"
+#include "lichen/net/wire/address.hpp"
+
+namespace lichen::image {
+
+// NAME, NAME=ADDRESS/BITS or NAME=ADDRESS/BITS,GATEWAY. Without an address it is 10.9.0.2/24, the
+// gateway the first address of the network.
+struct TapWish {
+  std::string name;
+  net::wire::Prefix address{};
+  net::wire::IpAddress gateway{};
+
+  // Error::invalid_argument.
+  static Result<TapWish> parse(std::string_view text);
+  // What somebody with the right to do it types once, so that the device is there.
+  [[nodiscard]] std::string preparation() const;
+};
+
+class Host;
+
+// Runs the app in a system whose network is our own, until it ends. Says what is wrong, and what to
+// do about it, when the device cannot be used.
+Task<Result<void>> run_over_tap(Host& host, TapWish wish,
+                                std::span<const std::string_view> arguments);
+
+}  // namespace lichen::image
