@@ -13,6 +13,7 @@
 #include <span>
 
 #include "lichen/base/result.hpp"
+#include "lichen/coro/hooks.hpp"
 #include "lichen/driver/virtio/memory.hpp"
 
 namespace lichen::driver::virtio {
@@ -87,14 +88,17 @@ inline constexpr std::uint16_t write = 2;
 inline constexpr std::uint16_t indirect = 4;
 }  // namespace descriptor_flag
 
-// Each access to shared memory is one load or store: the device may look and write meanwhile.
+// Each access to shared memory is one load or store: the device may look and write meanwhile. Tests
+// let it do so in between (interleave_test.cpp).
 template <std::unsigned_integral T>
 [[nodiscard]] T load_shared(const T& at, std::memory_order order = std::memory_order_relaxed) {
+  coro::hooks::interleave();
   return __atomic_load_n(&at, static_cast<int>(order));
 }
 template <std::unsigned_integral T>
 void store_shared(T& at, std::type_identity_t<T> value,
                   std::memory_order order = std::memory_order_relaxed) {
+  coro::hooks::interleave();
   __atomic_store_n(&at, value, static_cast<int>(order));
 }
 

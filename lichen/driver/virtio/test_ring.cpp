@@ -15,11 +15,13 @@ constexpr BusAddress bias = 0x1000'0000'0000;
 
 template <class T>
 T read(BusAddress address) {
+  coro::hooks::interleave();
   return __atomic_load_n(reinterpret_cast<const T*>(TestMemory::at(address, sizeof(T)).data()),
                          __ATOMIC_ACQUIRE);
 }
 template <class T>
 void write(BusAddress address, std::type_identity_t<T> value) {
+  coro::hooks::interleave();
   __atomic_store_n(reinterpret_cast<T*>(TestMemory::at(address, sizeof(T)).data()), value,
                    __ATOMIC_RELEASE);
 }
