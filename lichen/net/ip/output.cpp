@@ -45,7 +45,7 @@ Result<Way> Stack::way(const wire::IpAddress& to, const wire::IpAddress& from, I
   if (from_nobody && (interface == nullptr || !to_all)) return Error::address_unavailable;
   if (to.is_loopback()) return Error::unreachable;
   if (to.is_multicast() || to_all || (!to.is_ipv4() && to.is_link_local())) {
-    way.interface = interface != nullptr ? interface : group_interface(to, from);
+    way.interface = interface != nullptr ? interface : group_interface(to);
   } else {
     const Route* route = routes_.find(to, interface != nullptr ? interface->index : any_interface);
     if (route != nullptr) {
@@ -72,8 +72,7 @@ Result<Way> Stack::way(const wire::IpAddress& to, const wire::IpAddress& from, I
 
 // Where a packet to a group goes when nobody says: by its route, if there is one, or out of the
 // only interface there is.
-Interface* Stack::group_interface(const wire::IpAddress& to, const wire::IpAddress& from) noexcept {
-  (void)from;
+Interface* Stack::group_interface(const wire::IpAddress& to) noexcept {
   if (const Route* route = routes_.find(to); route != nullptr && route->to.bits > 0)
     return &interfaces_[route->interface];
   Interface* only = nullptr;

@@ -62,7 +62,7 @@ void Stack::set_up(Interface& interface, bool up, std::uint64_t now) noexcept {
   // RFC 4862 section 5.4, RFC 5227 section 2.1: also after the link comes back.
   for (LocalAddress& address : interface.addresses())
     if (address.origin != AddressOrigin::manual || address.state == AddressState::tentative)
-      start_probing(interface, address);
+      start_probing(address);
   if (interface.routers.enabled) {
     interface.routers.solicitations_left = 3;
     interface.routers.deadline = now + random_.below(second);
@@ -91,7 +91,7 @@ Result<void> Stack::add_address(Interface& interface, const LocalAddress& addres
     (void)routes_.add({.to = address.prefix(), .interface = interface.index});
   schedule(std::min(added->preferred_until, added->valid_until));
   if (probe == Probe::yes && !interface.is_loopback()) {
-    start_probing(interface, *added);
+    start_probing(*added);
   } else {
     added->announcements_left = ip.is_ipv4() && !interface.is_loopback() ? announce_number : 0;
     if (added->announcements_left > 0) {
@@ -164,13 +164,12 @@ void Stack::advance(std::uint64_t now) noexcept {
   }
 }
 
-void Stack::start_probing(Interface& interface, LocalAddress& address) noexcept {
+void Stack::start_probing(LocalAddress& address) noexcept {
   address.state = AddressState::tentative;
   address.probes_left = address.address.is_ipv4() ? probe_number : 1;
   address.announcements_left = 0;
   address.deadline = now_ + random_.below(probe_wait);
   schedule(address.deadline);
-  (void)interface;
 }
 
 void Stack::advance_addresses(Interface& interface) noexcept {

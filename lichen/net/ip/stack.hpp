@@ -132,8 +132,8 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   [[nodiscard]] std::span<Interface> interfaces() noexcept {
     return std::span{interfaces_}.first(interface_count_);
   }
-  // The cable was plugged in or out. Down: what is learnt of neighbours and routers is forgotten;
-  // up: addresses are probed anew.
+  // The cable was plugged in or out. Down: what is learnt of neighbours is forgotten; up: routers
+  // are asked, and addresses probed anew, but those set by hand.
   void set_up(Interface& interface, bool up, std::uint64_t now) noexcept;
 
   // Addresses, with the route to their network. Errors: already_exists, limit_reached,
@@ -199,7 +199,7 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   Interface& interface(std::uint8_t index) noexcept override { return interfaces_[index]; }
   Counters& counters(std::uint8_t index) noexcept override { return interfaces_[index].counters; }
   void schedule(std::uint64_t at) noexcept { deadline_ = at < deadline_ ? at : deadline_; }
-  void start_probing(Interface& interface, LocalAddress& address) noexcept;
+  void start_probing(LocalAddress& address) noexcept;
   void advance_addresses(Interface& interface) noexcept;
   void advance_address(Interface& interface, LocalAddress& address) noexcept;
   void conflict(Interface& interface, LocalAddress& address) noexcept;
@@ -225,7 +225,7 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   static void narrow(const Arrival& arrival) noexcept;
 
   // output.cpp
-  Interface* group_interface(const wire::IpAddress& to, const wire::IpAddress& from) noexcept;
+  Interface* group_interface(const wire::IpAddress& to) noexcept;
   Result<void> send_ipv4(const Way& way, const Packet& packet) noexcept;
   Result<void> send_ipv6(const Way& way, const Packet& packet) noexcept;
   Result<void> emit(const Way& way, std::size_t header_size, Pieces& pieces,
