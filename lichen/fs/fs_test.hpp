@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,29 +12,14 @@
 
 #include "lichen/base/span.hpp"
 #include "lichen/coro/test_loop.hpp"
+#include "lichen/fs/test_machine.hpp"
 #include "lichen/fs/tmpfs.hpp"
 #include "lichen/fs/vfs.hpp"
-#include "lichen/io/system.hpp"
 
 namespace lichen::fs::test {
 
 using io::FileType;
 using io::OpenMode;
-
-// Has a clock only, which is a moment later each time it is asked.
-class FakeMachine final : public io::System {
- public:
-  io::Network& network() noexcept override { std::abort(); }
-  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view) override {
-    co_return Error::not_supported;
-  }
-  Result<Pipe> make_pipe() override { return Error::not_supported; }
-  Task<Result<io::Request>> next_request() override { co_return Error::not_supported; }
-  [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override { return ++now_ns_; }
-
- private:
-  mutable std::int64_t now_ns_ = 1'000;
-};
 
 class FsTest : public testing::Test {
  public:

@@ -9,9 +9,10 @@
 #include "lichen/base/random.hpp"
 #include "lichen/base/span.hpp"
 #include "lichen/coro/scope.hpp"
+#include "lichen/fs/test_machine.hpp"
 #include "lichen/fs/tmpfs.hpp"
 #include "lichen/fs/vfs.hpp"
-#include "lichen/image/run.hpp"
+#include "lichen/sched/machine.hpp"
 
 namespace lichen::fs {
 namespace {
@@ -77,22 +78,22 @@ Task<Result<void>> work(Vfs& tree, Tmpfs& other, std::uint64_t seed) {
 }
 
 TEST(Vfs, IsUsedByAllCores) {
-  const auto all = [](io::System& system) -> Task<Result<void>> {
+  const auto all = []() -> Task<Result<void>> {
+    test::FakeMachine system;
     Tmpfs first{system, {.bytes = 100'000}};
     Tmpfs second{system, {.bytes = 100'000}};
-    {
-      Vfs tree{first.root()};
-      const auto root = CO_TRY(tree.open_root());
-      CO_TRY(co_await root->make_folder("mnt"));
-      Scope scope;
-      for (int i = 0; i < tasks; ++i)
-        scope.spawn(work(tree, second, 1 + static_cast<std::uint64_t>(i)),
-                    &sched::Machine::current().core(static_cast<unsigned>(i) % cores));
-      CO_TRY(co_await scope.join());
-    }
-    co_return Result<void>{};
+    Vfs tree{first.root()};
+    const auto root = CO_TRY(tree.open_root());
+    CO_TRY(co_await root->make_folder("mnt"));
+    Scope scope;
+    for (int i = 0; i < tasks; ++i)
+      scope.spawn(work(tree, second, 1 + static_cast<std::uint64_t>(i)),
+                  &sched::Machine::current().core(static_cast<unsigned>(i) % cores));
+    co_return co_await scope.join();
   };
-  const auto outcome = run(all, {.cores = cores});
+  auto machine = sched::Machine::create({.cores = cores, .pin = false});
+  ASSERT_TRUE(machine);
+  const auto outcome = (*machine)->run(all());
   EXPECT_TRUE(outcome) << name(outcome.error());
 }
 
