@@ -7,11 +7,20 @@
 #include <atomic>
 #include <cstring>
 
+#include "lichen/hal/bare/boot.hpp"
 #include "lichen/hal/bare/page_entry.hpp"
 #include "lichen/hal/bare/page_table.hpp"
 
 namespace lichen::hal {
 namespace {
+
+// The order of the boot is checked when it is compiled.
+constexpr detail::BootStep right[] = {{"a", nullptr, {}}, {"b", nullptr, {"a"}}};
+constexpr detail::BootStep too_late[] = {{"b", nullptr, {"a"}}, {"a", nullptr, {}}};
+constexpr detail::BootStep missing[] = {{"a", nullptr, {"c"}}};
+constexpr detail::BootStep twice[] = {{"a", nullptr, {}}, {"a", nullptr, {}}};
+static_assert(detail::in_order(right) && !detail::in_order(too_late));
+static_assert(!detail::in_order(missing) && !detail::in_order(twice));
 
 TEST(Cores, AllRunAndWakesAreNotLost) {
   const unsigned count = core_count_available();
