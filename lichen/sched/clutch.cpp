@@ -62,7 +62,8 @@ unsigned Clutch::select(std::uint64_t now) noexcept {
   return running_ = window_;
 }
 
-void Clutch::run_besides(unsigned bucket) noexcept {
+void Clutch::run_besides(unsigned bucket, std::uint64_t now) noexcept {
+  if (!waits(bucket)) deadline_[bucket] = now + parameters_->latency_ns[bucket];
   running_ = static_cast<std::uint8_t>(bucket);
   right_ = Right::other;
 }

@@ -29,8 +29,9 @@ class Clutch {
   // The bucket that is next among those that wait, one of which there MUST be. It is the one that
   // runs until the next select() or rest().
   unsigned select(std::uint64_t now) noexcept;
-  // `bucket` runs although it was not selected: it has the core by another right.
-  void run_besides(unsigned bucket) noexcept;
+  // `bucket` runs although it was not selected: it has the core by another right. If nobody waits
+  // there it becomes runnable by that, so this MUST precede the remove() for the one who runs.
+  void run_besides(unsigned bucket, std::uint64_t now) noexcept;
   // The bucket that ran is charged. MUST be called before remove(), add() or select() when time was
   // used.
   void charge(std::uint64_t ran_ns, std::uint64_t now) noexcept;

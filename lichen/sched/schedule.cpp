@@ -140,9 +140,14 @@ const LocalGroup* Schedule::local(std::uint32_t group_index) const noexcept {
 // Takes over what the group says of itself. Whatever competes moves, with its tasks, at once.
 void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   Group& group = *local.group;
-  // If it stays in its buckets, they do not notice.
   const bool foreground = group.foreground();
+  const std::uint32_t weight = group.weight();
+  const std::uint32_t generation = group.generation();
+  const bool renewed = local.generation.load(std::memory_order_relaxed) != generation;
+  // If it stays in its buckets, they do not notice.
   const bool moves = local.foreground != foreground;
+  // Said again, or taken back before it was seen: nobody may begin a new request by that.
+  if (!renewed && !moves && local.shares[0].weight == weight) return;
   bool competed[qos_count];
   bool queued[qos_count];
   for (unsigned qos = 0; qos < qos_count; ++qos) {
@@ -155,8 +160,7 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   }
   if (local.owed.is_linked()) guaranteed_.erase(local);
 
-  const std::uint32_t generation = group.generation();
-  if (local.generation.load(std::memory_order_relaxed) != generation) {
+  if (renewed) {
     for (Share& share : local.shares) {
       share.last = nullptr;
       for (LaneCounter* counter : {&share.run_ns, &share.lane.run_ns, &share.lane.picks,
@@ -172,11 +176,11 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
 
   for (unsigned qos = 0; qos < qos_count; ++qos) {
     Share& share = local.shares[qos];
-    FairQueue::set_weight(share, group.weight());
+    FairQueue::set_weight(share, weight);
     if (competed[qos]) join(share, now);
     if (queued[qos] && moves) queue(share, now);
     if (queued[qos] && !moves) share.queue->push(share);
-    if (share.runs && moves) clutch_.run_besides(bucket_of(share));
+    if (share.runs && moves) clutch_.run_besides(bucket_of(share), now);
   }
   const std::uint32_t ready = std::exchange(local.ready, 0);
   ready_ -= ready;
@@ -495,8 +499,8 @@ Lane* Schedule::pick_fair(std::uint64_t now) noexcept {
       right = Right::guarantee;
       share = local->shares.data();
       while (share->lanes.empty()) ++share;
+      clutch_.run_besides(bucket_of(*share), now);
       unqueue(*share);
-      clutch_.run_besides(bucket_of(*share));
       owed_left_ = owed_ns(*local, now);
     } else {
       if (clutch_.empty()) return nullptr;
@@ -624,13 +628,13 @@ void Schedule::account(Lane& lane, std::uint64_t ran_ns, std::uint64_t now, bool
 void Schedule::fall(Lane& running, std::uint64_t now) noexcept {
   Share& share = *running.share;
   running.exhausted = true;
+  clutch_.run_besides(bucket_of(share), now);
   if (share.node.is_linked())
     unqueue(share);
   else if (!share.queue)
     join(share, now);
   share.runs = true;
   right_ = Right::bucket;
-  clutch_.run_besides(bucket_of(share));
 }
 
 void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now) noexcept {

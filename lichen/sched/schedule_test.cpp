@@ -145,6 +145,23 @@ TEST_F(ScheduleTest, ChargeGoesOnWithTheSameLane) {
   EXPECT_TRUE(schedule.empty());
 }
 
+// It has not waited in the bucket into which it falls, so it is not starved there.
+TEST_F(ScheduleTest, WhoseBudgetEndsWhileItRunsWaitsItsTurn) {
+  auto frames = *Reservation::create(schedule, *back, {.period = 1'000ms, .budget = 1ms});
+  Lane& lane = insert(frames->lane());
+  Lane& rival = insert(front->lane(Qos::user_interactive));
+  ASSERT_EQ(schedule.pick(now), &lane);
+  schedule.charge(lane, 1 * ms, now += 1 * ms);
+  ASSERT_TRUE(lane.exhausted);
+  const std::uint64_t fell = now;
+  EXPECT_TRUE(schedule.overtaken(lane, now, now));
+  schedule.put_back(lane, 0, now, true);
+  EXPECT_EQ(schedule.clutch().deadline(bucket_of(false, Qos::user_interactive)), fell + 500 * ms);
+  while (now < fell + 400 * ms) ASSERT_EQ(run(1 * ms), &rival) << now - fell;
+  schedule.remove(lane, now);
+  schedule.remove(rival, now);
+}
+
 // Two whose budgets are used up leave their bucket at one look, one of them ahead of its share.
 TEST_F(ScheduleTest, WhoLeavesAtOnceKeepsItsDebtInAnyOrder) {
   auto other = make({.name = "other", .foreground = true});
@@ -232,6 +249,41 @@ TEST_F(ScheduleTest, AMillionSwitchesMoveNothingTwice) {
   for (int i = 0; i < 1'000'000; ++i) back->set_foreground(i % 2 == 0);
   EXPECT_EQ(run(1 * us, false), &a);
   EXPECT_EQ(run(1 * us, false), &b);
+}
+
+TEST_F(ScheduleTest, WhoMovesWhileItRunsWaitsItsTurnThere) {
+  auto other = make({.foreground = true});
+  Lane& lane = insert(front->lane(Qos::user_interactive));
+  ASSERT_EQ(schedule.pick(now), &lane);
+  Lane& rival = insert(other->lane(Qos::user_interactive));
+  front->set_foreground(false);
+  const std::uint64_t moved = now;
+  EXPECT_TRUE(schedule.overtaken(lane, now, now));
+  schedule.put_back(lane, 0, now, true);
+  EXPECT_EQ(schedule.clutch().deadline(bucket_of(false, Qos::user_interactive)), moved + 500 * ms);
+  while (now < moved + 400 * ms) ASSERT_EQ(run(1 * ms), &rival) << now - moved;
+  schedule.remove(lane, now);
+  schedule.remove(rival, now);
+}
+
+// Else a group could make its requests as long as it likes.
+TEST_F(ScheduleTest, NobodyBeginsANewRequestByChangesThatChangeNothing) {
+  auto other = make({.foreground = true});
+  Lane& lane = insert(front->lane(Qos::utility));
+  ASSERT_EQ(schedule.pick(now), &lane);
+  Lane& rival = insert(other->lane(Qos::utility));
+  const std::uint64_t since = now;
+  bool overtaken = false;
+  while (!overtaken && now < since + 10 * ms) {
+    front->set_foreground(false);
+    front->set_foreground(true);  // before anybody has looked
+    front->set_weight(front->weight());
+    overtaken = schedule.overtaken(lane, since, now += 1 * ms);
+  }
+  EXPECT_TRUE(overtaken);
+  EXPECT_LE(now - since, 4 * ms);
+  schedule.put_back(lane, now - since, now, false);
+  EXPECT_EQ(run(1 * us, false), &rival);
 }
 
 TEST_F(ScheduleTest, UnknownLanesAreTheDefaultGroups) {

@@ -71,6 +71,7 @@ class Reference {
     // As if nobody had waited: a bucket that gets its first claim thereby has just become runnable.
     note_waiting(now);
     apps[app].foreground = foreground;
+    if (runs_fair() && lines[runs_].app == app) run_besides(now);
     update(now);
   }
 
@@ -142,10 +143,7 @@ class Reference {
         charge_claim(line.app, line.qos, excess);
       }
       roll(line, now);
-      if (line.left == 0) {
-        right_ = Right::besides;
-        running_ = bucket(line.app, line.qos);
-      }
+      if (line.left == 0) run_besides(now);
     } else {
       charge_claim(line.app, line.qos, ran);
       charge_bucket(ran, now);
@@ -341,6 +339,15 @@ class Reference {
       for (unsigned q = 0; q < qos_count; ++q)
         if (waits(app, q) && claim_at(app, q).active) set.insert(bucket(app, q));
     waiting_before_ = set;
+  }
+
+  // The running lane goes on in a bucket that was not selected, and that becomes runnable by this
+  // if nobody waits there.
+  void run_besides(Time now) {
+    const unsigned b = bucket_of_line(runs_);
+    if (!waiting().contains(b)) buckets_[b].deadline = now + p_.latency_ns[b];
+    right_ = Right::besides;
+    running_ = b;
   }
 
   void select(Time now) {

@@ -44,7 +44,7 @@ class Duel {
     for (int step = 0; step < steps && !::testing::Test::HasFailure(); ++step) {
       SCOPED_TRACE(::testing::Message() << "seed " << seed_ << " step " << step);
       wake_some();
-      if (random_.chance(0.00)) switch_some();
+      if (random_.chance(0.02)) switch_some();
       pick_and_run();
       if (random_.chance(0.05)) steal_some();
     }
@@ -90,23 +90,22 @@ class Duel {
   }
 
   void switch_some() {
-    const std::size_t app = random_.below(groups_.size() + 1);
-    const bool foreground = random_.chance(0.5);
-    group(app).set_foreground(foreground);
-    switches_.emplace_back(static_cast<int>(app), foreground);
+    group(random_.below(groups_.size() + 1)).set_foreground(random_.chance(0.5));
+  }
+
+  // What the schedule sees when it looks next: where each group is by now, in their order. A lone
+  // lane does not look.
+  void show_switches(std::uint64_t now) {
+    if (schedule_.alone()) return;
+    for (std::size_t app = 0; app <= groups_.size(); ++app)
+      reference_.set_foreground(static_cast<int>(app), group(app).foreground(), now);
   }
 
   void pick_and_run() {
     std::size_t expected = 0;
     for (const auto& line : reference_.lines) expected += line.ready;
     ASSERT_EQ(schedule_.ready(), expected);
-    // One lone lane does not look; what changed meanwhile shows when it is no longer alone.
-    if (schedule_.ready() > 1 || switches_.empty() || !schedule_.alone()) {
-      for (const auto& [app, foreground] : switches_)
-        reference_.set_foreground(app, group(static_cast<std::size_t>(app)).foreground(), now_);
-      switches_.clear();
-    }
-
+    show_switches(now_);
     Lane* lane = schedule_.pick(now_);
     const std::set<int> allowed = reference_.allowed(now_);
     if (!lane) {
@@ -122,6 +121,7 @@ class Duel {
     check_buckets();
 
     if (random_.chance(0.2)) wake_some();
+    if (random_.chance(0.02)) switch_some();
     const std::uint64_t ran = draw_run();
     const std::uint64_t charged = look_ahead(*lane, id, ran);
     now_ += ran;
@@ -171,6 +171,7 @@ class Duel {
 
   bool overtaken(const Lane& lane, int id, std::uint64_t since, std::uint64_t charged,
                  std::uint64_t now) {
+    show_switches(now);
     const bool overtaken = schedule_.overtaken(lane, since, now);
     reference_.look(now);
     Reference trial = reference_;
@@ -201,7 +202,6 @@ class Duel {
   std::vector<Group::Handle> groups_;
   std::vector<Reservation::Handle> reservations_;
   std::vector<Lane*> lanes_;
-  std::vector<std::pair<int, bool>> switches_;
   std::uint64_t now_ = 1'000 * ms;
   bool busy_ = true;
 };
