@@ -65,7 +65,6 @@ class NetReceive final : public io::BufferOwner {
   // comes back when the device has few.
   [[nodiscard]] coro::Event& news() noexcept { return news_; }
   [[nodiscard]] const ReceiveCounters& counters() const noexcept { return counters_; }
-  [[nodiscard]] unsigned posted() const noexcept { return queue_.in_flight(); }
 
   void give_back(std::span<std::byte> whole) noexcept override;
   // The device may still write to all of it.

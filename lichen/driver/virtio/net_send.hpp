@@ -91,7 +91,6 @@ class NetSend {
   void wake_lender() noexcept;
 
   [[nodiscard]] const SendCounters& counters() const noexcept { return counters_; }
-  [[nodiscard]] unsigned in_flight() const noexcept { return queue_.in_flight(); }
   void abandon() noexcept {
     queue_.abandon();
     memory_.abandon();

@@ -228,7 +228,7 @@ Task<Result<void>> waits_for_room(World& world) {
     for (; count < 100; ++count) CO_TRY(co_await send(*in.card, frame_of(1, 100)));
     co_return Result<void>{};
   }(world, sent));
-  while (sent < 100) {
+  while (scope.active() != 0) {
     CO_TRY(co_await settle());
     EXPECT_GT(world.device.transmit(), 0U);
     world.interrupts();
@@ -664,7 +664,7 @@ Task<Result<void>> traffic_both_ways(Traffic& traffic) {
           queue.ring->notifications(traffic.random.below(2) == 0);
         break;
       }
-      case 5: co_await yield(); break;
+      default: co_await yield();
     }
     // Whoever holds everything for ever gets nothing more.
     if (traffic.held.size() > 6 || idle > 500) traffic.held.clear();

@@ -100,7 +100,7 @@ void run_randomly(const RingOptions& options, std::uint64_t seed, int buffers) {
         with_device.emplace_back(token, *std::move(popped));
         break;
       }
-      case 3: {
+      default: {
         std::vector<Done> done;
         while (!with_device.empty() && random.below(3) != 0) {
           const std::size_t which = random.below(with_device.size());
@@ -209,6 +209,7 @@ TYPED_TEST(RingTest, InterruptsWhenTheDriverWants) {
       pair.ring.publish();
       const auto use = [&](int count) {
         std::vector<Done> done;
+        done.reserve(static_cast<std::size_t>(count));
         for (int i = 0; i < count; ++i) done.push_back({pair.device->pop().value()});
         pair.device->use(done);
         return pair.device->must_interrupt();
