@@ -198,13 +198,13 @@ class Bench final : public Output, public Observer {
   Listener listener_;
 };
 
-// What the names of the measurements to be made contain.
-const char* chosen = "";
+// The name of the only measurement to be made; null: all.
+const char* chosen = nullptr;
 
 // Median of `rounds` runs of `work()`, which does `operations`; the first warms up.
 template <class Work>
 void measure(const char* name, double operations, const std::uint64_t* memory_calls, Work work) {
-  if (std::strstr(name, chosen) == nullptr) return;
+  if (chosen != nullptr && std::strcmp(name, chosen) != 0) return;
   constexpr int rounds = 9;
   const Instructions instructions;
   std::vector<double> times;
@@ -220,10 +220,12 @@ void measure(const char* name, double operations, const std::uint64_t* memory_ca
   }
   std::ranges::nth_element(times, times.begin() + rounds / 2);
   std::ranges::nth_element(counts, counts.begin() + rounds / 2);
+  char count[32] = "null";
+  if (counts[rounds / 2] > 0) std::snprintf(count, sizeof count, "%.0f", counts[rounds / 2]);
   std::printf(
-      "{\"name\":\"packets\",\"variant\":\"%s\",\"ns_per_op\":%.1f,\"instructions_per_op\":%.0f,"
+      "{\"name\":\"packets\",\"variant\":\"%s\",\"ns_per_op\":%.1f,\"instructions_per_op\":%s,"
       "\"memory_calls\":%llu}\n",
-      name, times[rounds / 2], counts[rounds / 2],
+      name, times[rounds / 2], count,
       static_cast<unsigned long long>(memory_calls != nullptr ? *memory_calls - calls : 0));
   std::fflush(stdout);
 }
@@ -301,7 +303,7 @@ void measure_connections() {
 }  // namespace
 }  // namespace lichen::net::tcp
 
-// With an argument: only what has it in its name.
+// With an argument: only the variant of that name.
 int main(int count, char** words) {
   if (count > 1) lichen::net::tcp::chosen = words[1];
   lichen::net::tcp::measure_formats();
