@@ -40,8 +40,8 @@ class File {
   virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
   // Returns when everything written is on the medium.
   virtual Task<Result<void>> sync() = 0;
-  // All bytes of the file where they rest in memory for as long as it is open, never to change: what
-  // need not be read. Nothing where that is not so.
+  // All bytes of the file where they rest in memory for as long as it is open, never to change:
+  // what need not be read. Nothing where that is not so.
   [[nodiscard]] virtual std::span<const std::byte> resident() const noexcept { return {}; }
 };
 
