@@ -383,6 +383,28 @@ TEST_F(EngineTest, PortsAreDifferent) {
   client.sent.clear();
 }
 
+TEST_F(EngineTest, SpeaksIpv6) {
+  const wire::IpAddress a = *wire::IpAddress::parse("2001:db8::1");
+  const wire::IpAddress b = *wire::IpAddress::parse("2001:db8::2");
+  Connection* ours = *client.engine->connect(now, Path{{a, 0}, {b, 80}}, this);
+  EXPECT_EQ(client.sent.front().header.options.mss, 1'440);
+  pump();
+  ASSERT_EQ(ours->state(), State::established);
+  EXPECT_EQ(ours->info().send_mss, 1'428u);
+  EXPECT_NE(server.engine->take(listener, this), nullptr);
+}
+
+// RFC 6528: a clock for each path, from places that cannot be guessed.
+TEST_F(EngineTest, InitialNumbersAreOfThePath) {
+  const Secrets secrets{{1, 2}};
+  const Path path{{here, 1'000}, {there, 80}};
+  const Path other{{here, 1'001}, {there, 80}};
+  const Seq first = secrets.initial_sequence(path, now);
+  EXPECT_EQ(secrets.initial_sequence(path, now + second) - first, 250'000u);
+  EXPECT_NE(secrets.initial_sequence(other, now), first);
+  EXPECT_NE((Secrets{{1, 3}}.initial_sequence(path, now)), first);
+}
+
 // Nothing is allocated once the pools have grown.
 TEST_F(EngineTest, AllocatesNothingInSteadyState) {
   const auto exchange = [&] {
