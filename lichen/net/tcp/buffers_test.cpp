@@ -169,6 +169,10 @@ EXCHANGE(StreamsAreLongerThanTheCircle, "RFC 9293 3.4, RFC 7323 5",
   for (const auto algorithm : {CongestionAlgorithm::cubic, CongestionAlgorithm::new_reno}) {
     config.congestion = algorithm;
     config.sack = algorithm == CongestionAlgorithm::cubic;
+    constexpr std::uint32_t written_size = 1024 * 1024;
+    constexpr std::uint32_t segment_size = 60'000;
+    Lender ours{written_size};
+    Lender theirs{segment_size};
     TestMemory memory;
     TestPools pools{memory};
     Counting output;
@@ -191,10 +195,6 @@ EXCHANGE(StreamsAreLongerThanTheCircle, "RFC 9293 3.4, RFC 7323 5",
     connection.input(now, peer, {});
     ASSERT_EQ(connection.state(), State::established);
 
-    constexpr std::uint32_t written_size = 1024 * 1024;
-    constexpr std::uint32_t segment_size = 60'000;
-    Lender ours{written_size};
-    Lender theirs{segment_size};
     const std::uint64_t all = 5ull << 30;
     std::uint64_t written = 0;
     std::uint64_t received = 0;
