@@ -87,6 +87,7 @@ void Executor::take_core() noexcept {
   coro::set_this_core(this);
   const std::uint64_t now = hal::now_ns();
   if (lane_->kind == LaneKind::frame) host_ns_ = now - hal::core_time_ns();
+  batch_began_ns_ = now;  // a task that was handed over has a turn of its own
   // Makes up for interrupts that the thread got which was the core before.
   look_at_ns_ = std::min(look_at_ns_, now + retry_ns);
   arm(look_at_ns_);

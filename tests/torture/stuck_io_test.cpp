@@ -13,6 +13,7 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/driver/linux/uring_cores.hpp"
 #include "lichen/sched/machine.hpp"
+#include "lichen/sched/place.hpp"
 
 namespace lichen {
 namespace {
@@ -41,6 +42,9 @@ struct Shared {
 };
 
 Task<> wait_in_host(const Shared& shared) {
+  // Behind the task that answers, which might else be set aside for it, on the thread that it
+  // keeps.
+  co_await sched::enter(Machine::current().registry().default_group(), sched::Qos::background);
   char byte = 0;
   EXPECT_EQ(::read(shared.blocking[0], &byte, 1), 1);
   co_return;

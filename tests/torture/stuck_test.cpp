@@ -23,6 +23,7 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/sched/machine.hpp"
+#include "lichen/sched/place.hpp"
 
 namespace lichen {
 namespace {
@@ -90,7 +91,15 @@ struct Stuck : testing::TestWithParam<unsigned> {
 };
 INSTANTIATE_TEST_SUITE_P(Cores, Stuck, testing::Values(1U, 2U));
 
+// A task that will be stuck goes behind the one that answers it. Else that one might be set aside
+// for it, in the middle of its code, on the very thread that it then keeps (the second limit in
+// docs/decisions/stuck-workers.md).
+auto step_back() {
+  return sched::enter(Machine::current().registry().default_group(), sched::Qos::background);
+}
+
 Task<> read_one(const Pipe& pipe, char& into) {
+  co_await step_back();
   into = pipe.read();
   co_return;
 }
@@ -138,6 +147,7 @@ TEST_P(Stuck, AMutexOfTheHostsIsHeldByAThreadThatATaskLetsGo) {
     Scope scope;
     scope.spawn(
         [](auto& host) -> Task<> {
+          co_await step_back();
           pthread_mutex_lock(&host.mutex);
           pthread_mutex_unlock(&host.mutex);
           co_return;
@@ -194,36 +204,48 @@ TEST_P(Stuck, AgainAndAgain) {
   if (GetParam() == 1) EXPECT_GE(replaced, 1U);
 }
 
-// Tasks that hold a mutex of the host's while they are stuck, others that wait for it, and fewer
-// threads than there are of them: whoever is back goes on, so the mutex is let go of.
+// A task that holds a mutex of the host's while it is stuck, others that wait for it, and fewer
+// threads than there are of them: when the first is back it goes on, so that it lets go. The others
+// come when it is stuck, for it MUST NOT be preempted with the mutex.
 TEST_P(Stuck, FewerThreadsThanStuckTasks) {
   static constexpr unsigned count = 5;
-  for (const unsigned stand_ins : {0U, 1U, 2U}) {
+  struct Shared {
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     Pipe pipe;
-    unsigned reads = 0;
-    std::thread feeder{[&pipe] {
-      for (unsigned i = 0; i < count; ++i) {
-        std::this_thread::sleep_for(15ms);
-        pipe.write('z');
-      }
+    std::atomic<unsigned> done{0};
+  };
+  for (const unsigned stand_ins : {0U, 1U, 2U}) {
+    Shared shared;
+    std::thread feeder{[&shared] {
+      std::this_thread::sleep_for(60ms);
+      shared.pipe.write('z');
     }};
-    auto body = [](auto& lock, auto& from, auto& done) -> Task<Result<void>> {
+    auto body = [](Shared& all) -> Task<Result<void>> {
+      sched::Executor& core = Machine::current().core(0);
       Scope scope;
-      for (unsigned i = 0; i < count; ++i)
+      scope.spawn(
+          [](Shared& mine) -> Task<> {
+            pthread_mutex_lock(&mine.mutex);
+            EXPECT_EQ(mine.pipe.read(), 'z');
+            ++mine.done;
+            pthread_mutex_unlock(&mine.mutex);
+            co_return;
+          }(all),
+          &core);
+      while (core.statistics().replaced == 0 && all.done == 0) CO_TRY(co_await sleep_for(1ms));
+      for (unsigned i = 1; i < count; ++i)
         scope.spawn(
-            [](auto& host_lock, auto& source, auto& so_far) -> Task<> {
-              pthread_mutex_lock(&host_lock);
-              EXPECT_EQ(source.read(), 'z');
-              ++so_far;
-              pthread_mutex_unlock(&host_lock);
+            [](Shared& mine) -> Task<> {
+              pthread_mutex_lock(&mine.mutex);
+              ++mine.done;
+              pthread_mutex_unlock(&mine.mutex);
               co_return;
-            }(lock, from, done),
-            &Machine::current().core(0));
+            }(all),
+            &core);
       co_return co_await scope.join();
     };
-    run(body(mutex, pipe, reads), 1ms, stand_ins);
-    EXPECT_EQ(reads, count);
+    run(body(shared), 1ms, stand_ins);
+    EXPECT_EQ(shared.done, count);
     feeder.join();
   }
 }
@@ -321,12 +343,14 @@ Task<Result<void>> load(Outcome& outcome) {
   Scope hogs;
   for (int i = 0; i < 2; ++i)
     hogs.spawn([](auto& over) -> Task<> {
+      co_await step_back();
       while (!over.load(std::memory_order_relaxed)) {
       }
       co_return;
     }(shared.done));
   for (Pipe& pipe : shared.pipes)
     scope.spawn([](auto& from, auto& count) -> Task<> {
+      co_await step_back();
       for (unsigned i = 0; i < waits; ++i) {
         EXPECT_EQ(from.read(), 'y');
         ++count;
@@ -354,7 +378,6 @@ TEST_P(Stuck, UnderLoad) {
   Outcome outcome;
   run(load(outcome));
   expect_all(outcome);
-  if (GetParam() == 1) EXPECT_GE(replaced, 1U);
 }
 
 TEST_P(Stuck, UnderAStormOfInterrupts) {
