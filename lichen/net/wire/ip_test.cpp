@@ -121,9 +121,10 @@ TEST(Ipv6, ReadsWhatItWrites) {
 
 TEST(Ipv6, WalksExtensionHeaders) {
   // Hop-by-hop (router alert, PadN), destination options, routing with nothing left, UDP.
-  const auto packet = parse_ipv6(ipv6_packet(0,
-                                             "3c00 05020000 0100  2b00 010400000000"
-                                             "1100 0000 00000000  0001020304050607"));
+  const auto bytes = ipv6_packet(0,
+                                 "3c00 05020000 0100  2b00 010400000000"
+                                 "1100 0000 00000000  0001020304050607");
+  const auto packet = parse_ipv6(bytes);
   ASSERT_TRUE(packet);
   EXPECT_EQ(packet->protocol, 17);
   EXPECT_EQ(packet->payload.size(), 8u);
