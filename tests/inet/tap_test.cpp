@@ -1,16 +1,12 @@
 // Our own TCP/IP over a TAP device, in a network namespace of the test's own, with the host's stack
 // as its peer.
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -26,15 +22,10 @@ namespace {
 using namespace std::chrono_literals;
 using net::inet::Inet;
 
-// Whether this process may have network devices of its own, and has a namespace for them.
-bool has_namespace() {
-  static const bool made = unshare(CLONE_NEWNET) == 0 && access("/dev/net/tun", R_OK | W_OK) == 0;
-  return made;
-}
-
 struct InetOverTap : testing::Test {
   void SetUp() override {
-    if (!has_namespace()) GTEST_SKIP() << "needs /dev/net/tun and the right to make a namespace";
+    if (!has_network_namespace())
+      GTEST_SKIP() << "needs /dev/net/tun and the right to make a namespace";
   }
 };
 
@@ -46,27 +37,12 @@ sockaddr_in host_address(const char* text, std::uint16_t port) {
   return address;
 }
 
-// 10.9.0.1/24 on the host's side, up.
-void configure(const char* name) {
-  const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  ifreq request{};
-  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  const sockaddr_in address = host_address("10.9.0.1", 0);
-  std::memcpy(&request.ifr_addr, &address, sizeof address);
-  ASSERT_EQ(ioctl(fd.get(), SIOCSIFADDR, &request), 0);
-  const sockaddr_in mask = host_address("255.255.255.0", 0);
-  std::memcpy(&request.ifr_addr, &mask, sizeof mask);
-  ASSERT_EQ(ioctl(fd.get(), SIOCSIFNETMASK, &request), 0);
-  request.ifr_flags = IFF_UP;
-  ASSERT_EQ(ioctl(fd.get(), SIOCSIFFLAGS, &request), 0);
-}
-
 // A machine at 10.9.0.2 beside the host, which is 10.9.0.1, for the length of one task.
 using Body = Task<Result<void>>(Inet& inet);
 template <bool offload>
 Task<Result<void>> beside_host(HostSystem& host, Body* body) {
   auto device = CO_TRY(host.open_tap("lichen0", {.offload = offload}));
-  configure("lichen0");
+  configure_tap("lichen0");
   auto inet =
       CO_TRY(Inet::create(*device, {.address = {*net::wire::IpAddress::parse("10.9.0.2"), 24},
                                     .gateway = *net::wire::IpAddress::parse("10.9.0.1"),

@@ -1,8 +1,15 @@
 #include "lichen/driver/linux/host_test.hpp"
 
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
+#include <cstring>
 #include <filesystem>
 #include <thread>
 
@@ -82,6 +89,25 @@ Task<Result<Connection>> make_connection(HostSystem& host) {
   connection.ours = CO_TRY(co_await host.network().connect(listener->local()));
   connection.theirs = CO_TRY(co_await listener->accept());
   co_return connection;
+}
+
+bool has_network_namespace() {
+  static const bool made = unshare(CLONE_NEWNET) == 0 && access("/dev/net/tun", R_OK | W_OK) == 0;
+  return made;
+}
+
+void configure_tap(const char* name) {
+  const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  auto& address = reinterpret_cast<sockaddr_in&>(request.ifr_addr);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = inet_addr("10.9.0.1");
+  ASSERT_EQ(ioctl(fd.get(), SIOCSIFADDR, &request), 0);
+  address.sin_addr.s_addr = inet_addr("255.255.255.0");
+  ASSERT_EQ(ioctl(fd.get(), SIOCSIFNETMASK, &request), 0);
+  request.ifr_flags = IFF_UP;
+  ASSERT_EQ(ioctl(fd.get(), SIOCSIFFLAGS, &request), 0);
 }
 
 TemporaryFolder::TemporaryFolder() {

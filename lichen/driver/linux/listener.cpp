@@ -16,7 +16,7 @@
 #include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/driver/linux/socket_address.hpp"
-#include "lichen/driver/turn.hpp"
+#include "lichen/io/turn.hpp"
 
 namespace lichen::driver {
 
@@ -254,7 +254,7 @@ Result<std::unique_ptr<io::Listener>> HostListener::create(UringCore& core, cons
 
 Task<Result<std::unique_ptr<io::Stream>>> HostListener::accept() {
   const io::Stay stay = co_await io::StayOn{acceptor_.core().core()};
-  Turn turn{acceptor_.accepting};
+  io::Turn turn{acceptor_.accepting};
   if (!turn) co_return Error::busy;
   for (;;) {
     if (acceptor_.closed()) co_return Error::closed;

@@ -10,7 +10,7 @@
 #include <new>
 
 #include "lichen/base/error_map.hpp"
-#include "lichen/driver/turn.hpp"
+#include "lichen/io/turn.hpp"
 
 namespace lichen::driver {
 
@@ -45,7 +45,7 @@ Result<io::System::Pipe> make_host_pipe(UringCore& core) {
 
 Task<Result<std::size_t>> HostPipeReader::read(std::span<std::byte> into) {
   const io::Stay stay = co_await io::StayOn{core_.core()};
-  Turn turn{reading_};
+  io::Turn turn{reading_};
   if (!turn) co_return Error::busy;
   co_return CO_TRY(
       co_await core_.submit(fill(IORING_OP_READ, fd_.get(), into.data(), into.size())));
@@ -53,7 +53,7 @@ Task<Result<std::size_t>> HostPipeReader::read(std::span<std::byte> into) {
 
 Task<Result<io::Buffer>> HostPipeReader::receive() {
   const io::Stay stay = co_await io::StayOn{core_.core()};
-  Turn turn{reading_};
+  io::Turn turn{reading_};
   if (!turn) co_return Error::busy;
   CO_TRY(co_await core_.submit([fd = fd_.get()](io_uring_sqe& sqe) noexcept {
     sqe.opcode = IORING_OP_POLL_ADD;
@@ -70,7 +70,7 @@ Task<Result<io::Buffer>> HostPipeReader::receive() {
 
 Task<Result<std::size_t>> HostPipeWriter::write(std::span<const std::byte> from) {
   const io::Stay stay = co_await io::StayOn{core_.core()};
-  Turn turn{writing_};
+  io::Turn turn{writing_};
   if (!turn) co_return Error::busy;
   co_return CO_TRY(
       co_await core_.submit(fill(IORING_OP_WRITE, fd_.get(), from.data(), from.size())));

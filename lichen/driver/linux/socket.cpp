@@ -13,7 +13,7 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/driver/linux/socket_address.hpp"
-#include "lichen/driver/turn.hpp"
+#include "lichen/io/turn.hpp"
 
 namespace lichen::driver {
 
@@ -241,7 +241,7 @@ void Socket::free_if_done() noexcept {
 
 Task<Result<io::Buffer>> HostStream::receive() {
   const io::Stay stay = co_await io::StayOn{socket_.core().core()};
-  Turn turn{socket_.reading};
+  io::Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
   for (;;) {
     if (auto received = socket_.next()) co_return *std::move(received);
@@ -251,7 +251,7 @@ Task<Result<io::Buffer>> HostStream::receive() {
 
 Task<Result<std::size_t>> HostStream::read(std::span<std::byte> into) {
   const io::Stay stay = co_await io::StayOn{socket_.core().core()};
-  Turn turn{socket_.reading};
+  io::Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
   for (;;) {
     if (auto received = socket_.next()) {
@@ -268,14 +268,14 @@ Task<Result<std::size_t>> HostStream::read(std::span<std::byte> into) {
 
 Task<Result<std::size_t>> HostStream::write(std::span<const std::byte> from) {
   const io::Stay stay = co_await io::StayOn{socket_.core().core()};
-  Turn turn{socket_.writing};
+  io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   co_return CO_TRY(co_await socket_.send(from, 0));
 }
 
 Task<Result<void>> HostStream::write_all(std::span<const std::byte> from) {
   const io::Stay stay = co_await io::StayOn{socket_.core().core()};
-  Turn turn{socket_.writing};
+  io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   while (!from.empty()) from = from.subspan(CO_TRY(co_await socket_.send(from, MSG_WAITALL)));
   co_return Result<void>{};
@@ -283,7 +283,7 @@ Task<Result<void>> HostStream::write_all(std::span<const std::byte> from) {
 
 Task<Result<void>> HostStream::write_pieces(std::span<const std::span<const std::byte>> pieces) {
   const io::Stay stay = co_await io::StayOn{socket_.core().core()};
-  Turn turn{socket_.writing};
+  io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   std::array<iovec, 16> vectors;
   msghdr message{};

@@ -17,9 +17,9 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/driver/linux/descriptor.hpp"
-#include "lichen/driver/turn.hpp"
 #include "lichen/io/home_signal.hpp"
 #include "lichen/io/net_header.hpp"
+#include "lichen/io/turn.hpp"
 
 namespace lichen::driver {
 
@@ -300,7 +300,7 @@ class HostTap final : public io::NetDevice {
 
   Task<Result<std::size_t>> receive(std::span<io::ReceivedFrame> into) override {
     const io::Stay stay = co_await io::StayOn{queue_.core().core()};
-    Turn turn{receiving_};
+    io::Turn turn{receiving_};
     if (!turn) co_return Error::busy;
     if (into.empty()) co_return Error::invalid_argument;
     for (;;) {
@@ -311,7 +311,7 @@ class HostTap final : public io::NetDevice {
 
   Task<Result<std::size_t>> send(std::span<const io::OutgoingFrame> frames) override {
     const io::Stay stay = co_await io::StayOn{queue_.core().core()};
-    Turn turn{sending_};
+    io::Turn turn{sending_};
     if (!turn) co_return Error::busy;
     if (frames.empty()) co_return std::size_t{0};
     if (frames.size() > most_frames) co_return Error::too_large;

@@ -2,14 +2,10 @@
 #include "lichen/driver/linux/tap.hpp"
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -23,32 +19,12 @@ using Frame = std::vector<std::byte>;
 
 constexpr std::size_t header_size = 14 + 20 + 8;  // Ethernet, IPv4, UDP
 
-// Whether this process may have network devices of its own, and has a namespace for them.
-bool has_namespace() {
-  static const bool made = unshare(CLONE_NEWNET) == 0 && access("/dev/net/tun", R_OK | W_OK) == 0;
-  return made;
-}
-
 struct Tap : testing::Test {
   void SetUp() override {
-    if (!has_namespace()) GTEST_SKIP() << "needs /dev/net/tun and the right to make a namespace";
+    if (!has_network_namespace())
+      GTEST_SKIP() << "needs /dev/net/tun and the right to make a namespace";
   }
 };
-
-// 10.9.0.1/24 on the host's side, up.
-void configure(const char* name) {
-  const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  ifreq request{};
-  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  auto& address = reinterpret_cast<sockaddr_in&>(request.ifr_addr);
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = inet_addr("10.9.0.1");
-  ASSERT_EQ(ioctl(fd.get(), SIOCSIFADDR, &request), 0);
-  address.sin_addr.s_addr = inet_addr("255.255.255.0");
-  ASSERT_EQ(ioctl(fd.get(), SIOCSIFNETMASK, &request), 0);
-  request.ifr_flags = IFF_UP;
-  ASSERT_EQ(ioctl(fd.get(), SIOCSIFFLAGS, &request), 0);
-}
 
 // A UDP socket of the host's stack.
 Descriptor host_socket(std::uint16_t port) {
@@ -111,7 +87,7 @@ Task<Result<io::ReceivedFrame>> next_datagram(io::NetDevice& device) {
 
 Task<Result<void>> echoes(HostSystem& host) {
   auto device = CO_TRY(host.open_tap("lichen0"));
-  configure("lichen0");
+  configure_tap("lichen0");
   EXPECT_TRUE(device->features().checksum);
   const Descriptor socket = host_socket(4'000);
   std::array<std::byte, 600> data{};
@@ -145,7 +121,7 @@ TEST_F(Tap, CarriesDatagramsBothWays) { run_on_host(echoes); }
 
 Task<Result<void>> receives_while_buffers_are_held(HostSystem& host) {
   auto device = CO_TRY(host.open_tap("lichen0", {.frames = 8}));
-  configure("lichen0");
+  configure_tap("lichen0");
   const Descriptor socket = host_socket(4'000);
   std::array<std::byte, 100> data{};
   EXPECT_TRUE(send_from_host(socket, data));
@@ -170,7 +146,7 @@ TEST_F(Tap, GoesOnAfterAllBuffersWereHeld) { run_on_host(receives_while_buffers_
 
 Task<Result<void>> many(HostSystem& host) {
   auto device = CO_TRY(host.open_tap("lichen0"));
-  configure("lichen0");
+  configure_tap("lichen0");
   const Descriptor socket = host_socket(4'000);
   std::array<std::byte, 1'000> data{};
   EXPECT_TRUE(send_from_host(socket, data));
@@ -194,7 +170,7 @@ TEST_F(Tap, LosesNothingThatFitsItsQueue) { run_on_host(many); }
 // Frames that the host takes for itself are counted by its device; a batch keeps its order.
 Task<Result<void>> batches(HostSystem& host) {
   auto device = CO_TRY(host.open_tap("lichen0"));
-  configure("lichen0");
+  configure_tap("lichen0");
   const Descriptor socket = host_socket(4'000);
   std::array<std::byte, 4> data{};
   EXPECT_TRUE(send_from_host(socket, data));
@@ -229,7 +205,7 @@ TEST_F(Tap, SendsBatchesInOrder) { run_on_host(batches); }
 
 Task<Result<void>> stops(HostSystem& host) {
   auto device = CO_TRY(host.open_tap("lichen0"));
-  configure("lichen0");
+  configure_tap("lichen0");
   auto receive_all = [](io::NetDevice& from) -> Task<Result<void>> {
     for (;;) {
       std::array<io::ReceivedFrame, 4> frames;

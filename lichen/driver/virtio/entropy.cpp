@@ -5,9 +5,9 @@
 #include <new>
 #include <utility>
 
-#include "lichen/driver/turn.hpp"
 #include "lichen/driver/virtio/start.hpp"
 #include "lichen/io/operation.hpp"
+#include "lichen/io/turn.hpp"
 
 namespace lichen::driver::virtio {
 
@@ -52,7 +52,7 @@ Error Entropy::give_up() noexcept {
 
 Task<Result<void>> Entropy::fill(std::span<std::byte> into) noexcept {
   const io::Stay stay = co_await io::StayOn{home_};
-  Turn turn{filling_};
+  io::Turn turn{filling_};
   if (!turn) co_return Error::busy;
   while (!into.empty()) {
     if (broken_) co_return Error::io_failed;

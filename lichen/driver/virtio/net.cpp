@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "lichen/coro/sleep.hpp"
-#include "lichen/driver/turn.hpp"
 #include "lichen/driver/virtio/start.hpp"
 #include "lichen/io/operation.hpp"
+#include "lichen/io/turn.hpp"
 
 namespace lichen::driver::virtio {
 
@@ -221,7 +221,7 @@ void NetCard::settle_lent() noexcept {
 
 Task<Result<std::size_t>> NetCard::receive(std::span<io::ReceivedFrame> into) {
   const io::Stay stay = co_await io::StayOn{home_};
-  Turn turn{receiving_};
+  io::Turn turn{receiving_};
   if (!turn) co_return Error::busy;
   if (into.empty()) co_return Error::invalid_argument;
   for (unsigned looks = 0;;) {
@@ -254,7 +254,7 @@ Task<Result<std::size_t>> NetCard::receive(std::span<io::ReceivedFrame> into) {
 
 Task<Result<std::size_t>> NetCard::send(std::span<const io::OutgoingFrame> frames) {
   const io::Stay stay = co_await io::StayOn{home_};
-  Turn turn{sending_};
+  io::Turn turn{sending_};
   if (!turn) co_return Error::busy;
   if (frames.empty()) co_return std::size_t{0};
   if (frames.size() > most_frames) co_return Error::too_large;

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "lichen/io/operation.hpp"
+#include "lichen/io/turn.hpp"
 #include "lichen/net/inet/inet.hpp"
 
 namespace lichen::net::inet {
@@ -19,7 +20,8 @@ Result<void> InetDatagram::open(const io::Address& at) noexcept {
 
 Task<Result<io::Received>> InetDatagram::receive(std::span<std::byte> into) {
   const io::Stay stay = co_await io::StayOn{inet_.home()};
-  if (receiving_) co_return Error::busy;
+  io::Turn turn{receiving_};
+  if (!turn) co_return Error::busy;
   for (;;) {
     const Result<ip::UdpMessage> message = socket_.receive(into);
     if (message)
@@ -27,10 +29,7 @@ Task<Result<io::Received>> InetDatagram::receive(std::span<std::byte> into) {
                              .truncated = message->truncated,
                              .from = address_of(message->from.address, message->from.port)};
     if (!message.failed_with(Error::would_block)) co_return message.error();
-    receiving_ = true;
-    const Result<void> waited = co_await news_.wait(inet_.home());
-    receiving_ = false;
-    CO_TRY(waited);
+    CO_TRY(co_await news_.wait(inet_.home()));
   }
 }
 

@@ -19,11 +19,14 @@ namespace {
 // Of a burst that the device cuts, with its headers below 64 KiB (RFC 791).
 constexpr std::uint32_t largest_burst = 61'440;
 
+// Whether the device cuts segments, whatever they go over.
+bool cuts_segments(const io::NetFeatures& features) noexcept {
+  return features.checksum && features.segmentation4 && features.segmentation6;
+}
+
 tcp::EngineConfig fitted(const io::NetDevice& device, tcp::EngineConfig config) noexcept {
   config.connection.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(device.mtu(), 65'535));
-  const io::NetFeatures features = device.features();
-  const bool cuts = features.checksum && features.segmentation4 && features.segmentation6;
-  config.connection.largest_burst = cuts ? largest_burst : 0;
+  config.connection.largest_burst = cuts_segments(device.features()) ? largest_burst : 0;
   return config;
 }
 
@@ -185,12 +188,11 @@ Result<std::unique_ptr<Inet>> Inet::create(io::NetDevice& device, const InetOpti
 
 Result<void> Inet::set_up(const InetOptions& options) noexcept {
   const io::NetFeatures features = device_.features();
-  const bool cuts = features.checksum && features.segmentation4 && features.segmentation6;
   interface_ = TRY(stack_.add_interface({.output = transmit_,
                                          .mac = mac_of(device_),
                                          .mtu = static_cast<std::uint32_t>(device_.mtu()),
                                          .offloads_checksum = features.checksum,
-                                         .offloads_segments = cuts},
+                                         .offloads_segments = cuts_segments(features)},
                                         now()));
   stack_.set_transport(wire::protocol::tcp, &parts_->segments);
   TRY(stack_.add_address(*interface_,

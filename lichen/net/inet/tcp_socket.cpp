@@ -5,30 +5,16 @@
 
 #include "lichen/coro/hooks.hpp"
 #include "lichen/io/operation.hpp"
+#include "lichen/io/turn.hpp"
 #include "lichen/net/inet/inet.hpp"
 
 namespace lichen::net::inet {
 
 namespace {
 
-// One at a time, for as long as this object lives.
-class Turn {
- public:
-  explicit Turn(bool& taken) noexcept : taken_{taken ? nullptr : &taken} { taken = true; }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() {
-    if (taken_) *taken_ = false;
-  }
-  explicit operator bool() const noexcept { return taken_ != nullptr; }
-
- private:
-  bool* taken_;
-};
-
-TcpSocket* make_socket(Inet& inet, tcp::Connection* connection) noexcept {
+TcpSocket* make_socket(Inet& inet) noexcept {
   void* memory = coro::hooks::allocate_frame(sizeof(TcpSocket));
-  return memory ? new (memory) TcpSocket{inet, connection} : nullptr;
+  return memory ? new (memory) TcpSocket{inet} : nullptr;
 }
 
 }  // namespace
@@ -47,7 +33,7 @@ Task<Result<void>> InetStream::connected() {
 
 Task<Result<std::size_t>> InetStream::read(std::span<std::byte> into) {
   const io::Stay stay = co_await io::StayOn{socket_.inet.home()};
-  Turn turn{socket_.reading};
+  io::Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
   for (;;) {
     const Result<std::size_t> size = socket_.connection->read(into);
@@ -61,7 +47,7 @@ Task<Result<std::size_t>> InetStream::read(std::span<std::byte> into) {
 
 Task<Result<io::Buffer>> InetStream::receive() {
   const io::Stay stay = co_await io::StayOn{socket_.inet.home()};
-  Turn turn{socket_.reading};
+  io::Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
   for (;;) {
     Result<io::Buffer> buffer = socket_.connection->receive();
@@ -75,7 +61,7 @@ Task<Result<io::Buffer>> InetStream::receive() {
 
 Task<Result<std::size_t>> InetStream::write(std::span<const std::byte> from) {
   const io::Stay stay = co_await io::StayOn{socket_.inet.home()};
-  Turn turn{socket_.writing};
+  io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   for (;;) {
     const Result<std::size_t> size = socket_.connection->write(socket_.inet.now(), from);
@@ -94,7 +80,7 @@ Task<Result<void>> InetStream::write_all(std::span<const std::byte> from) {
 
 Task<Result<void>> InetStream::write_pieces(std::span<const std::span<const std::byte>> pieces) {
   const io::Stay stay = co_await io::StayOn{socket_.inet.home()};
-  Turn turn{socket_.writing};
+  io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   for (std::span<const std::byte> rest : pieces) {
     while (!rest.empty()) {
@@ -140,22 +126,20 @@ void InetListener::close() noexcept {
 Task<Result<std::unique_ptr<io::Stream>>> InetListener::accept() {
   Inet& inet = socket_.inet;
   const io::Stay stay = co_await io::StayOn{inet.home()};
-  Turn turn{socket_.reading};
+  io::Turn turn{socket_.reading};
   if (!turn) co_return Error::busy;
-  for (;;) {
-    if (socket_.closed) co_return Error::closed;
-    TcpSocket* accepted = make_socket(inet, nullptr);
-    if (!accepted) co_return Error::no_memory;
-    accepted->connection = inet.engine_.take(socket_.listener, accepted);
-    std::unique_ptr<io::Stream> stream{new (std::nothrow) InetStream{*accepted}};
-    if (!stream) {
-      inet.wish(*accepted, TcpSocket::release);
-      co_return Error::no_memory;
-    }
-    if (accepted->connection) co_return stream;
-    stream.reset();
+  while (!socket_.closed && socket_.listener.ready.empty())
     CO_TRY(co_await socket_.readable.wait(inet.home()));
+  if (socket_.closed) co_return Error::closed;
+  TcpSocket* accepted = make_socket(inet);
+  if (!accepted) co_return Error::no_memory;
+  std::unique_ptr<io::Stream> stream{new (std::nothrow) InetStream{*accepted}};
+  if (!stream) {
+    inet.wish(*accepted, TcpSocket::release);
+    co_return Error::no_memory;
   }
+  accepted->connection = inet.engine_.take(socket_.listener, accepted);
+  co_return stream;
 }
 
 Task<Result<std::unique_ptr<io::Listener>>> Inet::listen(io::Address at,
@@ -163,7 +147,7 @@ Task<Result<std::unique_ptr<io::Listener>>> Inet::listen(io::Address at,
   const io::Stay stay = co_await io::StayOn{home_};
   if (at.family() != io::AddressFamily::ipv4 && at.family() != io::AddressFamily::ipv6)
     co_return Error::not_supported;
-  TcpSocket* socket = make_socket(*this, nullptr);
+  TcpSocket* socket = make_socket(*this);
   if (!socket) co_return Error::no_memory;
   socket->listener.local = {address_of(at), at.port()};
   if (socket->listener.local.address.is_unspecified()) socket->listener.local.address = {};
@@ -196,7 +180,7 @@ Task<Result<std::unique_ptr<io::Stream>>> Inet::connect(io::Address to) {
     co_return Error::not_supported;
   const std::uint64_t at = now();
   const ip::Way way = CO_TRY(stack_.way(address_of(to), {}, nullptr, at));
-  TcpSocket* socket = make_socket(*this, nullptr);
+  TcpSocket* socket = make_socket(*this);
   if (!socket) co_return Error::no_memory;
   std::unique_ptr<InetStream> stream{new (std::nothrow) InetStream{*socket}};
   if (!stream) {

@@ -16,11 +16,10 @@ class Inet;
 // Of the home core of its Inet, but for wishes. Either of a connection or of a listener.
 class TcpSocket {
  public:
-  TcpSocket(Inet& inet, tcp::Connection* connection) noexcept
-      : inet{inet}, connection{connection} {}
+  explicit TcpSocket(Inet& inet) noexcept : inet{inet} {}
 
   Inet& inet;
-  tcp::Connection* connection;
+  tcp::Connection* connection = nullptr;
   tcp::Listener listener;
   bool listens = false;
   bool closed = false;      // a listener that accepts no more

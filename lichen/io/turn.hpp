@@ -1,7 +1,7 @@
 // Turn: one at a time, for as long as this object lives.
 #pragma once
 
-namespace lichen::driver {
+namespace lichen::io {
 
 class Turn {
  public:
@@ -18,4 +18,4 @@ class Turn {
   bool* taken_;
 };
 
-}  // namespace lichen::driver
+}  // namespace lichen::io
