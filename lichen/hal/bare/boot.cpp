@@ -75,6 +75,20 @@ void set_command_line(std::string_view text) noexcept {
   command_line[size] = '\0';
 }
 
+void take_words(std::string_view beginning,
+                base::FunctionRef<void(std::string_view)> show) noexcept {
+  const std::string_view all{command_line};
+  for (std::size_t at = 0; at < all.size();) {
+    const std::size_t end = std::min(all.find(' ', at), all.size());
+    const std::string_view word = all.substr(at, end - at);
+    if (word.starts_with(beginning)) {
+      show(word.substr(beginning.size()));
+      std::fill_n(command_line + at, word.size(), ' ');
+    }
+    at = end + 1;
+  }
+}
+
 void run_program() noexcept {
   auto stack = make_core_stack(core_stack_size);
   if (!stack) panic("boot: there is no memory for the first core's stack");

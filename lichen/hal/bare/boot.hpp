@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "lichen/base/function_ref.hpp"
 #include "lichen/base/result.hpp"
 #include "lichen/hal/types.hpp"
 
@@ -39,6 +40,9 @@ void boot(std::span<const BootStep> steps) noexcept;
 
 // The words by which whoever started the machine has named what it is to do; it is copied.
 void set_command_line(std::string_view text) noexcept;
+// Takes the words that begin so out of it, and shows what follows in each.
+void take_words(std::string_view beginning,
+                base::FunctionRef<void(std::string_view)> show) noexcept;
 // Runs the program on a stack of its own, with interrupts on, and ends the machine with what main()
 // has returned.
 [[noreturn]] void run_program() noexcept;

@@ -67,6 +67,14 @@ void detail::take_interrupt(Signal signal, TrapFrame& frame) noexcept {
   }
 }
 
+void detail::take_device_interrupt(unsigned source) noexcept {
+  Local& mine = local();
+  mine.off_depth = 1;
+  call_device_handlers(source);
+  mine.off_depth = 0;
+  end_wait(mine.core);
+}
+
 void detail::take_fault(const char* what, bool at_memory, std::uintptr_t address,
                         const TrapFrame& frame) noexcept {
   Local& mine = local();

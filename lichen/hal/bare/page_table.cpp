@@ -106,10 +106,10 @@ void unmap(std::uintptr_t at, std::size_t size) noexcept {
     if (std::uint64_t* entry = entry_for(at, 0)) *entry = 0;
 }
 
-std::byte* reserve_window(std::size_t size) noexcept {
+std::byte* reserve_window(std::size_t size, std::size_t alignment) noexcept {
   const std::size_t need = base::divide_up(size, granule_size);
   const SpinGuard guard{window_lock};
-  const std::size_t at = window.take(need, 1);
+  const std::size_t at = window.take(need, base::divide_up(alignment, granule_size));
   return at == GranuleSet::none ? nullptr
                                 : reinterpret_cast<std::byte*>(window_base + at * granule_size);
 }
@@ -125,7 +125,8 @@ namespace {
 Result<std::byte*> map_fixed(Physical physical, std::size_t size, PageUse use) noexcept {
   const Physical first = base::align_down(physical, page_size);
   const std::size_t bytes = base::align_up(physical + size, page_size) - first;
-  std::byte* at = reserve_window(bytes);
+  // So that large pages can be used.
+  std::byte* at = reserve_window(bytes, bytes >= size_at(1) ? size_at(1) : 1);
   if (!at) return Error::no_memory;
   TRY(map(reinterpret_cast<std::uintptr_t>(at), first, bytes, use));
   flush_translations();

@@ -23,7 +23,7 @@ void unmap(std::uintptr_t at, std::size_t size) noexcept;
 Physical page_table_root() noexcept;
 
 // Address space apart from memory, in granules, so that it can be reused. Null: there is none left.
-std::byte* reserve_window(std::size_t size) noexcept;
+std::byte* reserve_window(std::size_t size, std::size_t alignment = 1) noexcept;
 void release_window(const std::byte* at, std::size_t size) noexcept;
 
 // Memory-mapped registers and tables of the firmware; stays mapped. Errors: no_memory.

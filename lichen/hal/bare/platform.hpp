@@ -9,6 +9,7 @@
 
 #include "lichen/base/function_ref.hpp"
 #include "lichen/base/result.hpp"
+#include "lichen/hal/bare/devices.hpp"
 #include "lichen/hal/bare/local.hpp"
 #include "lichen/hal/types.hpp"
 
@@ -59,6 +60,17 @@ void flush_translations() noexcept;
 // The same on all cores that have been started, and waits until they have done it. MUST be called
 // with interrupts on, or while there is one core only.
 void flush_everywhere() noexcept;
+
+// Devices. Sources of interrupts are numbered by us: each is a line, or a message.
+inline constexpr unsigned interrupt_sources = 128;
+// While the machine boots; what does not fit into the table any more is left out.
+void add_device(const FoundDevice& device) noexcept;
+// From now on the line calls take_device_interrupt(source) on that core. A line that was closed is
+// not taken any more. Errors: invalid_argument (no such line), not_supported.
+Result<void> open_line(std::uint32_t line, CoreId core, unsigned source) noexcept;
+void close_line(std::uint32_t line) noexcept;
+// The same by a message. Errors: not_supported.
+Result<Message> message_for(CoreId core, unsigned source) noexcept;
 
 // What the processor's thread pointer points to, beside the thread's variables, which are `size`
 // bytes at `variables`. Returns the thread pointer.

@@ -110,6 +110,8 @@ constexpr BootStep steps[] = {
     {"processors", &find_processors, {"address space"}},
     {"interrupt controller", &start_interrupt_controller, {"gates", "address space"}},
     {"clock", &start_clock, {"interrupt controller"}},
+    {"lines", &find_line_controllers, {"address space"}},
+    {"devices", &find_devices, {"memory map", "address space"}},
 };
 static_assert(in_order(steps));
 

@@ -21,6 +21,7 @@ struct TrapFrame {
 
 // Vectors of our own; below 32 are the processor's.
 enum Vector : std::uint8_t {
+  vector_first_device = 0x30,
   vector_timer = 0xe0,
   vector_preempt = 0xe1,
   vector_wake = 0xe2,
@@ -36,6 +37,8 @@ Result<void> start_gates() noexcept;
 Result<void> find_processors() noexcept;
 Result<void> start_interrupt_controller() noexcept;
 Result<void> start_clock() noexcept;
+Result<void> find_line_controllers() noexcept;
+Result<void> find_devices() noexcept;
 
 // The same for a processor that was started later.
 void load_gates(CoreId core) noexcept;

@@ -1,16 +1,15 @@
-// The processors of a PC: found in the firmware's tables (ACPI 6.4, section 5.2), started by INIT
-// and SIPI (Intel SDM volume 3, 8.4.4).
+// The processors of a PC: found in the firmware's tables, started by INIT and SIPI (Intel SDM
+// volume 3, 8.4.4).
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
-#include <string_view>
 
-#include "lichen/base/bits.hpp"
 #include "lichen/hal/bare/boot.hpp"
 #include "lichen/hal/bare/page_entry.hpp"
 #include "lichen/hal/bare/platform.hpp"
 #include "lichen/hal/hal.hpp"
+#include "lichen/hal/x86_64/acpi.hpp"
 #include "lichen/hal/x86_64/instructions.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
@@ -28,78 +27,11 @@ namespace lichen::hal::detail {
 
 namespace {
 
-using Bytes = std::span<const std::byte>;
-
-constinit Physical firmware_root = 0;
 constinit std::array<std::uint32_t, max_cores> numbers{};
 constinit std::size_t number_count = 0;
 constinit std::atomic<unsigned> arrived{0};
 
 constexpr Physical trampoline_at = 0x8000;
-
-template <class T>
-T field(Bytes bytes, std::size_t offset) noexcept {
-  return offset + sizeof(T) <= bytes.size() ? base::load_little<T>(bytes.subspan(offset)) : T{};
-}
-
-bool begins_with(Bytes bytes, std::string_view text) noexcept {
-  return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
-}
-
-bool sums_to_zero(Bytes bytes) noexcept {
-  std::uint8_t sum = 0;
-  for (const std::byte byte : bytes)
-    sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(byte));
-  return sum == 0;
-}
-
-// Maps a table whole; empty if it is none.
-Bytes table_at(Physical address) noexcept {
-  constexpr std::size_t header = 36;
-  auto start = map_firmware(address, header);
-  if (!start) return {};
-  const auto length = base::load_little<std::uint32_t>({*start + 4, 4});
-  constexpr std::size_t most = std::size_t{1} << 20;
-  if (length < header || length > most) return {};
-  auto whole = map_firmware(address, length);
-  if (!whole || !sums_to_zero({*whole, length})) return {};
-  return {*whole, length};
-}
-
-// In the last 128 KiB below 1 MiB, at a multiple of 16 bytes.
-Bytes find_root() noexcept {
-  constexpr std::size_t old_size = 20;
-  constexpr std::size_t full_size = 36;
-  if (firmware_root != 0) {
-    auto root = map_firmware(firmware_root, full_size);
-    return root ? Bytes{*root, full_size} : Bytes{};
-  }
-  constexpr Physical begin = 0xe'0000;
-  constexpr std::size_t size = 0x2'0000;
-  auto area = map_firmware(begin, size);
-  if (!area) return {};
-  const Bytes bytes{*area, size};
-  for (std::size_t at = 0; at + full_size <= size; at += 16)
-    if (begins_with(bytes.subspan(at), "RSD PTR ") && sums_to_zero(bytes.subspan(at, old_size)))
-      return bytes.subspan(at, full_size);
-  return {};
-}
-
-// The table of a signature; empty: there is none.
-Bytes find_table(std::string_view signature) noexcept {
-  const Bytes root = find_root();
-  if (!begins_with(root, "RSD PTR ")) return {};
-  const bool wide = field<std::uint8_t>(root, 15) >= 2 && field<std::uint64_t>(root, 24) != 0;
-  const Bytes list =
-      table_at(wide ? field<std::uint64_t>(root, 24) : field<std::uint32_t>(root, 16));
-  const std::size_t step = wide ? 8 : 4;
-  for (std::size_t at = 36; at + step <= list.size(); at += step) {
-    const Bytes table =
-        table_at(wide ? field<std::uint64_t>(list, at) : field<std::uint32_t>(list, at));
-    if (begins_with(table, signature)) return table;
-  }
-  return {};
-}
 
 std::uint32_t own_number() noexcept {
   const Cpuid wide = cpuid(0x0b);
@@ -114,8 +46,6 @@ void add_processor(std::uint32_t number, std::uint32_t flags) noexcept {
 
 }  // namespace
 
-void set_firmware_root(Physical address) noexcept { firmware_root = address; }
-
 std::span<const std::uint32_t> processor_numbers() noexcept {
   return std::span{numbers}.first(number_count);
 }
@@ -128,15 +58,10 @@ Result<void> find_processors() noexcept {
   numbers[0] = own_number();
   number_count = 1;
   const Bytes madt = find_table("APIC");
-  for (std::size_t at = 44; at + 2 <= madt.size();) {
-    const Bytes entry = madt.subspan(at);
-    const auto length = field<std::uint8_t>(entry, 1);
-    if (length < 2) break;
-    const auto type = field<std::uint8_t>(entry, 0);
+  each_entry(madt, 44, [](std::uint8_t type, Bytes entry) {
     if (type == 0) add_processor(field<std::uint8_t>(entry, 3), field<std::uint32_t>(entry, 4));
     if (type == 9) add_processor(field<std::uint32_t>(entry, 4), field<std::uint32_t>(entry, 8));
-    at += length;
-  }
+  });
   return {};
 }
 

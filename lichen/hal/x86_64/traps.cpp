@@ -125,6 +125,11 @@ void lichen_load_segments(const TablePointer& descriptors, const TablePointer& g
     case vector_spurious: return;
     default: break;
   }
+  if (frame.vector - vector_first_device < interrupt_sources) {
+    take_device_interrupt(static_cast<unsigned>(frame.vector - vector_first_device));
+    // Only now: a line that is raised by its level is low again.
+    return acknowledge_interrupt();
+  }
   if (frame.vector >= exceptions) return;  // nobody asked for it
   const bool at_memory = frame.vector == page_fault || frame.vector == double_fault;
   take_fault(name_of(frame), at_memory, at_memory ? fault_address() : 0, frame);

@@ -1,0 +1,90 @@
+#include "lichen/hal/x86_64/acpi.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "lichen/hal/bare/page_table.hpp"
+#include "lichen/hal/x86_64/machine.hpp"
+
+namespace lichen::hal::detail {
+
+namespace {
+
+constinit Physical firmware_root = 0;
+constinit std::array<Bytes, 32> tables{};
+constinit std::size_t table_count = 0;
+constinit bool looked = false;
+
+bool begins_with(Bytes bytes, std::string_view text) noexcept {
+  return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
+}
+
+bool sums_to_zero(Bytes bytes) noexcept {
+  std::uint8_t sum = 0;
+  for (const std::byte byte : bytes)
+    sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(byte));
+  return sum == 0;
+}
+
+// In the last 128 KiB below 1 MiB, at a multiple of 16 bytes.
+Bytes find_root() noexcept {
+  constexpr std::size_t old_size = 20;
+  constexpr std::size_t full_size = 36;
+  if (firmware_root != 0) {
+    auto root = map_firmware(firmware_root, full_size);
+    return root ? Bytes{*root, full_size} : Bytes{};
+  }
+  constexpr Physical begin = 0xe'0000;
+  constexpr std::size_t size = 0x2'0000;
+  auto area = map_firmware(begin, size);
+  if (!area) return {};
+  const Bytes bytes{*area, size};
+  for (std::size_t at = 0; at + full_size <= size; at += 16)
+    if (begins_with(bytes.subspan(at), "RSD PTR ") && sums_to_zero(bytes.subspan(at, old_size)))
+      return bytes.subspan(at, full_size);
+  return {};
+}
+
+void look() noexcept {
+  const Bytes root = find_root();
+  if (!begins_with(root, "RSD PTR ")) return;
+  const bool wide = field<std::uint8_t>(root, 15) >= 2 && field<std::uint64_t>(root, 24) != 0;
+  const Bytes list =
+      table_at(wide ? field<std::uint64_t>(root, 24) : field<std::uint32_t>(root, 16));
+  const std::size_t step = wide ? 8 : 4;
+  for (std::size_t at = 36; at + step <= list.size() && table_count < tables.size(); at += step)
+    tables[table_count++] =
+        table_at(wide ? field<std::uint64_t>(list, at) : field<std::uint32_t>(list, at));
+}
+
+}  // namespace
+
+void set_firmware_root(Physical address) noexcept { firmware_root = address; }
+
+// Maps it whole.
+Bytes table_at(Physical address) noexcept {
+  constexpr std::size_t header = 36;
+  auto start = map_firmware(address, header);
+  if (!start) return {};
+  const auto length = base::load_little<std::uint32_t>({*start + 4, 4});
+  constexpr std::size_t most = std::size_t{1} << 20;
+  if (length < header || length > most) return {};
+  // Most lie in the page that their header is in.
+  const std::byte* whole = *start;
+  if (address % page_size + length > page_size) {
+    auto mapped = map_firmware(address, length);
+    if (!mapped) return {};
+    whole = *mapped;
+  }
+  return sums_to_zero({whole, length}) ? Bytes{whole, length} : Bytes{};
+}
+
+Bytes find_table(std::string_view signature) noexcept {
+  if (!looked) look();
+  looked = true;
+  for (const Bytes table : std::span{tables}.first(table_count))
+    if (begins_with(table, signature)) return table;
+  return {};
+}
+
+}  // namespace lichen::hal::detail
