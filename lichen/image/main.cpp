@@ -24,10 +24,11 @@ constexpr std::string_view shared_help =
     "  --stack-size BYTES stack of a task that is preempted (default 256K); K, M, G may follow\n"
     "  --memory BYTES     limit of coroutine frames and runtime objects; K, M, G may follow\n"
     "  --log LEVEL        debug, info, warning, error or nothing (default info)\n"
-    "  --net NAME[=ADDRESS/BITS[,GATEWAY]]\n"
+    "  --net NAME[=ADDRESS/BITS[,GATEWAY] | =dhcp]\n"
     "                     Lichen's own TCP/IP over the TAP device NAME (on one core), instead of "
     "the\n"
-    "                     host's sockets; default address 10.9.0.2/24\n"
+    "                     host's sockets; default address 10.9.0.2/24, or what DHCP and routers\n"
+    "                     offer\n"
     "  --help             this text\n"
     "Exit status: 0 ended well, 1 failed while running, 2 wrong arguments.\n";
 
@@ -116,8 +117,7 @@ int main(int count, char** words) {
         return refuse(word, "a size such as 64M is wanted");
     } else if (word == "--net") {
       Result<image::TapWish> wish = image::TapWish::parse(value);
-      if (!wish)
-        return refuse(word, "NAME or NAME=ADDRESS/BITS or NAME=ADDRESS/BITS,GATEWAY is wanted");
+      if (!wish) return refuse(word, "NAME, NAME=ADDRESS/BITS[,GATEWAY] or NAME=dhcp is wanted");
       tap = *std::move(wish);
     } else if (!parse_level(value)) {
       return refuse(word, "debug, info, warning, error or nothing is wanted");

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <span>
 #include <utility>
 
@@ -19,6 +20,8 @@ namespace lichen::image {
 namespace {
 
 using net::wire::IpAddress;
+
+constexpr std::chrono::seconds address_limit{15};
 
 // The host in everything but the network.
 class WithNetwork final : public io::System {
@@ -62,6 +65,7 @@ Result<TapWish> TapWish::parse(std::string_view text) {
   if (wish.name.empty() || wish.name.size() > 15) return Error::invalid_argument;
   const std::string_view rest =
       equals == std::string_view::npos ? "10.9.0.2/24" : text.substr(equals + 1);
+  if (rest == "dhcp") return wish;
   const std::size_t comma = rest.find(',');
   const std::string_view prefix = rest.substr(0, comma);
   const std::size_t slash = prefix.find('/');
@@ -101,12 +105,20 @@ Task<Result<void>> run_over_tap(Host& host, TapWish wish,
   net::inet::InetOptions options{.address = wish.address, .gateway = wish.gateway};
   CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
   auto inet = CO_TRY(net::inet::Inet::create(**device, options));
-  base::log::info("{} is {}; until it has an address and is up: {}", wish.name,
-                  wish.address.network, wish.preparation());
+  if (!wish.address.network.is_unspecified())
+    base::log::info("{} is {}; until it has an address and is up: {}", wish.name,
+                    wish.address.network, wish.preparation());
   WithNetwork system{host.system(), *inet};
   Scope scope{OnError::keep_going};
   scope.spawn(inet->run());
-  const Result<void> outcome = co_await program_main(Program{system, arguments});
+  Result<void> outcome = co_await inet->up(address_limit);
+  if (outcome)
+    outcome = co_await program_main(Program{system, arguments});
+  else if (outcome.failed_with(Error::timed_out))
+    base::log::error(
+        "--net {}: no address within {} s: no DHCP server answers there, and no router advertises "
+        "a network; this brings the device up: {}",
+        wish.name, address_limit.count(), wish.preparation());
   scope.request_stop();
   (co_await scope.join()).ignore();
   co_return outcome;

@@ -12,11 +12,11 @@
 
 namespace lichen::image {
 
-// NAME, NAME=ADDRESS/BITS or NAME=ADDRESS/BITS,GATEWAY. Without an address it is 10.9.0.2/24, the
-// gateway the first address of the network.
+// NAME, NAME=ADDRESS/BITS, NAME=ADDRESS/BITS,GATEWAY or NAME=dhcp. Without an address it is
+// 10.9.0.2/24, the gateway the first address of the network.
 struct TapWish {
   std::string name;
-  net::wire::Prefix address{};
+  net::wire::Prefix address{};  // unspecified: what the network offers
   net::wire::IpAddress gateway{};
 
   // Error::invalid_argument.

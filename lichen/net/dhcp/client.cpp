@@ -33,11 +33,9 @@ std::optional<std::uint8_t> bits_of(const Reply& reply) noexcept {
 
 }  // namespace
 
-void Client::start(std::uint64_t now) noexcept {
+void Client::start(std::uint64_t now, std::uint64_t spread) noexcept {
   if (state_ != State::stopped) return;
-  // Section 4.4.1: between one and ten seconds are asked for, so that a power cut is not followed
-  // by a storm; one is enough for a machine that boots in milliseconds.
-  wait(now + random_.below(second));
+  wait(now + random_.below(spread + 1));
 }
 
 void Client::stop(std::uint64_t now) noexcept {

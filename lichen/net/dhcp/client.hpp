@@ -69,7 +69,9 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  void start(std::uint64_t now) noexcept;
+  // Section 4.4.1 asks for a random while first, between one and ten seconds, so that a power cut
+  // is not followed by a storm; `spread` is the longest.
+  void start(std::uint64_t now, std::uint64_t spread = ip::second) noexcept;
   // Gives the lease back, if there is one.
   void stop(std::uint64_t now) noexcept;
   // What came to the client's port from the server's.

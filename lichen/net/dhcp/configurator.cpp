@@ -23,10 +23,11 @@ Configurator::Configurator(ip::Stack& stack, ip::Udp& udp, ip::Interface& interf
 
 Configurator::~Configurator() { udp_.close(socket_); }
 
-Result<void> Configurator::start(std::uint64_t now) noexcept {
+Result<void> Configurator::start(std::uint64_t now, const Options& options) noexcept {
   now_ = now;
+  probe_ = options.probe;
   if (!socket_.is_open()) TRY(udp_.open(socket_, {wire::Ipv4Address{}, client_port}));
-  client_.start(now);
+  client_.start(now, options.spread);
   return {};
 }
 
@@ -69,7 +70,7 @@ void Configurator::send(Bytes message, const wire::Ipv4Address& to, bool from_no
 void Configurator::offered(const Lease& lease) noexcept {
   const auto added = stack_.add_address(
       interface_, {.address = lease.address, .bits = lease.bits, .origin = ip::AddressOrigin::dhcp},
-      ip::Probe::yes, now_);
+      probe_, now_);
   // One that is ours already, or too many: not to be had.
   if (!added) conflict_ = pending_ = true;
   set_route(lease);

@@ -17,8 +17,13 @@ class Configurator final : Owner, ip::UdpWaiter {
   Configurator(ip::Stack& stack, ip::Udp& udp, ip::Interface& interface) noexcept;
   virtual ~Configurator();
 
+  struct Options {
+    std::uint64_t spread = ip::second;  // as of Client::start()
+    ip::Probe probe = ip::Probe::yes;   // of the address, before it is used
+  };
   // Errors: address_in_use (another client has the port).
-  Result<void> start(std::uint64_t now) noexcept;
+  Result<void> start(std::uint64_t now, const Options& options) noexcept;
+  Result<void> start(std::uint64_t now) noexcept { return start(now, Options{}); }
   // Gives the address back and removes it.
   void stop(std::uint64_t now) noexcept;
 
@@ -45,6 +50,7 @@ class Configurator final : Owner, ip::UdpWaiter {
   ip::Udp& udp_;
   ip::Interface& interface_;
   std::uint64_t now_ = 0;
+  ip::Probe probe_ = ip::Probe::yes;
   bool pending_ = false;
   bool free_ = false;      // the probing has ended well
   bool conflict_ = false;  // or not

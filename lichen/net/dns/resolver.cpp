@@ -54,6 +54,7 @@ Result<Addresses> Resolver::resolve(Lookup& lookup, const Question& question,
   }
   if (free == nullptr) return Error::limit_reached;
   free->open = true;
+  ++open_count_;
   free->ready = false;
   free->question = free->current = question;
   free->aliases = free->attempts = 0;
@@ -70,6 +71,7 @@ void Resolver::cancel(Lookup& lookup) noexcept {
 
 std::uint64_t Resolver::deadline() const noexcept {
   std::uint64_t first = ip::never;
+  if (open_count_ == 0) return first;
   for (const Query& query : queries_)
     if (query.open) first = std::min(first, query.ready ? 0 : query.deadline);
   return first;
@@ -89,6 +91,7 @@ void Resolver::readable(ip::UdpSocket& socket) noexcept {
 
 // A new id and a new port each time.
 void Resolver::ask(Query& query, std::uint64_t now) noexcept {
+  if (server_count_ == 0) return finish(query, Error::invalid_state);  // there was one until now
   udp_.close(query.socket);
   query.ready = false;
   query.id = static_cast<std::uint16_t>(stack_.random()());
@@ -133,7 +136,7 @@ void Resolver::take(Query& query, const Response& response, std::uint64_t now) n
       query.current.name = response.target;
       query.attempts = 0;
       return ask(query, now);
-    case Outcome::truncated: return finish(query, Error::not_supported);
+    case Outcome::truncated: return finish(query, Error::too_large);
     case Outcome::failed: return next_server(query, Error::protocol_error, now);
   }
 }
@@ -147,6 +150,7 @@ void Resolver::next_server(Query& query, Error why, std::uint64_t now) noexcept 
 void Resolver::finish(Query& query, const Result<Addresses>& result) noexcept {
   udp_.close(query.socket);
   query.open = false;
+  --open_count_;
   query.deadline = ip::never;
   // Who is told may ask again, and be given this place.
   base::List<Lookup, &Lookup::node_> lookups;

@@ -4,8 +4,9 @@
 // random port, connected to the server; the answer must repeat the question; the same question is
 // asked only once at a time.
 //
-// Not there: TCP, so that an answer that does not fit 1,232 bytes is Error::not_supported; DNSSEC;
-// search lists; anything but addresses.
+// An answer that does not fit 1,232 bytes is Error::too_large here: who has TCP asks again with
+// that, and lets the cache know by remember(). Not there: DNSSEC, search lists, anything but
+// addresses.
 #pragma once
 
 #include <array>
@@ -28,7 +29,7 @@ class Lookup {
   Lookup& operator=(const Lookup&) = delete;
 
   // Errors: name_unresolved (there is no such name, or no such address of it), timed_out,
-  // not_supported (the answer is too long for UDP), protocol_error (no server makes sense, aliases
+  // too_large (the answer is too long for UDP), protocol_error (no server makes sense, aliases
   // in a circle), and as of sending. Called from within Resolver::advance(); may start lookups.
   virtual void done(const Result<Addresses>& result) noexcept = 0;
 
@@ -54,6 +55,14 @@ class Resolver final : ip::UdpWaiter {
 
   // The first `most_servers`; port 53. What was remembered is forgotten.
   void set_servers(std::span<const wire::IpAddress> servers) noexcept;
+  [[nodiscard]] std::span<const wire::IpAddress> servers() const noexcept {
+    return std::span{servers_}.first(server_count_);
+  }
+  // What was learnt in another way.
+  void remember(const Question& question, const Addresses& addresses, std::uint32_t ttl_s,
+                std::uint64_t now) noexcept {
+    cache_.add(question, addresses, ttl_s, now);
+  }
 
   // The answer, if it is known. Errors: would_block (done() will be called), name_unresolved
   // (known, too), limit_reached (too many questions are open), invalid_state (no servers).
@@ -103,6 +112,7 @@ class Resolver final : ip::UdpWaiter {
   std::array<wire::IpAddress, most_servers> servers_{};
   std::size_t server_count_ = 0;
   Cache cache_;
+  std::size_t open_count_ = 0;
   std::array<Query, most_queries> queries_{
       make_queries(this, std::make_index_sequence<most_queries>{})};
 };

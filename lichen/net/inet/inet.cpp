@@ -8,6 +8,7 @@
 #include "lichen/base/member.hpp"
 #include "lichen/coro/hooks.hpp"
 #include "lichen/coro/scope.hpp"
+#include "lichen/coro/when.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/net/inet/datagram.hpp"
 #include "lichen/net/wire/wire.hpp"
@@ -169,12 +170,12 @@ struct Inet::Parts {
 
 Inet::Inet(io::NetDevice& device, const InetOptions& options)
     : device_{device},
-      address_{options.address.network},
       home_{*coro::this_core()},
       transmit_{device, home_},
       parts_{std::make_unique<Parts>(*this)},
       stack_{options.secret},
       udp_{stack_},
+      configuration_{stack_, udp_},
       engine_{fitted(device, options.tcp), parts_->memory, parts_->segments, parts_->events,
               options.secret},
       timer_{&timer_fired} {}
@@ -195,6 +196,9 @@ Result<void> Inet::set_up(const InetOptions& options) noexcept {
                                          .offloads_segments = cuts_segments(features)},
                                         now()));
   stack_.set_transport(wire::protocol::tcp, &parts_->segments);
+  configuration_.set_name_servers(options.name_servers);
+  if (options.address.network.is_unspecified()) return configuration_.ask(*interface_, now());
+  configuration_.told(*interface_, options.address.network);
   TRY(stack_.add_address(*interface_,
                          {.address = options.address.network, .bits = options.address.bits},
                          ip::Probe::no, now()));
@@ -213,7 +217,9 @@ std::uint64_t Inet::now() noexcept {
 
 void Inet::after(std::uint64_t now) noexcept {
   engine_.flush(now);
-  const std::uint64_t at = std::min(stack_.deadline(), engine_.deadline());
+  const std::uint64_t at =
+      std::min({stack_.deadline(), engine_.deadline(), configuration_.deadline(),
+                names_ ? names_->deadline() : tcp::never});
   if (at >= timer_at_) return;
   if (timer_set_ && !timer_.cancel()) return;  // it fires just now
   timer_at_ = at;
@@ -267,6 +273,8 @@ Task<Result<void>> Inet::keep_time() {
     const std::uint64_t at = now();
     stack_.advance(at);
     engine_.advance(at);
+    configuration_.advance(at);
+    if (names_) names_->advance(at);
     after(at);
     CO_TRY(co_await due_.wait());
   }
@@ -307,10 +315,20 @@ void Inet::grant(TcpSocket& socket, std::uint8_t wishes) noexcept {
   after(at);
 }
 
+Task<Result<void>> Inet::up(Duration limit) {
+  co_return co_await with_timeout(limit, configuration_.up());
+}
+
 Task<Result<std::vector<io::Address>>> Inet::resolve(std::string_view host, std::uint16_t port) {
-  const auto literal = wire::IpAddress::parse(host);
-  if (!literal) co_return Error::not_supported;
-  co_return std::vector<io::Address>{address_of(*literal, port)};
+  const bool in_brackets = host.starts_with('[') && host.ends_with(']');
+  const auto literal = wire::IpAddress::parse(in_brackets ? host.substr(1, host.size() - 2) : host);
+  if (literal) co_return std::vector<io::Address>{address_of(*literal, port)};
+  {
+    const io::Stay stay = co_await io::StayOn{home_};
+    if (!names_) names_.reset(new (std::nothrow) Names{*this});
+    if (!names_) co_return Error::no_memory;
+  }
+  co_return co_await names_->resolve(host, port);
 }
 
 }  // namespace lichen::net::inet

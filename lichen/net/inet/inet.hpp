@@ -7,6 +7,7 @@
 // goes there first. One machine may have several, each with a device of its own.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -14,10 +15,13 @@
 #include "lichen/base/hash.hpp"
 #include "lichen/base/result.hpp"
 #include "lichen/coro/event.hpp"
+#include "lichen/coro/sleep.hpp"
 #include "lichen/coro/task.hpp"
 #include "lichen/coro/timer_wheel.hpp"
 #include "lichen/io/net_device.hpp"
 #include "lichen/io/system.hpp"
+#include "lichen/net/inet/configuration.hpp"
+#include "lichen/net/inet/names.hpp"
 #include "lichen/net/inet/tcp_socket.hpp"
 #include "lichen/net/inet/transmit_queue.hpp"
 #include "lichen/net/ip/stack.hpp"
@@ -27,9 +31,13 @@
 namespace lichen::net::inet {
 
 struct InetOptions {
-  wire::Prefix address{};     // ours, with the size of its network
+  // Ours, with the size of its network. Unspecified: what the network offers by DHCP and from its
+  // routers. Those of IPv6 that routers advertise are there in any case.
+  wire::Prefix address{};
   wire::IpAddress gateway{};  // of everything else; unspecified: there is none
-  base::HashKey secret{};     // random
+  // Servers of names, the first ones that are specified; none: those that the network tells.
+  std::array<wire::IpAddress, Configuration::most_name_servers> name_servers{};
+  base::HashKey secret{};  // random
   tcp::EngineConfig tcp{};
 };
 
@@ -46,6 +54,9 @@ class Inet final : public io::Network {
   // Nobody may use it any more, and run() MUST have ended.
   ~Inet() override;
 
+  // Waits until there is an address, which it finds while run() goes on; not up again when an
+  // address was lost. Error::timed_out. On any core.
+  Task<Result<void>> up(Duration limit);
   // Moves packets until it is stopped or the device fails; nothing works without it.
   Task<Result<void>> run();
 
@@ -53,10 +64,13 @@ class Inet final : public io::Network {
                                                      io::ListenOptions options = {}) override;
   Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
   Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
+  // Of the address of now; unspecified: there is none.
   [[nodiscard]] io::Address service_address(std::uint16_t port) const override {
-    return address_of(address_, port);
+    return address_of(configuration_.current_address(), port);
   }
-  // Literal addresses only: Error::not_supported for names.
+  // Literal addresses, and names by DNS. Errors: name_unresolved (there is no such name, or nobody
+  // to ask), timed_out (no server answers), protocol_error (or what it says makes no sense), and as
+  // of sending.
   Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
                                                  std::uint16_t port) override;
 
@@ -70,6 +84,7 @@ class Inet final : public io::Network {
   friend class InetStream;
   friend class InetListener;
   friend class InetDatagram;
+  friend class Names;
   struct Parts;
 
   Inet(io::NetDevice& device, const InetOptions& options);
@@ -91,7 +106,6 @@ class Inet final : public io::Network {
   static void timer_fired(coro::Timer& timer) noexcept;
 
   io::NetDevice& device_;
-  const wire::IpAddress address_;
   coro::Core& home_;
   std::uint64_t now_ = 0;
   TransmitQueue transmit_;
@@ -99,6 +113,8 @@ class Inet final : public io::Network {
   ip::Stack stack_;
   ip::Udp udp_;
   ip::Interface* interface_ = nullptr;
+  Configuration configuration_;
+  std::unique_ptr<Names> names_;  // since the first one was asked for
   tcp::Engine engine_;
   coro::Timer timer_;
   std::uint64_t timer_at_ = tcp::never;

@@ -34,6 +34,7 @@ struct LocalAddress {
   std::uint64_t defended = 0;  // when it was last (RFC 5227 section 2.4)
   std::uint8_t probes_left = 0;
   std::uint8_t announcements_left = 0;
+  bool probed_quickly = false;
   std::uint8_t conflicts = 0;  // counted for stable identifiers (RFC 7217 section 6)
 
   [[nodiscard]] bool is_usable() const noexcept {

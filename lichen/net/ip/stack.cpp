@@ -14,6 +14,8 @@ constexpr std::uint64_t probe_spread = 1 * second;
 constexpr std::uint64_t announce_wait = 2 * second;
 constexpr std::uint8_t announce_number = 2;
 constexpr std::uint64_t announce_interval = 2 * second;
+// The same on a wire.
+constexpr std::uint64_t quick_interval = 50 * millisecond;
 
 }  // namespace
 
@@ -90,7 +92,8 @@ Result<void> Stack::add_address(Interface& interface, const LocalAddress& addres
   if (address.bits < all && address.origin != AddressOrigin::advertised)
     (void)routes_.add({.to = address.prefix(), .interface = interface.index});
   schedule(std::min(added->preferred_until, added->valid_until));
-  if (probe == Probe::yes && !interface.is_loopback()) {
+  if (probe != Probe::no && !interface.is_loopback()) {
+    added->probed_quickly = probe == Probe::quick && ip.is_ipv4();
     start_probing(*added);
   } else {
     added->announcements_left = ip.is_ipv4() && !interface.is_loopback() ? announce_number : 0;
@@ -168,7 +171,7 @@ void Stack::start_probing(LocalAddress& address) noexcept {
   address.state = AddressState::tentative;
   address.probes_left = address.address.is_ipv4() ? probe_number : 1;
   address.announcements_left = 0;
-  address.deadline = now_ + random_.below(probe_wait);
+  address.deadline = now_ + (address.probed_quickly ? 0 : random_.below(probe_wait));
   schedule(address.deadline);
 }
 
@@ -197,6 +200,8 @@ void Stack::advance_address(Interface& interface, LocalAddress& address) noexcep
     send_probe(interface, address);
     if (!ipv4)
       address.deadline = now_ + interface.retransmit_time;
+    else if (address.probed_quickly)
+      address.deadline = now_ + quick_interval;
     else if (address.probes_left > 0)
       address.deadline = now_ + probe_least + random_.below(probe_spread);
     else

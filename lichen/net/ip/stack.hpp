@@ -85,7 +85,10 @@ struct FrameInfo {
   bool checksum_done = false;  // the transport's has been verified, or need not be
 };
 
-enum class Probe : bool { no, yes };  // whether another machine of the link has the address already
+// Whether another machine of the link has the address already is asked first: with the times of RFC
+// 5227, in which the slowest station answers (4 to 7 seconds), or with some that suit a wire, of
+// which the far end answers within milliseconds (150). IPv6 has only the times of RFC 4862.
+enum class Probe : std::uint8_t { no, quick, yes };
 
 enum class AddressEvent : std::uint8_t { ready, conflict, expired };
 
