@@ -94,7 +94,7 @@ void end_machine(int status) noexcept {
 
 Result<void> fill_with_entropy(std::span<std::byte>) noexcept { return Error::not_supported; }
 
-unsigned processor_count() noexcept { return static_cast<unsigned>(board().hart_count); }
+unsigned processor_count() noexcept { return static_cast<unsigned>(board().harts.all().size()); }
 
 Result<void> start_processor(CoreId core, std::uintptr_t thread_pointer,
                              std::span<std::byte> stack) noexcept {
@@ -104,8 +104,8 @@ Result<void> start_processor(CoreId core, std::uintptr_t thread_pointer,
                  .core = core};
   arrived.store(0);
   constexpr std::uintptr_t start = 0;
-  const SbiAnswer answer =
-      sbi_call(sbi_harts, start, board().harts[core], physical_of_image(lichen_processor_start), 0);
+  const SbiAnswer answer = sbi_call(sbi_harts, start, board().harts.all()[core].id,
+                                    physical_of_image(lichen_processor_start), 0);
   if (answer.error != 0) return Error::io_failed;
   for (const std::uint64_t until = now_ns() + second; now_ns() < until; pause())
     if (arrived.load() == core) return {};

@@ -21,7 +21,7 @@ Result<void> read_memory_map() noexcept {
   if (device_tree < load_base || device_tree >= load_base + early_size) return Error::out_of_range;
   constexpr std::uintptr_t early_base = image_base - load_base;
   const auto* tree = reinterpret_cast<const std::byte*>(early_base + device_tree);
-  TRY(read_device_tree(tree, device_tree, own_hart));
+  TRY(read_device_tree(tree, own_hart));
   begin_memory(early_base, load_base + early_size);
   return {};
 }

@@ -9,6 +9,7 @@
 #include "lichen/base/result.hpp"
 #include "lichen/hal/bare/local.hpp"
 #include "lichen/hal/bare/memory.hpp"
+#include "lichen/hal/riscv64/board_tree.hpp"
 #include "lichen/hal/types.hpp"
 
 namespace lichen::hal::detail {
@@ -22,19 +23,12 @@ struct TrapFrame {
 };
 static_assert(sizeof(TrapFrame) == 448);
 
-// What the device tree says.
-struct Board {
-  std::uint32_t harts[max_cores]{};  // the one that booted comes first
-  std::size_t hart_count = 0;
-  std::uint32_t clock_hertz = 0;
-  bool has_timer_register = false;  // Sstc
-  Physical test_device = 0;         // QEMU's, and SiFive's: takes a status
-};
-Board& board() noexcept;
+// What the device tree says; the hart that booted comes first.
+const BoardTree& board() noexcept;
 
-// Reads the tree where the early tables show it: memory, harts, the words for the program. Errors:
-// protocol_error.
-Result<void> read_device_tree(const std::byte* tree, Physical at, std::uint32_t own_hart) noexcept;
+// Reads the tree where the early tables show it. Errors: protocol_error, too_large, limit_reached,
+// not_supported.
+Result<void> read_device_tree(const std::byte* bytes, std::uint32_t own_hart) noexcept;
 
 // Steps of the boot; what they need is in boot.cpp.
 Result<void> start_thread() noexcept;

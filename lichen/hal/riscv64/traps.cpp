@@ -142,7 +142,7 @@ void flush_everywhere() noexcept {
 void send_signal(CoreId core, Signal signal) noexcept {
   pending[core].signals.fetch_or(1U << static_cast<unsigned>(signal));
   constexpr std::uintptr_t send = 0;
-  sbi_call(sbi_interrupt, send, 1, board().harts[core]);
+  sbi_call(sbi_interrupt, send, 1, board().harts.all()[core].id);
 }
 
 }  // namespace lichen::hal::detail

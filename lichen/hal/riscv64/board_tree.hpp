@@ -1,0 +1,105 @@
+// What a device tree says about a board, as far as anybody here wants to know it. It comes from
+// outside: what is not well-formed is left out, and all numbers are bounded.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "lichen/base/result.hpp"
+#include "lichen/hal/riscv64/flat_tree.hpp"
+
+namespace lichen::hal::detail {
+
+// The first `most` that were found.
+template <class T, std::size_t most>
+class Found {
+ public:
+  bool add(const T& item) noexcept {
+    if (count_ == most) return false;
+    items_[count_++] = item;
+    return true;
+  }
+  [[nodiscard]] std::span<const T> all() const noexcept { return std::span{items_}.first(count_); }
+  [[nodiscard]] std::span<T> all() noexcept { return std::span{items_}.first(count_); }
+
+ private:
+  std::array<T, most> items_{};
+  std::size_t count_ = 0;
+};
+
+// Physical addresses; not empty, and below 2^56, where Sv39 ends.
+struct BoardRange {
+  std::uint64_t begin = 0;
+  std::uint64_t size = 0;
+  explicit operator bool() const noexcept { return size != 0; }
+};
+
+// Registers of a device, and the line of the interrupt controller that it pulls; 0: none.
+struct BoardDevice {
+  BoardRange registers;
+  std::uint32_t line = 0;
+  explicit operator bool() const noexcept { return bool{registers}; }
+};
+
+struct BoardHart {
+  static constexpr std::uint32_t no_context = UINT32_MAX;
+  std::uint32_t id = 0;
+  std::uint32_t controller = 0;  // the phandle of what takes its interrupts
+  // Of the PLIC, for external interrupts of its supervisor mode.
+  std::uint32_t context = no_context;
+};
+
+// riscv,plic0: the platform-level interrupt controller.
+struct BoardPlic {
+  BoardRange registers;
+  std::uint32_t lines = 0;  // the highest number of one
+  std::uint32_t phandle = 0;
+};
+
+// ns16550a.
+struct BoardSerialPort {
+  BoardDevice device;
+  std::uint32_t register_shift = 0;  // registers lie 2^shift bytes apart
+};
+
+// pci-host-ecam-generic. Addresses of PCI that devices may be given, and what a processor uses for
+// them.
+struct BoardPciWindow {
+  std::uint64_t bus = 0;
+  BoardRange memory;
+  bool wide = false;  // for 64-bit registers only
+};
+struct BoardPci {
+  BoardRange configuration;
+  std::uint32_t first_bus = 0;
+  std::uint32_t last_bus = 0;
+  Found<BoardPciWindow, 4> windows;
+  // Of the interrupt pin (0 is A) of a device, counted modulo 4 both.
+  std::array<std::array<std::uint32_t, 4>, 4> lines{};
+};
+
+struct BoardTree {
+  static constexpr std::size_t most_harts = 256;
+  Found<BoardRange, 16> memory;
+  Found<BoardRange, 32> reserved;
+  Found<BoardHart, most_harts> harts;  // those that may be used
+  Found<BoardDevice, 32> virtio;       // virtio,mmio; by rising address
+  std::string_view words;              // for the program
+  TreeBytes seed;                      // random, from whoever started the machine
+  std::uint32_t clock_hertz = 0;
+  bool has_timer_register = false;  // Sstc, on every hart
+  std::uint64_t test_device = 0;    // QEMU's, and SiFive's: takes a status; 0: none
+  BoardPlic plic;
+  BoardSerialPort serial;
+  BoardDevice calendar;  // google,goldfish-rtc
+  BoardPci pci;
+};
+
+// `board` MUST be as new; words and seed are parts of the tree. Errors: as of
+// FlatTree::each_node().
+Result<void> read_board(const FlatTree& tree, BoardTree& board) noexcept;
+
+}  // namespace lichen::hal::detail
