@@ -115,6 +115,7 @@ Result<void> start_processor(CoreId core, std::uintptr_t thread_pointer,
 extern "C" [[gnu::used, noreturn]] void lichen_run_processor(std::uint64_t core) noexcept {
   local().core = static_cast<CoreId>(core);
   load_traps(local().core);
+  enable_external_interrupts(local().core);
   set_timer(no_deadline);
   arrived.store(local().core);
   serve_cores(local().core);

@@ -13,7 +13,6 @@ constexpr std::uint64_t address_end = std::uint64_t{1} << 56;
 // Of the interrupt controller's binding: causes of a hart's interrupts (privileged architecture
 // 1.12, table 4.2).
 constexpr std::uint32_t supervisor_external = 9;
-constexpr std::uint32_t most_lines = 1023;  // RISC-V PLIC specification 1.0.0, chapter 1
 
 BoardRange range(std::uint64_t begin, std::uint64_t size) noexcept {
   if (begin >= address_end || size > address_end - begin) return {};
@@ -158,7 +157,7 @@ void Reader::take_device(Path path) noexcept {
       virtio_wires_[index] = wire(node);
   } else if (is("riscv,plic0") || is("sifive,plic-1.0.0")) {
     if (board_.plic.registers) return;  // of several the first
-    board_.plic = {registers(path), std::min(number(node, "riscv,ndev"), most_lines),
+    board_.plic = {registers(path), std::min(number(node, "riscv,ndev"), BoardPlic::most_lines),
                    number(node, "phandle")};
     contexts_ = value(node, "interrupts-extended");
   } else if (is("ns16550a")) {
@@ -242,7 +241,11 @@ void Reader::take(Path path) noexcept {
 // The PLIC's contexts are numbered as the interrupts that it pulls are listed: pairs of a hart's
 // controller and a cause.
 void Reader::find_contexts() noexcept {
-  for (std::size_t i = 0; (i + 1) * 8 <= contexts_.size(); ++i) {
+  const std::uint64_t size = board_.plic.registers.size;
+  if (size < BoardPlic::first_context) return;
+  const std::uint64_t count =
+      std::min(contexts_.size() / 8, (size - BoardPlic::first_context) / BoardPlic::context_size);
+  for (std::size_t i = 0; i < count; ++i) {
     const std::uint32_t controller = cell(contexts_, 2 * i);
     if (controller == 0 || cell(contexts_, 2 * i + 1) != supervisor_external) continue;
     for (BoardHart& hart : board_.harts.all())
@@ -256,7 +259,7 @@ void Reader::finish() noexcept {
   tree_.each_reserved([this](std::uint64_t begin, std::uint64_t size) {
     if (const BoardRange one = range(begin, size)) board_.reserved.add(one);
   });
-  if (board_.plic.registers) find_contexts();
+  find_contexts();
   const std::span<BoardDevice> virtio = board_.virtio.all();
   for (std::size_t i = 0; i < virtio.size(); ++i) virtio[i].line = line_of(virtio_wires_[i]);
   std::ranges::sort(virtio, {}, [](const BoardDevice& one) { return one.registers.begin; });

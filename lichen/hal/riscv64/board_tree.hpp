@@ -52,8 +52,11 @@ struct BoardHart {
   std::uint32_t context = no_context;
 };
 
-// riscv,plic0: the platform-level interrupt controller.
+// riscv,plic0: the platform-level interrupt controller (RISC-V PLIC specification 1.0.0).
 struct BoardPlic {
+  static constexpr std::uint32_t most_lines = 1023;
+  static constexpr std::uint64_t first_context = 0x20'0000;  // where its registers are
+  static constexpr std::uint64_t context_size = 0x1000;
   BoardRange registers;
   std::uint32_t lines = 0;  // the highest number of one
   std::uint32_t phandle = 0;

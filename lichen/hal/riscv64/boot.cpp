@@ -32,6 +32,8 @@ constexpr BootStep steps[] = {
     {"frames", &build_frames, {"address space"}},
     {"thread", &start_thread, {"frames"}},
     {"traps", &start_traps, {"thread"}},
+    {"interrupt controller", &start_interrupt_controller, {"device tree", "traps"}},
+    {"devices", &find_devices, {"device tree"}},
     {"power", &find_power, {"device tree", "frames"}},
     {"clock", &start_clock, {"device tree", "traps"}},
 };

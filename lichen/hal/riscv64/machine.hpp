@@ -34,9 +34,14 @@ Result<void> read_device_tree(const std::byte* bytes, std::uint32_t own_hart) no
 Result<void> start_thread() noexcept;
 Result<void> start_traps() noexcept;
 Result<void> start_clock() noexcept;
+Result<void> start_interrupt_controller() noexcept;
 Result<void> find_power() noexcept;
+Result<void> find_devices() noexcept;
 
 // The same for a hart that was started later.
 void load_traps(CoreId core) noexcept;
+void enable_external_interrupts(CoreId core) noexcept;
+
+void take_external_interrupt() noexcept;
 
 }  // namespace lichen::hal::detail

@@ -16,7 +16,7 @@ namespace lichen::hal::detail {
 namespace {
 
 constexpr std::uint64_t is_interrupt = std::uint64_t{1} << 63;
-enum Cause : std::uint64_t { software_interrupt = 1, timer_interrupt = 5 };
+enum Cause : std::uint64_t { software_interrupt = 1, timer_interrupt = 5, external_interrupt = 9 };
 enum : std::uint64_t { software_bit = 1 << 1, timer_bit = 1 << 5, interrupts_enabled = 1 << 1 };
 
 constexpr std::size_t stack_size = std::size_t{12} * 1024;
@@ -60,6 +60,7 @@ void lichen_trap_entry() noexcept;
                                std::uintptr_t address) noexcept {
   if (cause == (is_interrupt | timer_interrupt)) return take_interrupt(Signal::timer, frame);
   if (cause == (is_interrupt | software_interrupt)) return take_signals(frame);
+  if (cause == (is_interrupt | external_interrupt)) return take_external_interrupt();
   if ((cause & is_interrupt) != 0) return;  // nobody asked for it
   const bool at_memory = cause == 1 || (cause >= 4 && cause <= 7) || cause >= 12;
   take_fault(cause < exception_names.size() ? exception_names[cause] : "unknown exception",
