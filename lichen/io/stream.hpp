@@ -72,4 +72,12 @@ struct StreamPair {
 };
 Result<StreamPair> make_stream_pair(std::size_t capacity);
 
+// One way only, between any two tasks. When the writer is destroyed the reader still gets what was
+// written, and then the end; when the reader is, writing fails with Error::closed.
+struct Pipe {
+  std::unique_ptr<Reader> reader;
+  std::unique_ptr<Writer> writer;
+};
+Result<Pipe> make_memory_pipe(std::size_t capacity);
+
 }  // namespace lichen::io

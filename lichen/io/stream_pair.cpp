@@ -174,7 +174,46 @@ class PairedStream final : public Stream {
   Lane& out_;
 };
 
+class PipeReader final : public Reader {
+ public:
+  explicit PipeReader(std::shared_ptr<Lane> lane) noexcept : lane_{std::move(lane)} {}
+  ~PipeReader() override { lane_->cut(Error::closed); }
+
+  Task<Result<std::size_t>> read(std::span<std::byte> into) override {
+    co_return co_await lane_->read(into);
+  }
+  Task<Result<Buffer>> receive() override { co_return co_await lane_->receive(); }
+
+ private:
+  std::shared_ptr<Lane> lane_;
+};
+
+class PipeWriter final : public Writer {
+ public:
+  explicit PipeWriter(std::shared_ptr<Lane> lane) noexcept : lane_{std::move(lane)} {}
+  ~PipeWriter() override { lane_->end(); }
+
+  Task<Result<std::size_t>> write(std::span<const std::byte> from) override {
+    co_return co_await lane_->write(from);
+  }
+
+ private:
+  std::shared_ptr<Lane> lane_;
+};
+
 }  // namespace
+
+Result<Pipe> make_memory_pipe(std::size_t capacity) {
+  if (capacity == 0) return Error::invalid_argument;
+  std::unique_ptr<std::byte[]> ring{new (std::nothrow) std::byte[capacity]};
+  if (!ring) return Error::no_memory;
+  auto lane = std::make_shared<Lane>(std::move(ring), capacity);
+  Pipe pipe;
+  pipe.reader.reset(new (std::nothrow) PipeReader{lane});
+  pipe.writer.reset(new (std::nothrow) PipeWriter{std::move(lane)});
+  if (!pipe.reader || !pipe.writer) return Error::no_memory;
+  return pipe;
+}
 
 Result<StreamPair> make_stream_pair(std::size_t capacity) {
   if (capacity == 0) return Error::invalid_argument;

@@ -48,6 +48,23 @@ Task<Result<void>> both_ways() {
 }
 TEST(StreamPair, CarriesBytesBothWays) { run(both_ways); }
 
+Task<Result<void>> one_way() {
+  Pipe pipe = CO_TRY(make_memory_pipe(8));
+  EXPECT_EQ(CO_TRY(co_await pipe.writer->write(bytes_of("more than eight"))), 8U);
+  EXPECT_EQ(text_of(CO_TRY(co_await pipe.reader->receive()).bytes()), "more tha");
+  CO_TRY(co_await pipe.writer->write_all(bytes_of("the end")));
+  pipe.writer.reset();
+  EXPECT_EQ(text_of(CO_TRY(co_await pipe.reader->receive()).bytes()), "the end");
+  EXPECT_TRUE(CO_TRY(co_await pipe.reader->receive()).empty());
+
+  pipe = CO_TRY(make_memory_pipe(8));
+  pipe.reader.reset();
+  EXPECT_TRUE((co_await pipe.writer->write(bytes_of("x"))).failed_with(Error::closed));
+  EXPECT_TRUE(make_memory_pipe(0).failed_with(Error::invalid_argument));
+  co_return Result<void>{};
+}
+TEST(MemoryPipe, CarriesBytesOneWay) { run(one_way); }
+
 Task<Result<void>> write_much(Stream& stream, std::span<const std::byte> much) {
   CO_TRY(co_await stream.write_all(much));
   co_return co_await stream.shutdown(Direction::send);

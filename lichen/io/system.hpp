@@ -56,11 +56,8 @@ class System {
   virtual Network& network() noexcept = 0;
   // On a host any folder the process may read; on bare rock a folder of the image.
   virtual Task<Result<std::unique_ptr<Folder>>> open_folder(std::string_view path) = 0;
-  // A one-way byte pipe of the host.
-  struct Pipe {
-    std::unique_ptr<Reader> reader;
-    std::unique_ptr<Writer> writer;
-  };
+  // A one-way byte pipe: the host's, or in memory.
+  using Pipe = io::Pipe;
   virtual Result<Pipe> make_pipe() = 0;
   // Waits for the next request; Ctrl-C and a polite kill both ask to stop.
   virtual Task<Result<Request>> next_request() = 0;
