@@ -1,12 +1,13 @@
-# lichen_pack_files(TARGET FOLDER): the program TARGET has the files of FOLDER inside, which it reads
-# through lichen/fs/packed_files.hpp. One folder a program. Packed again when a file in it changes, comes
-# or goes.
+# lichen_pack_files(TARGET FOLDER [AT PATH] [FOLDERS PATH...]): the program TARGET has the files of FOLDER
+# inside, which it reads through lichen/fs/packed_files.hpp; AT: they lie in the folder PATH there. FOLDERS:
+# these are there, too. One folder a program. Packed again when a file in it changes, comes or goes.
 #
 # The packer is compiled for the machine that builds, also where images for others are built.
 set(LICHEN_PACK_FILES_SOURCE ${CMAKE_CURRENT_LIST_DIR}/../tools/pack_files/pack_files.cpp)
 get_filename_component(LICHEN_PACK_FILES_SOURCE ${LICHEN_PACK_FILES_SOURCE} ABSOLUTE)
 
 function(lichen_pack_files target folder)
+  cmake_parse_arguments(arg "" "AT" "FOLDERS" ${ARGN})
   get_filename_component(folder ${folder} ABSOLUTE)
   set(packer ${PROJECT_BINARY_DIR}/tools/pack_files)
   if(NOT TARGET lichen_packer)
@@ -23,7 +24,7 @@ function(lichen_pack_files target folder)
   set(archive ${CMAKE_CURRENT_BINARY_DIR}/${target}_files.cpio)
   file(GLOB_RECURSE inside CONFIGURE_DEPENDS LIST_DIRECTORIES true ${folder}/*)
   add_custom_command(OUTPUT ${archive}
-    COMMAND ${packer} ${archive} ${folder}
+    COMMAND ${packer} ${archive} ${folder} "${arg_AT}" ${arg_FOLDERS}
     DEPENDS lichen_packer ${packer} ${inside}
     COMMENT "Packing the files of ${target}"
     VERBATIM)

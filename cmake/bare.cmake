@@ -9,6 +9,7 @@ target_compile_definitions(lichen_bare_flags INTERFACE
   _GLIBCXX_EXTERN_TEMPLATE=0)  # nobody has made std::string for us
 target_link_libraries(lichen_flags INTERFACE lichen_bare_flags)
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer")  # lines for a crash, but no types
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -g1")
 add_compile_options(-fno-pic -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
   $<$<COMPILE_LANGUAGE:CXX>:-fno-c++-static-destructors>
   -fstack-protector-strong ${LICHEN_BARE_OPTIONS}
@@ -30,8 +31,11 @@ function(lichen_boot_image name)
     set(LICHEN_APP_TEXT "*${name}.dir/*(.text .text.*)")
     # First, so that of an inline function that both have the library's copy is taken.
     set(libraries "")
-    foreach(library base hal coro mem sched)
-      list(APPEND libraries $<TARGET_FILE:lichen_${library}>)
+    foreach(library base hal coro mem sched io net)
+      if(TARGET lichen_${library})
+        list(APPEND libraries $<TARGET_FILE:lichen_${library}>)
+        add_dependencies(${name} lichen_${library})
+      endif()
     endforeach()
     target_link_options(${name} PRIVATE
       -Wl,--whole-archive ${libraries} -Wl,--no-whole-archive)

@@ -7,17 +7,15 @@
 #include "lichen/fs/packed_files.hpp"
 #include "lichen/fs/tmpfs.hpp"
 #include "lichen/fs/vfs.hpp"
-#include "lichen/image/bare/system.hpp"
 #include "lichen/image/run.hpp"
 
 namespace {
 
 using namespace lichen;
 
-Task<Result<void>> app() {
-  const auto machine = image::make_bare_system();
+Task<Result<void>> app(io::System& machine) {
   const auto initfs = CO_TRY(fs::Initfs::create(fs::packed_files()));
-  fs::Tmpfs tmpfs{*machine};
+  fs::Tmpfs tmpfs{machine};
   fs::Vfs tree{initfs->root(), fs::Rights::read_only};
   CO_TRY(co_await tree.mount("folder/tmp", tmpfs.root()));
   const auto root = CO_TRY(tree.open_root());
@@ -40,7 +38,7 @@ Task<Result<void>> app() {
 }  // namespace
 
 int main() {
-  const Result<void> outcome = run(app(), {});
+  const Result<void> outcome = run(app, {});
   if (!outcome) log::error("{}", base::describe(outcome.error()));
   return outcome ? 43 : 1;
 }

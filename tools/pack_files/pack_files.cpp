@@ -1,7 +1,10 @@
 // Packs a folder into a cpio archive that lichen/fs/initfs.hpp serves (the format:
 // lichen/fs/cpio.hpp).
 //
-//   pack_files ARCHIVE FOLDER
+//   pack_files ARCHIVE FOLDER [PATH [EMPTY...]]
+//
+// What is in FOLDER lies in the folder PATH of the archive ("": at its root). EMPTY: folders that
+// are there, too, empty unless FOLDER has them.
 //
 // The same files give the same archive, whoever packs them and when: entries are in the order of
 // their names, owners are left out, and times are SOURCE_DATE_EPOCH (seconds since 1970), or 0. So
@@ -16,6 +19,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -49,6 +53,13 @@ class Archive {
  public:
   explicit Archive(std::uint32_t time) : time_{time} {}
 
+  // A folder, with those that it lies in; not for a second time.
+  void add_folder(const std::string& name) {
+    if (name.empty() || !folders_.insert(name).second) return;
+    if (const std::size_t slash = name.rfind('/'); slash != std::string::npos)
+      add_folder(name.substr(0, slash));
+    add(name, folder_mode, {});
+  }
   void add(const std::string& name, std::uint32_t mode, const std::string& content) {
     if (content.size() > std::numeric_limits<std::uint32_t>::max())
       fail(name, "4 GiB or more do not fit into the format");
@@ -74,6 +85,7 @@ class Archive {
 
   std::uint32_t time_;
   std::string bytes_;
+  std::set<std::string> folders_;
 };
 
 std::string read_file(const files::path& path) {
@@ -97,7 +109,7 @@ void add_folder(Archive& archive, const files::path& folder, const std::string& 
     switch (entry.symlink_status(error).type()) {
       case files::file_type::regular: archive.add(name, file_mode, read_file(entry.path())); break;
       case files::file_type::directory:
-        archive.add(name, folder_mode, {});
+        archive.add_folder(name);
         add_folder(archive, entry.path(), name + "/");
         break;
       case files::file_type::symlink:
@@ -112,16 +124,19 @@ void add_folder(Archive& archive, const files::path& folder, const std::string& 
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 3) {
-    std::fprintf(stderr, "usage: pack_files ARCHIVE FOLDER\n");
+  if (count < 3) {
+    std::fprintf(stderr, "usage: pack_files ARCHIVE FOLDER [PATH [EMPTY...]]\n");
     return 2;
   }
+  const std::string path = count > 3 ? words[3] : "";
   std::uint32_t time = 0;
   if (const char* epoch = std::getenv("SOURCE_DATE_EPOCH"))
     time = static_cast<std::uint32_t>(std::strtoul(epoch, nullptr, 10));
   Archive archive{time};
   archive.add(".", folder_mode, {});
-  add_folder(archive, words[2], "");
+  archive.add_folder(path);
+  add_folder(archive, words[2], path.empty() ? "" : path + "/");
+  for (int i = 4; i < count; ++i) archive.add_folder(words[i]);
   const std::string& bytes = archive.end();
   std::ofstream stream{words[1], std::ios::binary};
   stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -19,10 +19,17 @@ void write_log_line(base::log::Level level, std::string_view line) noexcept {
   hal::write_console(base::format_to(room, "{}: {}\n", base::log::name(level), line).text);
 }
 
+Task<Result<void>> run_in(BareSystem& system, Task<Result<void>> main) {
+  Result<void> outcome = co_await system.start();
+  if (outcome) outcome = co_await std::move(main);
+  system.stop();
+  co_return outcome;
+}
+
 }  // namespace
 
 struct Host::Parts {
-  std::unique_ptr<io::System> system;
+  BareSystem system;
 };
 
 Host::Host(std::unique_ptr<Parts> parts) noexcept : parts_{std::move(parts)} {}
@@ -32,16 +39,14 @@ Host::~Host() = default;
 
 Result<Host> Host::create() {
   base::log::set_default_sink(&write_log_line);
-  auto parts = std::make_unique<Parts>();
-  parts->system = make_bare_system();
-  return Host{std::move(parts)};
+  return Host{std::make_unique<Parts>()};
 }
 
-io::System& Host::system() noexcept { return *parts_->system; }
+io::System& Host::system() noexcept { return parts_->system; }
 
 Result<void> Host::run(Task<Result<void>> main, const RunOptions& options) {
   auto machine = TRY(sched::Machine::create(options));
-  return machine->run(std::move(main));
+  return machine->run(run_in(parts_->system, std::move(main)));
 }
 
 }  // namespace lichen::image

@@ -4,43 +4,43 @@
 
 namespace lichen::image {
 
-namespace {
+Task<Result<std::unique_ptr<io::Listener>>> NoNetwork::listen(io::Address, io::ListenOptions) {
+  co_return Error::not_supported;
+}
+Task<Result<std::unique_ptr<io::Stream>>> NoNetwork::connect(io::Address) {
+  co_return Error::not_supported;
+}
+Task<Result<std::unique_ptr<io::Datagram>>> NoNetwork::bind(io::Address) {
+  co_return Error::not_supported;
+}
+Task<Result<std::vector<io::Address>>> NoNetwork::resolve(std::string_view, std::uint16_t) {
+  co_return Error::not_supported;
+}
 
-class NoNetwork final : public io::Network {
- public:
-  Task<Result<std::unique_ptr<io::Listener>>> listen(io::Address, io::ListenOptions) override {
-    co_return Error::not_supported;
-  }
-  Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address) override {
-    co_return Error::not_supported;
-  }
-  Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address) override {
-    co_return Error::not_supported;
-  }
-  Task<Result<std::vector<io::Address>>> resolve(std::string_view, std::uint16_t) override {
-    co_return Error::not_supported;
-  }
-};
+Task<Result<void>> BareSystem::start() {
+  if (&open_files) files_ = CO_TRY(co_await open_files(*this));
+  co_return Result<void>{};
+}
 
-class BareSystem final : public io::System {
- public:
-  io::Network& network() noexcept override { return network_; }
-  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view) override {
-    co_return Error::not_supported;
-  }
-  Result<Pipe> make_pipe() override { return Error::not_supported; }
-  Task<Result<io::Request>> next_request() override { co_return Error::not_supported; }
-  // Nothing tells the date: counts from the start of the machine.
-  [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override {
-    return static_cast<std::int64_t>(hal::now_ns());
-  }
+Task<Result<std::unique_ptr<io::Folder>>> BareSystem::open_folder(std::string_view path) {
+  if (!files_) co_return Error::not_supported;
+  co_return co_await files_->open_folder(path);
+}
 
- private:
-  NoNetwork network_;
-};
+Result<io::Pipe> BareSystem::make_pipe() {
+  constexpr std::size_t capacity = std::size_t{64} * 1024;  // as a pipe of Linux
+  return io::make_memory_pipe(capacity);
+}
 
-}  // namespace
+// Nothing asks so far.
+Task<Result<io::Request>> BareSystem::next_request() {
+  CO_TRY(co_await request_.wait());
+  co_return io::Request::stop;
+}
 
-std::unique_ptr<io::System> make_bare_system() { return std::make_unique<BareSystem>(); }
+// Nothing tells the date: counts from the start of the machine.
+std::int64_t BareSystem::wall_clock_ns() const noexcept {
+  return static_cast<std::int64_t>(hal::now_ns());
+}
 
 }  // namespace lichen::image

@@ -1,12 +1,40 @@
-// The outside of a machine without drivers: there is none, and asking for it says so.
+// The outside of a machine of its own: what its image has inside, and its devices.
 #pragma once
 
 #include <memory>
 
+#include "lichen/coro/event.hpp"
+#include "lichen/image/bare/files.hpp"
 #include "lichen/io/system.hpp"
 
 namespace lichen::image {
 
-std::unique_ptr<io::System> make_bare_system();
+class NoNetwork final : public io::Network {
+ public:
+  Task<Result<std::unique_ptr<io::Listener>>> listen(io::Address, io::ListenOptions) override;
+  Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address) override;
+  Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address) override;
+  Task<Result<std::vector<io::Address>>> resolve(std::string_view, std::uint16_t) override;
+};
+
+// What the image has no part for says Error::not_supported.
+class BareSystem final : public io::System {
+ public:
+  // Before the app, on core 0: what takes time, or waits, to be made ready.
+  Task<Result<void>> start();
+  // After it, on the machine still: what was made there ends there.
+  void stop() noexcept { files_.reset(); }
+
+  io::Network& network() noexcept override { return no_network_; }
+  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
+  Result<Pipe> make_pipe() override;
+  Task<Result<io::Request>> next_request() override;
+  [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
+
+ private:
+  NoNetwork no_network_;
+  std::unique_ptr<Files> files_;
+  coro::Event request_;
+};
 
 }  // namespace lichen::image
