@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The scripted exchanges of lichen/net/tcp as a table: what each proves and where that is demanded.
+"""The scripted exchanges of lichen/net/tcp and socket as a table: what each proves and where that is demanded.
 
   exchanges.py ROOT           writes the table into docs/tcp.md, between its two marks
   exchanges.py --check ROOT   exits with 1 if the table there is not this one
@@ -20,7 +20,8 @@ def text_of(literals):
 
 def table(root):
     rows = []
-    for path in sorted((root / "lichen/net/tcp").glob("*_test.cpp")):
+    for path in sorted([*(root / "lichen/net/tcp").glob("*_test.cpp"),
+                        *(root / "lichen/net/socket").glob("*_test.cpp")]):
         for name, source, proves in EXCHANGE.findall(path.read_text()):
             rows.append(f"| {name} | {text_of(source)} | {text_of(proves)} |")
     head = f"{len(rows)} exchanges:\n\n| exchange | source | proves |\n|---|---|---|\n"

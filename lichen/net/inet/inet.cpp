@@ -120,11 +120,14 @@ struct Inet::Parts {
         for (const auto& piece : segment.payload) rest.add(piece);
         wire::seal<wire::TcpHeader>(header, rest);
       }
-      const ip::Packet packet{.protocol = wire::protocol::tcp,
-                              .traffic_class = static_cast<std::uint8_t>(segment.ecn),
-                              .dont_fragment = true,
-                              .payload = pieces,
-                              .offload = offload};
+      const ip::Packet packet{
+          .protocol = wire::protocol::tcp,
+          .hop_limit = segment.ip.hop_limit,
+          .traffic_class = static_cast<std::uint8_t>(segment.ip.traffic_class |
+                                                     static_cast<std::uint8_t>(segment.ecn)),
+          .dont_fragment = segment.ip.dont_fragment,
+          .payload = pieces,
+          .offload = offload};
       return !inet_.stack_.send(*way, packet, now).failed_with(Error::would_block);
     }
 

@@ -13,10 +13,20 @@ enum class CongestionAlgorithm : std::uint8_t { new_reno, cubic };
 // RFC 3168: never; when the peer asks for it; asking for it.
 enum class EcnMode : std::uint8_t { off, accept, request };
 
+// What the network layer is told of a connection's packets.
+struct IpOptions {
+  std::uint8_t hop_limit = 0;      // 0: as is usual
+  std::uint8_t traffic_class = 0;  // without the bits of ECN
+  bool dont_fragment = true;       // IPv4
+
+  friend constexpr bool operator==(const IpOptions&, const IpOptions&) noexcept = default;
+};
+
 struct Config {
   std::uint32_t receive_buffer = 1024 * 1024;  // unread bytes; the window scale follows from it
   std::uint32_t send_buffer = 1024 * 1024;     // bytes not acknowledged or not yet sent
   std::uint16_t mtu = 1'500;                   // of the interface
+  std::uint16_t largest_mss = 0;               // offered and sent; 0: what the MTU allows
   // The most payload of one call to Output::transmit() where the device cuts segments; 0: it
   // does not.
   std::uint32_t largest_burst = 0;
@@ -40,6 +50,10 @@ struct Config {
   std::uint32_t retries = 15;      // of data; with the default timeouts 924 s at least
   std::uint64_t user_timeout = 0;  // without progress, whatever `retries` says; 0: none (RFC 5482)
 
+  // A passive opening is told of when data has come with it, or this long after the handshake; 0:
+  // at once.
+  std::uint64_t defer_accept = 0;
+
   std::uint64_t keep_alive_idle = 0;  // 0: off (RFC 1122 section 4.2.3.6)
   std::uint64_t keep_alive_interval = 75 * second;
   std::uint32_t keep_alive_probes = 9;
@@ -48,6 +62,8 @@ struct Config {
 
   std::uint32_t challenge_acks = 10;      // a second (RFC 5961 section 7)
   std::uint32_t out_of_order_most = 512;  // pieces kept that arrived too early
+
+  IpOptions ip;
 };
 
 }  // namespace lichen::net::tcp

@@ -82,18 +82,23 @@ class Cubic final : public Congestion {
 // Holds the one that is chosen, without allocating.
 class CongestionPolicy {
  public:
-  explicit CongestionPolicy(CongestionAlgorithm algorithm) noexcept
-      : used_{algorithm == CongestionAlgorithm::cubic ? static_cast<Congestion*>(&cubic_)
-                                                      : &new_reno_} {}
+  explicit CongestionPolicy(CongestionAlgorithm algorithm) noexcept { choose(algorithm); }
   CongestionPolicy(const CongestionPolicy&) = delete;
   CongestionPolicy& operator=(const CongestionPolicy&) = delete;
 
+  // The window goes on from where it is.
+  void choose(CongestionAlgorithm algorithm) noexcept {
+    if (algorithm == CongestionAlgorithm::cubic)
+      used_ = &cubic_;
+    else
+      used_ = &new_reno_;
+  }
   Congestion* operator->() noexcept { return used_; }
 
  private:
   Cubic cubic_;
   NewReno new_reno_;
-  Congestion* used_;
+  Congestion* used_ = nullptr;
 };
 
 // The cube root, rounded down.

@@ -109,7 +109,10 @@ void Connection::measure_opening(std::uint64_t now, const wire::TcpSegment& segm
 
 void Connection::established(std::uint64_t now) noexcept {
   state_ = fin_queued_ ? State::fin_wait_1 : State::established;
-  changes_ |= change::connected | change::writable;
+  if (passive_ && config_.defer_accept != 0)
+    accept_at_ = now + config_.defer_accept;
+  else
+    changes_ |= change::connected | change::writable;
   set_initial_window();
   retries_ = backoff_ = 0;
   rack_farthest_ = snd_una_;
@@ -131,7 +134,7 @@ void Connection::finish(Error error) noexcept {
   send_.clear();
   flights_.clear();
   loss_timer_ = LossTimer::none;
-  loss_at_ = ack_at_ = keep_alive_at_ = end_at_ = pace_at_ = never;
+  loss_at_ = ack_at_ = keep_alive_at_ = end_at_ = pace_at_ = accept_at_ = never;
   ack_now_ = window_update_ = wants_flush_ = blocked_ = false;
 }
 
@@ -255,6 +258,31 @@ void Connection::set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept 
                        : std::max(now, last_received_ + idle);
 }
 
+void Connection::set_quick_ack(std::uint64_t now, bool on) noexcept {
+  quick_acks_ = on ? std::numeric_limits<std::uint32_t>::max() : 0;
+  if (!on || ack_at_ == never) return;
+  ack_at_ = never;
+  ack_now_ = wants_flush_ = true;
+  (void)now;
+}
+
+void Connection::configure(std::uint64_t now, const Config& config) noexcept {
+  const Config before = config_;
+  config_ = config;
+  config_.mtu = before.mtu;
+  config_.largest_burst = before.largest_burst;
+  no_delay_ = config.no_delay;
+  user_timeout_ = config.user_timeout;
+  receive_.set_memory_most(std::size_t{config.receive_buffer} * 2);
+  if (config.congestion != before.congestion) policy_.choose(config.congestion);
+  if (config.keep_alive_idle != before.keep_alive_idle) set_keep_alive(now, config.keep_alive_idle);
+  // Not of the opening itself, which the options of its SYN belong to.
+  if (is_synchronized()) {
+    arm_loss_timer(now);
+    wants_flush_ = window_update_ = true;
+  }
+}
+
 // ---- messages about the path --------------------------------------------------------------------
 
 void Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept {
@@ -291,16 +319,21 @@ bool Connection::may_reopen(const wire::TcpSegment& syn) const noexcept {
   return Seq{syn.sequence} > receive_.next();
 }
 
-Info Connection::info() noexcept {
+Info Connection::info(std::uint64_t now) noexcept {
+  account(now);
   Info info;
   info.state = state_;
   info.recovery = recovery_;
   info.timestamps = agreed_.timestamps;
   info.sack = agreed_.sack;
+  info.scaling = agreed_.scaling;
   info.ecn = agreed_.ecn;
   info.send_scale = agreed_.send_scale;
   info.receive_scale = receive_scale_;
   info.send_mss = send_mss();
+  info.received_mss = received_mss_;
+  info.offered_mss = offered_mss();
+  info.path_mtu = path_mtu_;
   info.congestion_window = window_.size;
   info.slow_start_threshold = window_.threshold;
   info.send_window = snd_wnd_;
@@ -310,12 +343,21 @@ Info Connection::info() noexcept {
   info.unsent = unsent();
   info.sacked = flights_.sacked();
   info.lost = flights_.lost();
+  for (const Flight& flight : flights_.by_time())
+    if (flight.transmissions > 1) info.sent_again += flight.size();
   info.unread = receive_.readable();
   info.retries = retries_;
+  info.backoff = backoff_;
+  info.probes = std::max(persist_retries_, keep_alive_retries_);
+  info.reordering_seen = reordering_seen_;
   info.rtt_ns = rtt_.smoothed();
   info.rtt_variation_ns = rtt_.variation();
   info.least_rtt_ns = rtt_.least();
   info.rto_ns = rto();
+  info.delayed_ack_ns = config_.delayed_ack;
+  info.data_sent_at = last_data_sent_;
+  info.data_received_at = last_data_received_;
+  info.received_at = last_received_;
   info.statistics = statistics_;
   return info;
 }

@@ -118,6 +118,9 @@ class Connection {
   // on errors it stays with the caller. There is room as long as there is any for write().
   Result<void> send(std::uint64_t now, io::Buffer& buffer) noexcept;
   [[nodiscard]] std::uint32_t writable() const noexcept;
+  // Bytes that receive() has; whether nothing more will come behind them.
+  [[nodiscard]] std::uint32_t readable() const noexcept { return receive_.readable(); }
+  [[nodiscard]] bool at_end() const noexcept { return fin_received_ || state_ == State::closed; }
   // The next bytes, without a copy; empty at the end. Errors: would_block, or why the connection is
   // over (once everything that arrived has been taken).
   Result<io::Buffer> receive() noexcept;
@@ -135,6 +138,12 @@ class Connection {
   void set_cork(bool on) noexcept { cork_ = on; }
   void set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept;
   void set_user_timeout(std::uint64_t timeout) noexcept { user_timeout_ = timeout; }
+  // Acknowledgments go at once from now on, or wait as long as they may.
+  void set_quick_ack(std::uint64_t now, bool on) noexcept;
+  // Takes over what is chosen anew. What was agreed when the connection was opened (options, the
+  // window scale) and the MTU stay as they are.
+  void configure(std::uint64_t now, const Config& config) noexcept;
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
 
   // ---- messages about the path
   // A router cannot forward more than `mtu` bytes; `sequence` from what it quotes.
@@ -159,7 +168,7 @@ class Connection {
   }
   // Whether a SYN may open a new connection in place of this one in time_wait (RFC 6191).
   [[nodiscard]] bool may_reopen(const wire::TcpSegment& syn) const noexcept;
-  [[nodiscard]] Info info() noexcept;
+  [[nodiscard]] Info info(std::uint64_t now) noexcept;
   [[nodiscard]] const Statistics& statistics() const noexcept { return statistics_; }
   // What is wrong with the state, null when nothing is. For tests.
   [[nodiscard]] const char* broken() noexcept;
@@ -176,6 +185,7 @@ class Connection {
 
  private:
   enum class LossTimer : std::uint8_t { none, reorder, probe, retransmit, persist };
+  enum class Limit : std::uint8_t { idle, network, peer_window, send_buffer };
   struct AckSummary;
 
   // connection.cpp
@@ -198,6 +208,7 @@ class Connection {
   void note_timestamp(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void refuse(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void input_reset(std::uint64_t now, Seq sequence) noexcept;
+  void tell_readable() noexcept;
   void input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept;
   void input_fin(std::uint64_t now, Seq at) noexcept;
   void note_ecn(const wire::TcpSegment& segment, wire::Ecn ecn) noexcept;
@@ -228,6 +239,7 @@ class Connection {
   // output.cpp
   [[nodiscard]] std::uint32_t send_mss() const noexcept;
   [[nodiscard]] std::uint32_t base_mss() const noexcept;
+  [[nodiscard]] std::uint16_t offered_mss() const noexcept;
   [[nodiscard]] std::uint32_t burst() const noexcept;
   [[nodiscard]] Seq window_end() const noexcept { return snd_una_ + snd_wnd_; }
   [[nodiscard]] std::uint32_t unsent() const noexcept;
@@ -248,6 +260,7 @@ class Connection {
   [[nodiscard]] std::uint32_t hold_small(std::uint32_t size, std::uint32_t mss) const noexcept;
   void restart_after_idle(std::uint64_t now) noexcept;
   void pace(std::uint64_t now, std::uint32_t size) noexcept;
+  void account(std::uint64_t now) noexcept;
   [[nodiscard]] std::uint16_t choose_window(bool syn) noexcept;
   [[nodiscard]] std::uint32_t timestamp(std::uint64_t now) const noexcept {
     return static_cast<std::uint32_t>(now / millisecond) + timestamp_offset_;
@@ -267,7 +280,7 @@ class Connection {
   [[nodiscard]] std::uint64_t probe_at() const noexcept;
   [[nodiscard]] Error failure() const noexcept;
 
-  const Config& config_;
+  Config config_;
   Resources& resources_;
   const Path path_;
 
@@ -369,7 +382,10 @@ class Connection {
   std::uint32_t keep_alive_retries_ = 0;
   std::uint64_t keep_alive_idle_;
   std::uint64_t user_timeout_;
+  std::uint64_t accept_at_ = never;  // when a passive opening is told of without data
   std::uint64_t last_sent_ = 0;
+  std::uint64_t last_data_sent_ = 0;
+  std::uint64_t last_data_received_ = 0;
   std::uint64_t last_received_ = 0;
   std::uint64_t syn_sent_at_ = 0;
   bool soft_error_ = false;
@@ -377,6 +393,8 @@ class Connection {
   std::uint32_t challenges_ = 0;
   std::uint64_t answered_at_ = 0;
 
+  Limit limit_ = Limit::idle;  // what has held the sender up ...
+  std::uint64_t limit_since_ = 0;
   Statistics statistics_;
 };
 

@@ -15,6 +15,15 @@ constexpr std::uint32_t port_count = 28'232;
 // How long acknowledgments of cookies are looked for after the last one was sent.
 constexpr std::uint64_t cookies_live = 128 * second;
 
+bool hears(const Listener& listener, const wire::IpAddress& address) noexcept {
+  return listener.families == Families::both ||
+         (listener.families == Families::ipv4) == address.is_ipv4();
+}
+
+bool meet(Families one, Families other) noexcept {
+  return one == other || one == Families::both || other == Families::both;
+}
+
 }  // namespace
 
 Engine::Engine(const EngineConfig& config, Memory& memory, Output& output, Observer& observer,
@@ -38,9 +47,9 @@ Engine::~Engine() {
 
 // ---- connections come and go --------------------------------------------------------------------
 
-Connection* Engine::make(const Path& path) noexcept {
+Connection* Engine::make(const Path& path, const Config& config) noexcept {
   Connection* connection =
-      connections_.make(config_.connection, resources_, path, secrets_.timestamp_offset(path));
+      connections_.make(config, resources_, path, secrets_.timestamp_offset(path));
   if (connection == nullptr) {
     // The oldest that only waits makes room.
     Connection* oldest = time_waits_.front();
@@ -50,8 +59,7 @@ Connection* Engine::make(const Path& path) noexcept {
     }
     ++statistics_.time_waits_cut;
     destroy(*oldest);
-    connection =
-        connections_.make(config_.connection, resources_, path, secrets_.timestamp_offset(path));
+    connection = connections_.make(config, resources_, path, secrets_.timestamp_offset(path));
     if (connection == nullptr) return nullptr;
   }
   table_.insert(*connection, secrets_.hash(path));
@@ -181,14 +189,14 @@ void Engine::input_listener(std::uint64_t now, Listener& listener, const Path& p
   }
   if (listener.opening >= listener.backlog) {
     if (config_.syn_cookies)
-      send_cookie(now, path, segment);
+      send_cookie(now, config_of(listener), path, segment);
     else
       ++statistics_.listen_drops;
     return;
   }
-  Connection* connection = make(path);
+  Connection* connection = make(path, config_of(listener));
   if (connection == nullptr) {
-    if (config_.syn_cookies) send_cookie(now, path, segment);
+    if (config_.syn_cookies) send_cookie(now, config_of(listener), path, segment);
     return;
   }
   connection->listener = &listener;
@@ -198,9 +206,8 @@ void Engine::input_listener(std::uint64_t now, Listener& listener, const Path& p
 }
 
 // RFC 4987 section 3.6: everything that must be known later is in the answer.
-void Engine::send_cookie(std::uint64_t now, const Path& path,
+void Engine::send_cookie(std::uint64_t now, const Config& config, const Path& path,
                          const wire::TcpSegment& syn) noexcept {
-  const Config& config = config_.connection;
   cookies_until_ = now + cookies_live;
   ++statistics_.cookies_sent;
   const std::uint32_t headers = path.remote.address.is_ipv4() ? 40 : 60;
@@ -223,6 +230,8 @@ void Engine::send_cookie(std::uint64_t now, const Path& path,
   header.window =
       static_cast<std::uint16_t>(std::min<std::uint32_t>(config.receive_buffer, 0xffff));
   header.options.mss = static_cast<std::uint16_t>(config.mtu - headers);
+  if (config.largest_mss != 0)
+    header.options.mss = std::min(header.options.mss, config.largest_mss);
   // Without timestamps there is no room to remember the rest.
   if (config.timestamps && syn.options.has_timestamps) {
     const auto clock = static_cast<std::uint32_t>(now / millisecond);
@@ -252,15 +261,16 @@ bool Engine::input_cookie(std::uint64_t now, Listener& listener, const Path& pat
     ++statistics_.listen_drops;
     return true;
   }
+  const Config& config = config_of(listener);
   Revived revived{iss, irs, {}, segment.options.timestamp};
-  if (config_.connection.timestamps && segment.options.has_timestamps) {
+  if (config.timestamps && segment.options.has_timestamps) {
     const std::uint32_t offset = secrets_.timestamp_offset(path) & ~0x3fu;
     revived.agreed = Secrets::read_stamp(segment.options.timestamp_echo - offset);
-    revived.agreed.scaling &= config_.connection.window_scaling;
-    revived.agreed.sack &= config_.connection.sack;
+    revived.agreed.scaling &= config.window_scaling;
+    revived.agreed.sack &= config.sack;
   }
   revived.agreed.mss = *mss;
-  Connection* connection = make(path);
+  Connection* connection = make(path, config);
   if (connection == nullptr) return true;
   ++statistics_.cookies_taken;
   connection->listener = &listener;
@@ -317,7 +327,8 @@ void Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
 
 // ---- the app ------------------------------------------------------------------------------------
 
-Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner) noexcept {
+Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner,
+                                    const Config* config) noexcept {
   if (path.local.port == 0) {
     // RFC 6056, algorithm 3.
     const std::uint32_t offset = secrets_.port_offset(path);
@@ -331,7 +342,7 @@ Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner) n
   } else if (table_.find(path, secrets_.hash(path)) != nullptr) {
     return Error::address_in_use;
   }
-  Connection* connection = make(path);
+  Connection* connection = make(path, config == nullptr ? config_.connection : *config);
   if (connection == nullptr) return Error::no_memory;
   ++statistics_.opened;
   connection->owner = owner;
@@ -345,7 +356,7 @@ Listener* Engine::listener_for(const Endpoint& local) noexcept {
   for (Listener& listener : listeners_) {
     if (listener.local.port != local.port) continue;
     if (listener.local.address == local.address) return &listener;
-    if (listener.local.address.is_unspecified()) any = &listener;
+    if (listener.local.address.is_unspecified() && hears(listener, local.address)) any = &listener;
   }
   return any;
 }
@@ -353,7 +364,8 @@ Listener* Engine::listener_for(const Endpoint& local) noexcept {
 Result<void> Engine::listen(Listener& listener) noexcept {
   if (listener.local.port == 0) return Error::invalid_argument;
   for (const Listener& other : listeners_)
-    if (other.local == listener.local) return Error::address_in_use;
+    if (other.local == listener.local && meet(other.families, listener.families))
+      return Error::address_in_use;
   listeners_.push_back(listener);
   return {};
 }
@@ -367,6 +379,16 @@ void Engine::close(std::uint64_t now, Listener& listener) noexcept {
     connection.abort();
     settle(connection);
   });
+}
+
+bool Engine::has_connections(const Endpoint& local) noexcept {
+  bool found = false;
+  table_.for_each([&](const Connection& connection) {
+    const Endpoint& used = connection.path().local;
+    found |= used.port == local.port &&
+             (local.address.is_unspecified() || local.address == used.address);
+  });
+  return found;
 }
 
 Connection* Engine::take(Listener& listener, void* owner) noexcept {

@@ -38,15 +38,20 @@ struct EngineConfig {
   std::uint32_t resets = 1'000;  // a second, to segments of no connection
 };
 
+// What a listener without an address listens to.
+enum class Families : std::uint8_t { both, ipv4, ipv6 };
+
 struct Listener {
   base::ListNode node;
-  Endpoint local;  // an unspecified address stands for all of both families
+  Endpoint local;  // an unspecified address stands for all of its families
   // Connections half open, and as many that wait to be taken before new ones are turned away.
   std::uint32_t backlog = 0;
   std::uint32_t opening = 0;
   std::uint32_t waiting = 0;
   base::List<Connection, &Connection::owned> ready;
   void* owner = nullptr;
+  const Config* config = nullptr;  // of the connections it makes; null: the engine's
+  Families families = Families::both;
 };
 
 class Observer {
@@ -105,12 +110,16 @@ class Engine {
   void advance(std::uint64_t now) noexcept;
 
   // ---- the app
-  // Port zero: any. Errors: address_in_use, limit_reached (ports), no_memory.
-  Result<Connection*> connect(std::uint64_t now, Path path, void* owner) noexcept;
+  // Port zero: any. `config`: null for the engine's. Errors: address_in_use, limit_reached (ports),
+  // no_memory.
+  Result<Connection*> connect(std::uint64_t now, Path path, void* owner,
+                              const Config* config = nullptr) noexcept;
   // Errors: address_in_use, invalid_argument (port zero).
   Result<void> listen(Listener& listener) noexcept;
   // Cuts what nobody has taken.
   void close(std::uint64_t now, Listener& listener) noexcept;
+  // Whether any connection has the port: at the address, or at any if that is unspecified.
+  [[nodiscard]] bool has_connections(const Endpoint& local) noexcept;
   // The next connection, null when there is none.
   Connection* take(Listener& listener, void* owner) noexcept;
   // The app has called something of it.
@@ -127,13 +136,17 @@ class Engine {
   using Listeners = base::List<Listener, &Listener::node>;
 
   Listener* listener_for(const Endpoint& local) noexcept;
-  Connection* make(const Path& path) noexcept;
+  Connection* make(const Path& path, const Config& config) noexcept;
+  [[nodiscard]] const Config& config_of(const Listener& listener) const noexcept {
+    return listener.config == nullptr ? config_.connection : *listener.config;
+  }
   void destroy(Connection& connection) noexcept;
   void settle(Connection& connection) noexcept;
   void leave_listener(Connection& connection) noexcept;
   void input_listener(std::uint64_t now, Listener& listener, const Path& path,
                       const wire::TcpSegment& segment, io::Buffer payload, wire::Ecn ecn) noexcept;
-  void send_cookie(std::uint64_t now, const Path& path, const wire::TcpSegment& syn) noexcept;
+  void send_cookie(std::uint64_t now, const Config& config, const Path& path,
+                   const wire::TcpSegment& syn) noexcept;
   bool input_cookie(std::uint64_t now, Listener& listener, const Path& path,
                     const wire::TcpSegment& segment, io::Buffer& payload, wire::Ecn ecn) noexcept;
   void refuse(std::uint64_t now, const Path& path, const wire::TcpSegment& segment) noexcept;

@@ -219,9 +219,9 @@ TEST_F(EngineTest, AFloodOfSynsKeepsNothing) {
   EXPECT_EQ(server.engine->statistics().cookies_taken, 1u);
   Connection* theirs = server.engine->take(listener, this);
   ASSERT_NE(theirs, nullptr);
-  EXPECT_TRUE(theirs->info().sack && theirs->info().timestamps) << "kept in the timestamp";
-  EXPECT_EQ(theirs->info().send_scale, ours->info().receive_scale);
-  EXPECT_EQ(theirs->info().send_mss, 1'448u);
+  EXPECT_TRUE(theirs->info(now).sack && theirs->info(now).timestamps) << "kept in the timestamp";
+  EXPECT_EQ(theirs->info(now).send_scale, ours->info(now).receive_scale);
+  EXPECT_EQ(theirs->info(now).send_mss, 1'448u);
   const std::vector<std::byte> hello(1'000, std::byte{7});
   EXPECT_TRUE(ours->write(now, hello));
   client.engine->touched(now, *ours);
@@ -390,7 +390,7 @@ TEST_F(EngineTest, SpeaksIpv6) {
   EXPECT_EQ(client.sent.front().header.options.mss, 1'440);
   pump();
   ASSERT_EQ(ours->state(), State::established);
-  EXPECT_EQ(ours->info().send_mss, 1'428u);
+  EXPECT_EQ(ours->info(now).send_mss, 1'428u);
   EXPECT_NE(server.engine->take(listener, this), nullptr);
 }
 
@@ -454,7 +454,7 @@ TEST_F(EngineTest, RoutersAreHeard) {
   client.sent.clear();
   quote.from_port ^= 1;
   client.engine->too_big(now, quote, 600);  // of no connection
-  EXPECT_EQ(ours->info().send_mss, 948u);
+  EXPECT_EQ(ours->info(now).send_mss, 948u);
 }
 
 // Segments of all kinds, near what is expected and far from it, to an engine with connections in

@@ -32,8 +32,10 @@ enum class Recovery : std::uint8_t {
 struct Statistics {
   std::uint64_t segments_received = 0;
   std::uint64_t bytes_received = 0;  // in order
-  std::uint64_t segments_sent = 0;   // calls of Output::transmit()
-  std::uint64_t bytes_sent = 0;      // payload, sent again included
+  std::uint64_t data_segments_received = 0;
+  std::uint64_t segments_sent = 0;  // calls of Output::transmit()
+  std::uint64_t data_segments_sent = 0;
+  std::uint64_t bytes_sent = 0;  // payload, sent again included
   std::uint64_t bytes_acked = 0;
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t retransmissions = 0;
@@ -50,6 +52,11 @@ struct Statistics {
   std::uint64_t out_of_window_drops = 0;
   std::uint64_t challenge_acks = 0;
   std::uint64_t memory_drops = 0;  // segments for which there was no room
+  // How long the sender was, in ns: with anything unacknowledged or unsent; of that held up by the
+  // peer's window; and with everything sent and an app that waits for room.
+  std::uint64_t busy_ns = 0;
+  std::uint64_t peer_window_ns = 0;
+  std::uint64_t send_buffer_ns = 0;
 };
 
 struct Info {
@@ -57,10 +64,14 @@ struct Info {
   Recovery recovery = Recovery::none;
   bool timestamps = false;
   bool sack = false;
+  bool scaling = false;
   bool ecn = false;
   std::uint8_t send_scale = 0;
   std::uint8_t receive_scale = 0;
   std::uint32_t send_mss = 0;
+  std::uint32_t received_mss = 0;  // as far as the peer's segments show it
+  std::uint32_t offered_mss = 0;
+  std::uint32_t path_mtu = 0;
   std::uint32_t congestion_window = 0;     // bytes, as all below
   std::uint32_t slow_start_threshold = 0;  // 2^31 - 1: none yet
   std::uint32_t send_window = 0;
@@ -70,12 +81,21 @@ struct Info {
   std::uint32_t unsent = 0;
   std::uint32_t sacked = 0;
   std::uint32_t lost = 0;
+  std::uint32_t sent_again = 0;  // and on its way
   std::uint32_t unread = 0;
   std::uint32_t retries = 0;  // timeouts in a row
+  std::uint32_t backoff = 0;  // doublings of the timeout
+  std::uint32_t probes = 0;   // of a closed window or an idle peer, in a row
+  bool reordering_seen = false;
   std::uint64_t rtt_ns = 0;
   std::uint64_t rtt_variation_ns = 0;
   std::uint64_t least_rtt_ns = 0;
   std::uint64_t rto_ns = 0;
+  std::uint64_t delayed_ack_ns = 0;
+  // Times on the clock of the connection; 0: never.
+  std::uint64_t data_sent_at = 0;
+  std::uint64_t data_received_at = 0;
+  std::uint64_t received_at = 0;
   Statistics statistics;
 };
 

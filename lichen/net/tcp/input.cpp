@@ -230,7 +230,17 @@ void Connection::input_reset(std::uint64_t now, Seq sequence) noexcept {
   }
 }
 
+void Connection::tell_readable() noexcept {
+  changes_ |= change::readable;
+  if (accept_at_ == never) return;
+  // What a passive opening has waited for.
+  accept_at_ = never;
+  changes_ |= change::connected | change::writable;
+}
+
 void Connection::input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept {
+  ++statistics_.data_segments_received;
+  last_data_received_ = now;
   if (!can_receive()) {
     // Behind the peer's FIN there is nothing; everything else was taken before.
     ack_now_ = true;
@@ -255,7 +265,7 @@ void Connection::input_payload(std::uint64_t now, Seq begin, io::Buffer payload)
   const std::uint32_t taken = receive_.next() - before;
   if (taken > 0) {
     statistics_.bytes_received += taken;
-    changes_ |= change::readable;
+    tell_readable();
     note_pending_ack(now, taken);
   }
   switch (arrival) {
@@ -297,7 +307,7 @@ void Connection::input_fin(std::uint64_t now, Seq at) noexcept {
   receive_.skip();
   rcv_edge_ = later(rcv_edge_, receive_.next());
   fin_received_ = ack_now_ = true;
-  changes_ |= change::readable;
+  tell_readable();
   switch (state_) {
     case State::established: state_ = State::close_wait; break;
     // Had our FIN been acknowledged, it would be fin_wait_2.

@@ -23,7 +23,14 @@ std::uint32_t ip_header(const Path& path) noexcept {
 // Of a segment without options.
 std::uint32_t Connection::base_mss() const noexcept {
   const std::uint32_t headers = ip_header(path_) + wire::TcpHeader::size;
-  return std::min<std::uint32_t>(agreed_.mss, path_mtu_ - headers);
+  const std::uint32_t mss = std::min<std::uint32_t>(agreed_.mss, path_mtu_ - headers);
+  return config_.largest_mss == 0 ? mss : std::min<std::uint32_t>(mss, config_.largest_mss);
+}
+
+std::uint16_t Connection::offered_mss() const noexcept {
+  const std::uint32_t most = config_.mtu - ip_header(path_) - wire::TcpHeader::size;
+  return static_cast<std::uint16_t>(
+      config_.largest_mss == 0 ? most : std::min<std::uint32_t>(most, config_.largest_mss));
 }
 
 // RFC 6691: what options take is taken from the payload.
@@ -51,6 +58,7 @@ void Connection::flush(std::uint64_t now) noexcept {
     send_lost(now);
     send_new(now);
     arm_loss_timer(now);
+    account(now);
   }
   if (ack_now_) {
     send_ack(now);
@@ -112,14 +120,18 @@ bool Connection::emit(std::uint64_t now, wire::TcpHeader& header,
   }
   if (!syn && agreed_.ecn && echo_) header.flags |= flag::ece;
 
-  const Outgoing outgoing{path_, header, payload, size, mss, ecn};
+  const Outgoing outgoing{path_, header, payload, size, mss, ecn, config_.ip};
   if (!resources_.output.transmit(outgoing)) {
     blocked_ = true;
     return false;
   }
   ++statistics_.segments_sent;
-  statistics_.bytes_sent += size;
   last_sent_ = now;
+  if (size > 0) {
+    ++statistics_.data_segments_sent;
+    statistics_.bytes_sent += size;
+    last_data_sent_ = now;
+  }
   if (header.has(flag::ack)) {
     last_ack_sent_ = receive_.next();
     unacked_bytes_ = 0;
@@ -134,8 +146,7 @@ void Connection::send_syn(std::uint64_t now) noexcept {
   header.sequence = iss_.value;
   header.flags = flag::syn;
   const bool answer = state_ == State::syn_received;
-  const std::uint32_t headers = ip_header(path_) + wire::TcpHeader::size;
-  header.options.mss = static_cast<std::uint16_t>(config_.mtu - headers);
+  header.options.mss = offered_mss();
   header.options.sack_permitted = answer ? agreed_.sack : config_.sack;
   if (answer ? agreed_.scaling : config_.window_scaling)
     header.options.window_scale = receive_scale_;
@@ -344,6 +355,24 @@ bool Connection::send_segment(std::uint64_t now, std::uint32_t size) noexcept {
   if (with_fin) fin_sent_ = true;
   if (sent % mss != 0) small_end_ = end;
   return true;
+}
+
+// Notes how the time since the last call was spent, and what holds the sender up now.
+void Connection::account(std::uint64_t now) noexcept {
+  const std::uint64_t passed = now - limit_since_;
+  limit_since_ = now;
+  if (limit_ != Limit::idle) {
+    statistics_.busy_ns += passed;
+    if (limit_ == Limit::peer_window) statistics_.peer_window_ns += passed;
+    if (limit_ == Limit::send_buffer) statistics_.send_buffer_ns += passed;
+  }
+  const std::uint32_t waiting = unsent();
+  if (!can_send() || (waiting == 0 && flights_.empty()))
+    limit_ = Limit::idle;
+  else if (waiting > 0 && snd_nxt_ + std::min(waiting, send_mss()) > window_end())
+    limit_ = Limit::peer_window;
+  else
+    limit_ = waiting == 0 && full_ ? Limit::send_buffer : Limit::network;
 }
 
 // Twice the window in a round trip in slow start, 1.2 times it later, as Linux does.

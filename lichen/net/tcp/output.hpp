@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "lichen/net/tcp/config.hpp"
 #include "lichen/net/wire/address.hpp"
 #include "lichen/net/wire/ipv4.hpp"
 #include "lichen/net/wire/tcp.hpp"
@@ -35,6 +36,7 @@ struct Outgoing {
   // packet, without FIN and PSH on those before (with CWR only on the first).
   std::uint32_t segment_size = 0;
   wire::Ecn ecn = wire::Ecn::not_capable;
+  IpOptions ip = {};
 };
 
 // The way to the network layer. What it is given is valid during the call only, but the payload

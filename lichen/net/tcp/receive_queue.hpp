@@ -46,6 +46,8 @@ class ReceiveQueue {
   ~ReceiveQueue() { clear(); }
 
   void start(Seq first) noexcept { next_ = first; }
+  // What is there already stays.
+  void set_memory_most(std::size_t most) noexcept { memory_most_ = most; }
   // The first byte that has not arrived.
   [[nodiscard]] Seq next() const noexcept { return next_; }
   // Bytes in order.

@@ -128,7 +128,7 @@ Script::~Script() {
 
 bool Script::transmit(const Outgoing& segment) noexcept {
   if (blocked) return false;
-  Sent one{segment.header, {}, segment.segment_size, segment.ecn};
+  Sent one{segment.header, {}, segment.segment_size, segment.ecn, segment.ip};
   for (const auto piece : segment.payload) {
     EXPECT_FALSE(piece.empty());
     one.payload.insert(one.payload.end(), piece.begin(), piece.end());

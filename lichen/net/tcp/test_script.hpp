@@ -76,6 +76,10 @@ class Script final : public Output {
   void release() {
     act([&] { connection->release(now); });
   }
+  // After calls of the connection itself.
+  void flush() {
+    act([] {});
+  }
   void abort() {
     act([&] { connection->abort(); });
   }
@@ -96,7 +100,7 @@ class Script final : public Output {
   void pass_ns(std::uint64_t ns);
 
   void state(State expected, Where where = Where::current());
-  [[nodiscard]] Info info() { return connection->info(); }
+  [[nodiscard]] Info info() { return connection->info(now); }
   void check(Where where = Where::current());
 
   struct Sent {
@@ -104,6 +108,7 @@ class Script final : public Output {
     std::vector<std::byte> payload;
     std::uint32_t segment_size;
     wire::Ecn ecn;
+    IpOptions ip;
   };
   std::string text(const Sent& segment) const;
 

@@ -22,7 +22,7 @@ std::uint64_t Connection::rto() const noexcept {
 }
 
 std::uint64_t Connection::deadline() const noexcept {
-  return std::min({loss_at_, ack_at_, keep_alive_at_, end_at_, pace_at_});
+  return std::min({loss_at_, ack_at_, keep_alive_at_, end_at_, pace_at_, accept_at_});
 }
 
 void Connection::arm_loss_timer(std::uint64_t now) noexcept {
@@ -85,6 +85,10 @@ void Connection::advance(std::uint64_t now) noexcept {
     ack_now_ = true;
   }
   if (pace_at_ <= now) pace_at_ = never;
+  if (accept_at_ <= now) {
+    accept_at_ = never;
+    changes_ |= change::connected | change::writable;
+  }
   flush(now);
 }
 
