@@ -1,0 +1,140 @@
+"""lichen image: one ELF file that boots, with an app and its files inside."""
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+from cli.common import ROOT, TARGETS, Failed, set_up, tool
+
+DESCRIPTION = """Builds one ELF file that boots by itself: the kernel, the app, its files. The loader's
+command line gives the app its words."""
+
+
+def add_to(commands):
+    parser = commands.add_parser("image", help="make an image that boots", description=DESCRIPTION)
+    parser.add_argument("app", metavar="APP", help="the app's folder, such as apps/site")
+    parser.add_argument("--target", choices=TARGETS, required=True)
+    parser.add_argument("--files", metavar="DIR",
+                        help="what the image has inside, instead of the app's own folder")
+    parser.add_argument("--out", metavar="FILE", help="default: build/images/APP-TARGET; the symbols "
+                        "go to FILE.debug")
+    parser.set_defaults(run=run)
+
+
+def run(words):
+    image = make(words.app, words.target, words.files, words.out)
+    size = image.stat().st_size
+    print(f"{shown(image)}: {size:,} bytes; symbols in {shown(symbols_of(image))}")
+    return 0
+
+
+def shown(path):
+    """A path as a person would write it."""
+    path = pathlib.Path(path)
+    for base in (pathlib.Path.cwd(), ROOT):
+        if path.is_relative_to(base):
+            return str(path.relative_to(base)) if base == pathlib.Path.cwd() else str(path)
+    return str(path)
+
+
+def symbols_of(image):
+    return image.with_name(image.name + ".debug")
+
+
+def find_app(word):
+    """The app's folder, which has a lichen_app() of the same name."""
+    for folder in (pathlib.Path(word), ROOT / word, ROOT / "apps" / word):
+        folder = folder.resolve()
+        recipe = folder / "CMakeLists.txt"
+        if not recipe.is_file():
+            continue
+        if not re.search(rf"lichen_app\(\s*{re.escape(folder.name)}\b", recipe.read_text()):
+            raise Failed(f"{recipe} has no lichen_app({folder.name} ...)")
+        return folder
+    raise Failed(f"there is no app in {word}: no CMakeLists.txt", 2)
+
+
+def make(app, target, files=None, out=None):
+    """Returns the path of the image."""
+    folder = find_app(app)
+    name = folder.name
+    if files is not None:
+        files = pathlib.Path(files).resolve()
+        if not files.is_dir():
+            raise Failed(f"--files {files}: there is no such folder", 2)
+    set_up()
+    build = ROOT / "build" / f"image-{target}"
+    build.mkdir(parents=True, exist_ok=True)
+    # Two at a time would build into one another.
+    with open(build / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = build_app(folder, target, build, files)
+        image = pathlib.Path(out).resolve() if out else ROOT / "build/images" / f"{name}-{target}"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        copy_stripped(built, image)
+    return image
+
+
+def build_app(folder, target, build, files):
+    name = folder.name
+    log = build / "image.log"
+    options = [f"-DLICHEN_FILES_{name}={files or ''}"]
+    outside = not folder.is_relative_to(ROOT / "apps")
+    options.append(f"-DLICHEN_MORE_APPS={folder if outside else ''}")
+    with open(log, "w") as output:
+        done = subprocess.run(["cmake", "--preset", f"image-{target}", *options], cwd=ROOT,
+                              stdout=output, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            build_failed(log, f"cmake could not configure build/image-{target}")
+        # Ninja alone: the target of an app outside may have any name.
+        process = subprocess.Popen(["ninja", "-C", str(build), name], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        show_progress(process.stdout, output, f"Building {name} for {target}")
+        if process.wait() != 0:
+            output.flush()
+            build_failed(log, f"{name} does not build for {target}")
+    return build / "apps" / name
+
+
+def show_progress(lines, output, what):
+    """Copies the builder's output and says how far it is, if there is much to build."""
+    terminal = sys.stderr.isatty()
+    told = False
+    for line in lines:
+        output.write(line)
+        step = re.match(r"\[(\d+)/(\d+)\]", line)
+        if not step or int(step[2]) < 5:
+            continue
+        if not told:
+            print(f"{what}, which takes a minute or two the first time ...", file=sys.stderr)
+            told = True
+        if terminal:
+            print(f"\r  step {step[1]}/{step[2]} ", end="", file=sys.stderr, flush=True)
+    if told and terminal:
+        print(file=sys.stderr)
+
+
+def build_failed(log, why):
+    lines = log.read_text(errors="replace").splitlines()
+    # The first message of the compiler says more than the end of the log.
+    first = next((i for i, line in enumerate(lines) if re.search(r"\berror\b:?", line)), None)
+    part = lines[first:first + 25] if first is not None else lines[-25:]
+    print("\n".join(part), file=sys.stderr)
+    raise Failed(f"{why}; the whole log is {shown(log)}", 4)
+
+
+def copy_stripped(built, image):
+    """The image without its symbols, and these beside it; each appears whole."""
+    objcopy = tool("llvm-objcopy")
+    for words, path in ((["--strip-all"], image), (["--only-keep-debug"], symbols_of(image))):
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            subprocess.run([objcopy, *words, str(built), str(partial)], check=True)
+            shutil.copymode(built, partial)
+            partial.rename(path)
+        except (OSError, subprocess.CalledProcessError) as why:
+            partial.unlink(missing_ok=True)
+            raise Failed(f"cannot write {path}: {why}") from why
