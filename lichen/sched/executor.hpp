@@ -91,6 +91,8 @@ class Executor final : public coro::Core {
   bool notify() noexcept;
   // Makes the core look whose turn it is, though a task runs there. From any thread.
   void interrupt() noexcept;
+  // Lets the host go on with whatever holds up this core, the calling one.
+  void wait_for_the_host() noexcept;
   // Called when a queue has reached the sharing threshold.
   void share() noexcept;
   // A Runnable for this core, the calling one, that is not in the installed lane.
@@ -183,6 +185,7 @@ class Executor final : public coro::Core {
 
   // Lanes.
   void install(Lane& lane, std::uint64_t now) noexcept;
+  void clock_the_host(std::uint64_t now) noexcept;
   void leave_out_the_host(std::uint64_t now) noexcept;
   void uninstall() noexcept;
   [[nodiscard]] Lane& lane_of(const coro::Runnable& runnable) noexcept;
@@ -269,8 +272,10 @@ class Executor final : public coro::Core {
   bool usable_ = true;                        // takes work that may move, as far as it knows
   base::List<Lane, &Lane::waiting> waiting_;  // others that have work, in no order
   std::uint64_t charged_until_ns_ = 0;
-  std::uint64_t host_ns_ =
-      0;  // had the core until then, for all time; while a frame lane has its turn
+  // While a frame lane has its turn: for how long the host has had the core, in all, and for how
+  // long the lane has waited for other cores which the host has taken away.
+  std::uint64_t host_ns_ = 0;
+  std::uint64_t waited_ns_ = 0;
   std::uint64_t batch_began_ns_ = 0;
   coro::Runnable* batch_ = nullptr;
   unsigned wake_slot_picks_ = 0;

@@ -87,30 +87,47 @@ class Distribution {
   std::uint64_t max_ = 0;
 };
 
-// One writer; anyone may read meanwhile and sees each record that has ended before, and perhaps
-// others in part (in a bucket and not yet in the sum).
+// One writer; anyone may read meanwhile. What is read has each record that has ended before. Of
+// those under way it may have a part, but nothing is in the sum that is not counted, and nothing is
+// counted that is above the maximum: so neither the mean nor a percentile is what never was. While
+// the writer resets anything may be seen of what was there before.
 class Histogram {
  public:
   void record(std::uint64_t ns) noexcept {
-    add(counts_[Buckets::of(ns)], 1);
-    add(sum_, ns);
+    record(ns, [] {});
+  }
+  // For tests: what others see while it is recorded.
+  template <class Between>
+  void record(std::uint64_t ns, Between between) noexcept {
     if (ns > max_.load(std::memory_order_relaxed)) max_.store(ns, std::memory_order_relaxed);
+    between();
+    add(counts_[Buckets::of(ns)], 1);
+    between();
+    add(sum_, ns);
   }
 
   // By the writer.
   void reset() noexcept {
-    for (Counter& counter : counts_) counter.store(0, std::memory_order_relaxed);
     sum_.store(0, std::memory_order_relaxed);
+    for (Counter& counter : counts_) counter.store(0, std::memory_order_relaxed);
     max_.store(0, std::memory_order_relaxed);
   }
 
   void read_into(Distribution& sum) const noexcept {
+    read_into(sum, [] {});
+  }
+  // For tests: what is seen while others record.
+  template <class Between>
+  void read_into(Distribution& sum, Between between) const noexcept {
+    // In the other order than it is written.
+    sum.sum_ += sum_.load(std::memory_order_acquire);
     for (std::size_t i = 0; i < Buckets::count; ++i) {
-      const std::uint64_t n = counts_[i].load(std::memory_order_relaxed);
+      between();
+      const std::uint64_t n = counts_[i].load(std::memory_order_acquire);
       sum.counts_[i] += n;
       sum.count_ += n;
     }
-    sum.sum_ += sum_.load(std::memory_order_relaxed);
+    between();
     sum.max_ = std::max(sum.max_, max_.load(std::memory_order_relaxed));
   }
   [[nodiscard]] Distribution read() const noexcept {
@@ -122,7 +139,7 @@ class Histogram {
  private:
   using Counter = std::atomic<std::uint64_t>;
   static void add(Counter& counter, std::uint64_t n) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
 
   std::array<Counter, Buckets::count> counts_{};

@@ -116,6 +116,44 @@ TEST(Distribution, TellsWhatCameSince) {
   EXPECT_EQ(histogram.read().since(before).max(), 7'000'000U);
 }
 
+// What must hold of whatever is seen of numbers from 64 to 127.
+void expect_sound(const Distribution& seen) {
+  EXPECT_LT(seen.max(), 128U);
+  EXPECT_LE(seen.sum(), seen.count() * seen.max());
+  if (seen.count() == 0) return;
+  for (const unsigned share : {0U, 5'000U, 10'000U}) {
+    EXPECT_GE(seen.percentile(share), 64U);
+    EXPECT_LE(seen.percentile(share), seen.max());
+  }
+}
+
+TEST(Histogram, IsSoundAtEachStepOfARecord) {
+  Histogram histogram;
+  for (std::uint64_t i = 0; i < 128; ++i) {
+    const std::uint64_t before = histogram.read().count();
+    histogram.record(64 + i * 37 % 64, [&] {
+      expect_sound(histogram.read());
+      EXPECT_GE(histogram.read().count(), before);
+    });
+    EXPECT_EQ(histogram.read().count(), i + 1);
+  }
+}
+
+TEST(Histogram, IsSoundIfRecordsComeAtAnyStepOfARead) {
+  base::Random random{11};
+  for (int round = 0; round < 300; ++round) {
+    Histogram histogram;
+    const std::uint64_t pause = 1 + random.below(Buckets::count);
+    for (std::uint64_t i = random.below(50); i > 0; --i) histogram.record(64 + random.below(64));
+    std::uint64_t steps = 0;
+    Distribution seen;
+    histogram.read_into(seen, [&] {
+      if (++steps % pause == 0) histogram.record(64 + random.below(64));
+    });
+    expect_sound(seen);
+  }
+}
+
 TEST(Histogram, IsReadWhileItIsWritten) {
   Histogram histogram;
   constexpr std::uint64_t records = 200'000;
@@ -126,10 +164,7 @@ TEST(Histogram, IsReadWhileItIsWritten) {
   while (before < records) {
     const Distribution now = histogram.read();
     EXPECT_GE(now.count(), before);
-    if (now.count()) {
-      EXPECT_GE(now.percentile(5'000), 64U);
-      EXPECT_LT(now.percentile(5'000), 128U);
-    }
+    expect_sound(now);
     before = now.count();
   }
   writer.join();

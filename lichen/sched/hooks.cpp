@@ -57,8 +57,9 @@ std::uint64_t now_ns() noexcept { return hal::now_ns(); }
 void relax(unsigned tries) noexcept {
   // The holder may be a virtual core that the host has taken away.
   constexpr unsigned patience = 1'000;
-  if (tries < patience)
-    hal::pause();
+  if (tries < patience) return hal::pause();
+  if (Core* core = this_core())
+    static_cast<sched::Executor*>(core)->wait_for_the_host();
   else
     hal::yield_to_host();
 }

@@ -86,7 +86,7 @@ void Executor::take_core() noexcept {
   hal::take_core_over(index_);
   coro::set_this_core(this);
   const std::uint64_t now = hal::now_ns();
-  if (lane_->kind == LaneKind::frame) host_ns_ = now - hal::core_time_ns();
+  if (lane_->kind == LaneKind::frame) clock_the_host(now);
   batch_began_ns_ = now;  // a task that was handed over has a turn of its own
   // Makes up for interrupts that the thread got which was the core before.
   look_at_ns_ = std::min(look_at_ns_, now + retry_ns);

@@ -97,8 +97,8 @@ Task<Result<void>> frames(World& world) {
 }
 
 // On a machine whose host takes the cores for longer than a budget: frames may be late, but those
-// that keep to their budget are not treated as if they had used it up (but for one in some
-// thousands, whose stall falls between two looks at the clocks).
+// that keep to their budget are not treated as if they had used it up, also where they wait for a
+// lock of another core that was taken.
 Task<Result<void>> robbed_frames(World& world) {
   auto background = CO_TRY(sched::make_group({.name = "background"}));
   auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
@@ -115,8 +115,7 @@ Task<Result<void>> robbed_frames(World& world) {
   CO_TRY(co_await hogs.join());
   hal::sim::note("overruns", foreground->statistics().overruns);
   // Without hal::core_time_ns() it is one in each eight frames.
-  check(foreground->statistics().overruns <= late + world.machine.cores(),
-        "budgets are not used up by the host");
+  check(foreground->statistics().overruns <= late, "budgets are not used up by the host");
   co_return Result<void>{};
 }
 
