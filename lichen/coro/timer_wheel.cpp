@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "lichen/coro/core.hpp"
+
 namespace lichen::coro {
 
 namespace {
@@ -70,6 +72,15 @@ void TimerWheel::set_locked(Timer& timer, std::uint64_t deadline_ns) noexcept {
   timer.state_.store(Timer::State::set, std::memory_order_relaxed);
   insert(timer);
   size_.store(size_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (deadline_ns < first_set()) [[unlikely]]
+    set_first(deadline_ns);
+}
+
+void TimerWheel::set_first(std::uint64_t deadline_ns) noexcept {
+  first_set_ns_.store(deadline_ns, std::memory_order_relaxed);
+  // A handler that puts the look off either sees the timer or is seen here.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (deadline_ns < planned_ns_.load(std::memory_order_relaxed)) this_core()->request_preemption();
 }
 
 void TimerWheel::set(Timer& timer, std::uint64_t deadline_ns) noexcept {

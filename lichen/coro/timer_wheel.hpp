@@ -79,6 +79,16 @@ class TimerWheel {
   // The same at a constant price: a moment not after the earliest deadline, and less than a slot of
   // its level before it.
   [[nodiscard]] std::uint64_t not_before() noexcept;
+  // For the core's plan of when it looks at its timers again although a task keeps it: a timer that
+  // is set for an earlier moment than `ns` requests preemption, so that it plans anew. 0: none
+  // does. May be called in interrupt handlers.
+  void plan_look(std::uint64_t ns) noexcept { planned_ns_.store(ns, std::memory_order_relaxed); }
+  // From now on first_set() is not after `ns`...
+  void watch_from(std::uint64_t ns) noexcept { first_set_ns_.store(ns, std::memory_order_relaxed); }
+  // ... nor after any deadline set since then. May be called in interrupt handlers.
+  [[nodiscard]] std::uint64_t first_set() const noexcept {
+    return first_set_ns_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
@@ -93,6 +103,7 @@ class TimerWheel {
 
   static std::uint64_t tick_of(std::uint64_t deadline_ns) noexcept;
   void set_locked(Timer& timer, std::uint64_t deadline_ns) noexcept;
+  void set_first(std::uint64_t deadline_ns) noexcept;
   void insert(Timer& timer) noexcept;
   void remove(Timer& timer) noexcept;
   // Level and slot of the earliest occupied slot; MUST NOT be empty.
@@ -107,6 +118,8 @@ class TimerWheel {
   std::uint32_t occupied_levels_ = 0;
   std::uint64_t elapsed_ = 0;  // ticks that have been processed
   std::atomic<std::size_t> size_{0};
+  std::atomic<std::uint64_t> first_set_ns_{no_deadline};
+  std::atomic<std::uint64_t> planned_ns_{0};
   std::array<std::uint64_t, levels> occupied_{};
   std::array<std::array<Link, slots>, levels> table_;
 };

@@ -137,6 +137,7 @@ void Executor::loop() noexcept {
 
 void Executor::look_for_events(std::uint64_t now) noexcept {
   batch_now_ns_ = now;
+  timers_.plan_look(0);  // a plan follows
   if (!timers_.empty()) add(timers_fired_, timers_.advance(now));
   active_events_.load(std::memory_order_relaxed)->poll();
   if (interrupt_sent_.load(std::memory_order_relaxed)) [[unlikely]]

@@ -216,6 +216,7 @@ class Executor final : public coro::Core {
   void reconsider() noexcept;
   void interrupted(hal::Interrupt interrupt) noexcept;
   void plan_look(std::uint64_t now) noexcept;
+  void look_at(std::uint64_t deadline_ns) noexcept;
   void arm(std::uint64_t deadline_ns) noexcept;
   static void after_interrupt() noexcept;
   static void resume_preempted(void* frame) noexcept;
@@ -284,7 +285,7 @@ class Executor final : public coro::Core {
   unsigned fruitless_polls_ = 0;
 
   std::uint64_t plan_again_ns_ = 0;
-  std::uint64_t next_timer_ns_ = coro::no_deadline;  // as of the latest plan
+  std::uint64_t decision_ns_ = coro::no_deadline;  // the schedule's, as of the latest plan
   // When a task that still runs is to be interrupted, and when the timer will do so.
   std::uint64_t look_at_ns_ = coro::no_deadline;
   std::uint64_t armed_ns_ = coro::no_deadline;

@@ -59,14 +59,16 @@ void Executor::after_interrupt() noexcept { current().reconsider(); }
 void Executor::look_again() noexcept {
   add(retries_, 1);
   const std::uint64_t now = hal::now_ns();
-  const bool needed =
-      others_of_turn() || !schedule_.empty() || !posted_.empty() || next_timer_ns_ <= now;
-  look_at_ns_ = now + (needed ? retry_ns << std::min(retries_in_a_row_++, retry_doublings)
-                              : first_look_ns << std::min(fruitless_looks_++, look_doublings));
+  const std::uint64_t due = std::min(timers_.first_set(), decision_ns_);
+  const bool needed = others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now ||
+                      interrupt_sent_.load(std::memory_order_relaxed);
+  std::uint64_t look =
+      needed ? now + (retry_ns << std::min(retries_in_a_row_++, retry_doublings))
+             : std::min(due, now + (first_look_ns << std::min(fruitless_looks_++, look_doublings)));
   // One that stays in a call of the host's is looked at again when it is stuck there.
   const std::uint64_t stuck_at_ns = stuck_since_ns_ + machine_.stuck_after_ns();
-  if (stuck_since_ns_ != 0 && stuck_at_ns > now) look_at_ns_ = std::min(look_at_ns_, stuck_at_ns);
-  if (look_at_ns_ < armed_ns_) arm(look_at_ns_);
+  if (stuck_since_ns_ != 0 && stuck_at_ns > now) look = std::min(look, stuck_at_ns);
+  look_at(look);
 }
 
 // The end of a section. The code around it may be the runtime's own, and then is not done.
@@ -181,16 +183,23 @@ void Executor::plan_look(std::uint64_t now) noexcept {
   const bool others = others_of_turn();
   // What was planned for the batches before will do for a while.
   if (now < plan_again_ns_ && armed_ns_ <= look_at_ns_ && schedule_.empty() && timers_.empty() &&
-      (!others || look_at_ns_ <= now + rotate_ns))
-    return;
+      (!others || look_at_ns_ <= now + rotate_ns)) {
+    timers_.watch_from(coro::no_deadline);
+    return timers_.plan_look(look_at_ns_);
+  }
   plan_again_ns_ = now + plan_for_ns;
-  std::uint64_t look = schedule_.next_decision(*lane_, charged_until_ns_, now);
+  decision_ns_ = schedule_.next_decision(*lane_, charged_until_ns_, now);
+  timers_.watch_from(timers_.empty() ? coro::no_deadline : timers_.not_before());
+  std::uint64_t look = now + (first_look_ns << std::min(fruitless_looks_, look_doublings));
   if (others) look = std::min(look, now + rotate_ns);
-  look = std::min(look, now + (first_look_ns << std::min(fruitless_looks_, look_doublings)));
-  next_timer_ns_ = timers_.empty() ? coro::no_deadline : timers_.not_before();
-  look = std::min(look, next_timer_ns_);
-  look_at_ns_ = look;
-  if (look < armed_ns_) arm(look);
+  look_at(std::min({look, decision_ns_, timers_.first_set()}));
+}
+
+// Whoever sets a timer for before that moment asks for another plan.
+void Executor::look_at(std::uint64_t deadline_ns) noexcept {
+  look_at_ns_ = deadline_ns;
+  timers_.plan_look(deadline_ns);
+  if (deadline_ns < armed_ns_) arm(deadline_ns);
 }
 
 void Executor::arm(std::uint64_t deadline_ns) noexcept {

@@ -65,6 +65,43 @@ Task<Result<void>> tick(std::uint64_t seed, std::uint64_t apart_ns) {
   }
 }
 
+// In code that may not be interrupted.
+void compute_in_library(std::uint64_t ns) {
+  for (const std::uint64_t until = hal::now_ns() + ns; hal::now_ns() < until;) {
+    hal::sim::step();
+    hal::yield_to_host();
+  }
+}
+
+Task<Result<void>> alarm(std::uint64_t after_ns, std::uint64_t bound_ns) {
+  const Deadline deadline = Deadline::after(Duration{after_ns});
+  CO_TRY(co_await sleep_until(deadline));
+  const std::uint64_t late = hal::now_ns() - deadline.ns;
+  hal::sim::note("the alarm is late by", late);
+  check(late <= bound_ns, "a timer is seen in time though nobody came back");
+  co_return Result<void>{};
+}
+
+// Has computed for so long that its core looks at it seldom. Then another task of its lane sets a
+// timer, and it goes on.
+Task<Result<void>> ignore_alarms(World& world, std::uint64_t seed) {
+  Random random{seed};
+  constexpr std::uint64_t rotation = 3 * ms;  // the alarm's turn, once it was seen
+  constexpr std::uint64_t longest_call = 2 * ms;
+  for (unsigned i = 0; i < 3; ++i) {
+    hal::sim::compute(120 * ms);
+    Scope scope;
+    scope.spawn(alarm(random.below(10 * ms), rotation + longest_call + world.slack_ns),
+                {.core = coro::this_core()});
+    co_await yield();
+    hal::sim::compute(random.below(8 * ms));
+    compute_in_library(random.below(longest_call));
+    hal::sim::compute(120 * ms);
+    CO_TRY(co_await scope.join());
+  }
+  co_return Result<void>{};
+}
+
 Task<Result<void>> run_with(Task<Result<void>> (*scenario)(World& world), World world) {
   co_return co_await scenario(world);
 }
@@ -86,6 +123,14 @@ Task<Result<void>> hurries(World& world) {
   CO_TRY(co_await hurrying.join());
   work.over = true;
   co_return co_await hogs.join();
+}
+
+// Timers that are set after their core has planned when it looks again.
+Task<Result<void>> alarms(World& world) {
+  Scope scope;
+  for (unsigned core = 0; core < world.machine.cores(); ++core)
+    scope.spawn(ignore_alarms(world, world.random()), {.core = &world.machine.core(core)});
+  co_return co_await scope.join();
 }
 
 // Everything else, while somebody in a hurry comes in between at any step.

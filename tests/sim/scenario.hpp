@@ -61,6 +61,7 @@ Task<Result<void>> stops(World& world);
 Task<Result<void>> hogs(World& world);
 Task<Result<void>> streams(World& world);
 Task<Result<void>> hurries(World& world);
+Task<Result<void>> alarms(World& world);
 Task<Result<void>> storms(World& world);
 Task<Result<void>> shares(World& world);
 Task<Result<void>> shares_anywhere(World& world);

@@ -35,6 +35,7 @@ std::span<const Scenario> scenarios() noexcept {
                calm},
       Scenario{"streams", "byte streams from core to core", streams},
       Scenario{"hurries", "urgent tasks beside hogs that never come back", hurries},
+      Scenario{"alarms", "timers that are set beside tasks that never come back", alarms, equal},
       Scenario{"storms", "all of the above, preempted at any step", storms, wild, true},
       Scenario{"shares", "weights of 1 to 3: shares of 1 to 3", shares, equal},
       Scenario{"shares_anywhere", "the same, where the tasks were not placed", shares_anywhere,
