@@ -39,8 +39,46 @@ void panic(std::string_view message) noexcept {
   detail::end_machine(panic_status);
 }
 
-Result<void> random_bytes(std::span<std::byte> bytes) noexcept {
-  return detail::fill_with_entropy(bytes);
+namespace {
+
+// Who reads; only changed while nobody is attached, or by the one who is.
+struct Reader {
+  std::atomic<bool> taken{false};
+  DeviceInterrupt handler = nullptr;
+  void* context = nullptr;
+};
+constinit Reader reader;
+
+}  // namespace
+
+Result<void> attach_console(CoreId core, DeviceInterrupt handler, void* context) noexcept {
+  const std::uint32_t line = TRY(detail::console_line());
+  if (reader.taken.exchange(true)) return Error::busy;
+  reader.handler = handler;
+  reader.context = context;
+  const Result<void> attached = attach_line(line, core, handler, context);
+  if (attached)
+    detail::tell_of_input(true);
+  else
+    reader.taken.store(false);
+  return attached;
+}
+
+void detach_console() noexcept {
+  if (!reader.taken.load()) return;
+  detail::tell_of_input(false);
+  detach_interrupt(reader.handler, reader.context);
+  reader.taken.store(false);
+}
+
+std::size_t read_console(std::span<char> into) noexcept {
+  std::size_t count = 0;
+  while (count < into.size()) {
+    const auto character = detail::take_character();
+    if (!character) break;
+    into[count++] = *character;
+  }
+  return count;
 }
 
 }  // namespace lichen::hal

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "lichen/base/result.hpp"
+#include "lichen/hal/bare/devices.hpp"
+#include "lichen/hal/types.hpp"
 
 namespace lichen::hal {
 
@@ -17,7 +19,19 @@ void write_console(std::string_view text) noexcept;
 // A contract was broken: says so and ends the machine with panic_status.
 [[noreturn]] void panic(std::string_view message) noexcept;
 inline constexpr int panic_status = 99;
-// From the processor's generator. Errors: not_supported (it has none), io_failed.
+// Nobody can foresee them: from the processor's generator, else from a stream that add_entropy()
+// has begun. Not in handlers. Errors: not_supported (there is neither), io_failed.
 Result<void> random_bytes(std::span<std::byte> bytes) noexcept;
+// Bytes that nobody knows, from the firmware or a device; 32 begin the stream. Not in handlers.
+void add_entropy(std::span<const std::byte> bytes) noexcept;
+
+// From now on the handler is called, on that core and by the rules for devices, when something has
+// been typed; it MUST take all of it by read_console(). At most one handler. Errors: not_supported
+// (the console is the firmware's, or without an interrupt), busy, and those of attach_line().
+Result<void> attach_console(CoreId core, DeviceInterrupt handler, void* context) noexcept;
+// MUST be called on that core.
+void detach_console() noexcept;
+// How many characters there were; as many as fit. Only for the handler.
+std::size_t read_console(std::span<char> into) noexcept;
 
 }  // namespace lichen::hal

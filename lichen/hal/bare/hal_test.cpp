@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "lichen/hal/bare/boot.hpp"
+#include "lichen/hal/bare/chacha20.hpp"
 #include "lichen/hal/bare/page_entry.hpp"
 #include "lichen/hal/bare/page_table.hpp"
 
@@ -21,6 +22,16 @@ constexpr detail::BootStep missing[] = {{"a", nullptr, {"c"}}};
 constexpr detail::BootStep twice[] = {{"a", nullptr, {}}, {"a", nullptr, {}}};
 static_assert(detail::in_order(right) && !detail::in_order(too_late));
 static_assert(!detail::in_order(missing) && !detail::in_order(twice));
+
+// RFC 8439, 2.3.2.
+constexpr detail::ChachaBlock block =
+    detail::chacha20({0x0302'0100, 0x0706'0504, 0x0b0a'0908, 0x0f0e'0d0c, 0x1312'1110, 0x1716'1514,
+                      0x1b1a'1918, 0x1f1e'1d1c},
+                     1, {0x0900'0000, 0x4a00'0000, 0});
+static_assert(block == detail::ChachaBlock{0xe4e7'f110, 0x1559'3bd1, 0x1fdd'0f50, 0xc471'20a3,
+                                           0xc7f4'd1c7, 0x0368'c033, 0x9aaa'2204, 0x4e6c'd4c3,
+                                           0x4664'82d2, 0x09aa'9f07, 0x05d7'c214, 0xa202'8bd9,
+                                           0xd19c'12b5, 0xb94e'16de, 0xe883'd0cb, 0x4e3c'50a2});
 
 TEST(Cores, AllRunAndWakesAreNotLost) {
   const unsigned count = core_count_available();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -78,7 +79,14 @@ inline constexpr std::size_t thread_control_size = 64;
 std::uintptr_t lay_thread_control(std::byte* variables, std::size_t size) noexcept;
 
 void put_character(char character) noexcept;
+// What comes in. The line that the console raises while there is something to take. Errors:
+// not_supported; then the other two MUST NOT be called.
+Result<std::uint32_t> console_line() noexcept;
+void tell_of_input(bool on) noexcept;
+std::optional<char> take_character() noexcept;
 [[noreturn]] void end_machine(int status) noexcept;
 Result<void> fill_with_entropy(std::span<std::byte> bytes) noexcept;
+// Since 1970-01-01 00:00 UTC. On one core at a time. Errors: not_found (there is no such clock).
+Result<std::int64_t> read_calendar_ns() noexcept;
 
 }  // namespace lichen::hal::detail

@@ -11,6 +11,10 @@ namespace lichen::hal {
 // Nanoseconds since the first instruction of the image.
 std::uint64_t now_ns() noexcept;
 
+// Since 1970-01-01 00:00 UTC, as the board's calendar said when it was first asked for; where there
+// is none, since the machine started. Not in handlers.
+std::int64_t wall_clock_ns() noexcept;
+
 // Nobody takes time from a core: as now_ns().
 inline std::uint64_t core_time_ns() noexcept { return now_ns(); }
 

@@ -1,4 +1,4 @@
-// Console, power, clock, timer and harts, most of it through the firmware.
+// Power, clocks, timer and harts, most of it through the firmware.
 #include <atomic>
 
 #include "lichen/hal/bare/boot.hpp"
@@ -30,6 +30,7 @@ constinit std::uint64_t ns_in_ticks = 0;  // ns of 2^32 ticks
 constinit std::uint64_t ticks_in_ns = 0;  // ticks of 2^32 ns
 
 constinit volatile std::uint32_t* test_device = nullptr;
+constinit std::byte* calendar = nullptr;
 constinit std::atomic<unsigned> arrived{0};
 
 std::uint64_t read_time() noexcept {
@@ -68,10 +69,6 @@ void set_timer(std::uint64_t deadline_ns) noexcept {
     sbi_call(sbi_time, set, at);
 }
 
-void put_character(char character) noexcept {
-  sbi_call(sbi_old_putchar, 0, static_cast<unsigned char>(character));
-}
-
 Result<void> find_power() noexcept {
   if (board().test_device == 0) return {};
   std::byte* device = TRY(map_device(board().test_device, page_size));
@@ -90,6 +87,21 @@ void end_machine(int status) noexcept {
   constexpr std::uintptr_t system_failure = 1;
   sbi_call(sbi_reset, 0, shutdown, status == 0 ? no_reason : system_failure);
   for (;;) asm volatile("wfi");
+}
+
+// goldfish-rtc (QEMU, docs/system and hw/rtc): nanoseconds; the lower half is read first, and keeps
+// the upper one.
+Result<void> find_calendar() noexcept {
+  const BoardRange& where = board().calendar.registers;
+  if (where) calendar = TRY(map_device(where.begin, where.size));
+  return {};
+}
+
+Result<std::int64_t> read_calendar_ns() noexcept {
+  if (!calendar) return Error::not_found;
+  const std::uint64_t low = read_register<std::uint32_t>(calendar);
+  const std::uint64_t high = read_register<std::uint32_t>(calendar + 4);
+  return static_cast<std::int64_t>(high << 32 | low);
 }
 
 Result<void> fill_with_entropy(std::span<std::byte>) noexcept { return Error::not_supported; }

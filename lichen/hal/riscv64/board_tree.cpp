@@ -167,7 +167,9 @@ void Reader::take_device(Path path) noexcept {
     board_.serial = {{where, 0}, shift};
     serial_wire_ = wire(node);
   } else if (is("google,goldfish-rtc")) {
-    board_.calendar = {registers(path), 0};
+    const BoardRange where = registers(path);
+    if (where.size < 8) return;
+    board_.calendar = {where, 0};
     calendar_wire_ = wire(node);
   } else if (is("sifive,test1")) {
     board_.test_device = registers(path).begin;

@@ -29,12 +29,14 @@ Result<void> read_memory_map() noexcept {
 constexpr BootStep steps[] = {
     {"device tree", &read_memory_map, {}},
     {"address space", &build_address_space, {"device tree"}},
+    {"console", &start_console, {"address space"}},
     {"frames", &build_frames, {"address space"}},
     {"thread", &start_thread, {"frames"}},
     {"traps", &start_traps, {"thread"}},
     {"interrupt controller", &start_interrupt_controller, {"device tree", "traps"}},
     {"devices", &find_devices, {"device tree"}},
     {"power", &find_power, {"device tree", "frames"}},
+    {"calendar", &find_calendar, {"device tree", "frames"}},
     {"clock", &start_clock, {"device tree", "traps"}},
 };
 static_assert(in_order(steps));

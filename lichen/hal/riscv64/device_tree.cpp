@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lichen/hal/bare/boot.hpp"
+#include "lichen/hal/bare/console.hpp"
 #include "lichen/hal/bare/platform.hpp"
 #include "lichen/hal/riscv64/machine.hpp"
 
@@ -33,7 +34,7 @@ Result<void> read_device_tree(const std::byte* bytes, std::uint32_t own_hart) no
     map.remove(one.begin, one.begin + one.size);
   // Where the tree is nobody will see it any more.
   set_command_line(std::exchange(the_board.words, {}));
-  the_board.seed = {};
+  add_entropy(std::exchange(the_board.seed, {}));
   return {};
 }
 

@@ -36,6 +36,8 @@ Result<void> start_traps() noexcept;
 Result<void> start_clock() noexcept;
 Result<void> start_interrupt_controller() noexcept;
 Result<void> find_power() noexcept;
+Result<void> start_console() noexcept;
+Result<void> find_calendar() noexcept;
 Result<void> find_devices() noexcept;
 
 // The same for a hart that was started later.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "lichen/hal/bare/platform.hpp"
+#include "lichen/hal/bare/serial_port.hpp"
 #include "lichen/hal/x86_64/instructions.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
@@ -12,18 +13,13 @@ namespace lichen::hal::detail {
 
 namespace {
 
-// Registers and bits of the 16550 (PC16550D, National Semiconductor).
 constexpr std::uint16_t com1 = 0x3f8;
-constexpr std::uint16_t interrupt_enable = com1 + 1;
-constexpr std::uint16_t fifo_control = com1 + 2;
-constexpr std::uint16_t line_control = com1 + 3;
-constexpr std::uint16_t modem_control = com1 + 4;
-constexpr std::uint16_t line_status = com1 + 5;
-constexpr std::uint8_t divisor_access = 0x80;
-constexpr std::uint8_t eight_bits = 0x03;
-constexpr std::uint8_t fifo_on_and_clear = 0x07;
-constexpr std::uint8_t ready_to_send = 0x03;
-constexpr std::uint8_t transmitter_empty = 0x20;
+constexpr std::uint32_t com1_line = 4;
+struct Registers {
+  static std::uint8_t read(std::uint8_t which) noexcept { return in8(com1 + which); }
+  static void write(std::uint8_t which, std::uint8_t value) noexcept { out8(com1 + which, value); }
+};
+constexpr SerialPort<Registers> port{Registers{}};
 
 // QEMU's isa-debug-exit device, as the boot tests add it: a byte v ends it with status 2 v + 1.
 constexpr std::uint16_t debug_exit = 0xf4;
@@ -34,21 +30,18 @@ constexpr std::uint8_t pulse_reset = 0xfe;
 }  // namespace
 
 Result<void> start_console() noexcept {
-  out8(interrupt_enable, 0);
-  out8(line_control, divisor_access);
-  out8(com1, 1);  // 115,200 baud
-  out8(interrupt_enable, 0);
-  out8(line_control, eight_bits);
-  out8(fifo_control, fifo_on_and_clear);
-  out8(modem_control, ready_to_send);
+  port.start();
   return {};
 }
 
-void put_character(char character) noexcept {
-  // A port that is not there answers with ones.
-  while ((in8(line_status) & transmitter_empty) == 0) __builtin_ia32_pause();
-  out8(com1, static_cast<std::uint8_t>(character));
+void put_character(char character) noexcept { port.put(character); }
+
+Result<std::uint32_t> console_line() noexcept {
+  if (!port.is_there()) return Error::not_supported;
+  return com1_line;
 }
+void tell_of_input(bool on) noexcept { port.tell_of_input(on); }
+std::optional<char> take_character() noexcept { return port.take(); }
 
 void end_machine(int status) noexcept {
   mask_interrupts();
