@@ -74,6 +74,10 @@ class Inet final : public io::Network {
   Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
                                                  std::uint16_t port) override;
 
+  // All of them, on the home core; good until it waits.
+  [[nodiscard]] std::span<const ip::LocalAddress> addresses() const noexcept {
+    return std::as_const(*interface_).addresses();
+  }
   [[nodiscard]] const ip::Counters& counters() const noexcept { return interface_->counters; }
   [[nodiscard]] const tcp::EngineStatistics& tcp_statistics() const noexcept {
     return engine_.statistics();
