@@ -195,6 +195,29 @@ TEST(Resolver, BoundsAndLocalNames) {
                   .failed_with(Error::invalid_state));
 }
 
+// The network may take its servers back at any time.
+TEST(Resolver, ServersThatAreTakenBack) {
+  World world;
+  Asked alias;
+  Asked silent;
+  (void)world.resolver.resolve(alias, {name("chain0.test"), Kind::ipv4}, world.now);
+  (void)world.resolver.resolve(silent, {name("www.test"), Kind::ipv6}, world.now);
+  world.resolver.set_servers({});
+  world.silent = true;
+  world.run(30 * second);
+  EXPECT_EQ(alias.answers, 1);
+  EXPECT_EQ(silent.answers, 1);
+  EXPECT_EQ(world.resolver.deadline(), ip::never);
+
+  World answering;
+  Asked late;
+  (void)answering.resolver.resolve(late, {name("chain0.test"), Kind::ipv4}, answering.now);
+  answering.resolver.set_servers({});
+  answering.run(30 * second);
+  EXPECT_EQ(late.answers, 1);
+  EXPECT_EQ(late.error, Error::invalid_state);
+}
+
 // What is lost is asked again.
 TEST(Resolver, OverABadLink) {
   int found = 0;

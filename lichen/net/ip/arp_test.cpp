@@ -158,6 +158,25 @@ TEST_F(Probing, ThreeProbesThenAnnouncements) {
   for (const auto& announcement : arp) EXPECT_EQ(announcement.sender, announcement.target);
 }
 
+// The same three questions on a wire, whose far end answers within milliseconds.
+TEST_F(Probing, Quickly) {
+  ASSERT_TRUE(stack->add_address(
+      *interface, {.address = ip("10.0.0.7"), .bits = 24, .origin = AddressOrigin::dhcp},
+      Probe::quick, now));
+  EXPECT_EQ(stack->owner_of(ip("10.0.0.7")), nullptr);
+  run_for(149 * millisecond);
+  EXPECT_EQ(sent_arp().size(), 3u);
+  EXPECT_EQ(stack->owner_of(ip("10.0.0.7")), nullptr);
+  run_for(millisecond);
+  EXPECT_EQ(stack->owner_of(ip("10.0.0.7")), interface);
+  // It stays so when the cable was out.
+  stack->set_up(*interface, false, now);
+  stack->set_up(*interface, true, now);
+  EXPECT_EQ(stack->owner_of(ip("10.0.0.7")), nullptr);
+  run_for(150 * millisecond);
+  EXPECT_EQ(stack->owner_of(ip("10.0.0.7")), interface);
+}
+
 // Section 2.1.1: an answer, or the probe of another, means that the address is taken.
 TEST_F(Probing, ConflictWhileProbing) {
   for (const auto& [operation, sender] :
