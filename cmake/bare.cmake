@@ -20,18 +20,27 @@ add_link_options(-static -nostdlib -Wl,--gc-sections -Wl,-z,max-page-size=4096 -
 find_library(LICHEN_LIBSTDCXX NAMES libstdc++.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
 find_library(LICHEN_LIBGCC NAMES libgcc.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
 
-# lichen_boot_image(name [PREEMPTIBLE] SOURCES ... DEPENDS ...): a program that boots by itself.
-# PREEMPTIBLE: its own code is app text, see lichen_preemptible().
+# lichen_boot_image(name [PREEMPTIBLE] [NETWORK] SOURCES ... DEPENDS ...): a program that boots by itself.
+# PREEMPTIBLE: its own code is app text, see lichen_preemptible(). NETWORK: with drivers for the devices
+# it finds, and our own TCP/IP.
 set(LICHEN_IMAGE_SCRIPT ${PROJECT_SOURCE_DIR}/lichen/hal/${LICHEN_WORLD}/image.ld)
 function(lichen_boot_image name)
-  cmake_parse_arguments(arg "PREEMPTIBLE" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
+  set(network "")
+  if(arg_NETWORK)
+    set(network driver_virtio driver_pci net_wire net_ip net_tcp net_dhcp net_dns net_inet)
+    # Before the program's own, for the same reason as below.
+    target_link_options(${name} PRIVATE $<TARGET_OBJECTS:lichen_image_devices>)
+    set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS $<TARGET_OBJECTS:lichen_image_devices>)
+    list(APPEND arg_DEPENDS lichen_net_inet lichen_driver_pci)
+  endif()
   set(LICHEN_APP_TEXT "")
   if(arg_PREEMPTIBLE)
     set(LICHEN_APP_TEXT "*${name}.dir/*(.text .text.*)")
     # First, so that of an inline function that both have the library's copy is taken.
     set(libraries "")
-    foreach(library base hal coro mem sched io net)
+    foreach(library base hal coro mem sched io net ${network})
       if(TARGET lichen_${library})
         list(APPEND libraries $<TARGET_FILE:lichen_${library}>)
         add_dependencies(${name} lichen_${library})

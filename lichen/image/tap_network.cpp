@@ -1,7 +1,6 @@
 #include "lichen/image/tap_network.hpp"
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <span>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "lichen/coro/scope.hpp"
 #include "lichen/driver/linux/host_system.hpp"
 #include "lichen/hal/hal.hpp"
+#include "lichen/image/address_wish.hpp"
 #include "lichen/image/run.hpp"
 #include "lichen/io/program.hpp"
 #include "lichen/net/inet/inet.hpp"
@@ -44,13 +44,6 @@ class WithNetwork final : public io::System {
   io::Network& network_;
 };
 
-// The first address of a network, which is its router's by custom.
-IpAddress first_of(const net::wire::Prefix& network) noexcept {
-  if (!network.network.is_ipv4()) return {};
-  const std::uint32_t hosts = network.bits == 0 ? UINT32_MAX : UINT32_MAX >> network.bits;
-  return net::wire::Ipv4Address::of((network.network.ipv4().number() & ~hosts) + 1);
-}
-
 std::string text_of(const IpAddress& address) {
   std::array<char, 64> room;
   return std::string{base::format_to(room, "{}", address).text};
@@ -65,24 +58,9 @@ Result<TapWish> TapWish::parse(std::string_view text) {
   if (wish.name.empty() || wish.name.size() > 15) return Error::invalid_argument;
   const std::string_view rest =
       equals == std::string_view::npos ? "10.9.0.2/24" : text.substr(equals + 1);
-  if (rest == "dhcp") return wish;
-  const std::size_t comma = rest.find(',');
-  const std::string_view prefix = rest.substr(0, comma);
-  const std::size_t slash = prefix.find('/');
-  if (slash == std::string_view::npos) return Error::invalid_argument;
-  const auto address = IpAddress::parse(prefix.substr(0, slash));
-  const std::string_view bits = prefix.substr(slash + 1);
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), number);
-  if (!address || error != std::errc{} || end != bits.data() + bits.size() ||
-      number > (address->is_ipv4() ? 30U : 126U))
-    return Error::invalid_argument;
-  wish.address = {*address, static_cast<std::uint8_t>(number)};
-  wish.gateway = first_of(wish.address);
-  if (comma == std::string_view::npos) return wish;
-  const auto gateway = IpAddress::parse(rest.substr(comma + 1));
-  if (!gateway || gateway->is_ipv4() != address->is_ipv4()) return Error::invalid_argument;
-  wish.gateway = *gateway;
+  const AddressWish own = TRY(AddressWish::parse(rest));
+  wish.address = own.address;
+  wish.gateway = own.gateway;
   return wish;
 }
 

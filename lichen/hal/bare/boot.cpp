@@ -6,6 +6,7 @@
 #include "lichen/base/bits.hpp"
 #include "lichen/base/format.hpp"
 #include "lichen/hal/bare/platform.hpp"
+#include "lichen/hal/bare/words.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/hal/processor/switch.hpp"
 
@@ -30,21 +31,28 @@ constexpr std::size_t core_stack_size = std::size_t{128} * 1024;
 constexpr std::size_t most_words = 64;
 
 constinit char command_line[2048]{};
+constinit char program_line[sizeof(command_line)]{};  // cut into words
 constinit char* words[most_words + 1]{};
 constinit std::byte* areas[max_cores]{};
 
 std::size_t number(const char* symbol) noexcept { return reinterpret_cast<std::uintptr_t>(symbol); }
+
+bool is_for_machine(std::string_view word) noexcept {
+  return std::ranges::any_of(machine_words, [&](auto& one) { return word.starts_with(one); });
+}
 
 // Words are separated by spaces; there is no quoting.
 int split_command_line() noexcept {
   int count = 0;
   static char name[] = "lichen";
   words[count++] = name;
-  for (char* at = command_line; *at != '\0' && count < static_cast<int>(most_words);) {
+  std::memcpy(program_line, command_line, sizeof(command_line));
+  for (char* at = program_line; *at != '\0' && count < static_cast<int>(most_words);) {
     while (*at == ' ') *at++ = '\0';
     if (*at == '\0') break;
-    words[count++] = at;
+    char* const begin = at;
     while (*at != '\0' && *at != ' ') ++at;
+    if (!is_for_machine({begin, at})) words[count++] = begin;
   }
   words[count] = nullptr;
   return count;
@@ -75,17 +83,12 @@ void set_command_line(std::string_view text) noexcept {
   command_line[size] = '\0';
 }
 
-void take_words(std::string_view beginning,
-                base::FunctionRef<void(std::string_view)> show) noexcept {
-  const std::string_view all{command_line};
-  for (std::size_t at = 0; at < all.size();) {
-    const std::size_t end = std::min(all.find(' ', at), all.size());
-    const std::string_view word = all.substr(at, end - at);
-    if (word.starts_with(beginning)) {
-      show(word.substr(beginning.size()));
-      std::fill_n(command_line + at, word.size(), ' ');
-    }
-    at = end + 1;
+void each_word(std::string_view beginning,
+               base::FunctionRef<void(std::string_view)> show) noexcept {
+  for (std::string_view rest{command_line}; !rest.empty();) {
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    if (word.starts_with(beginning)) show(word.substr(beginning.size()));
   }
 }
 
@@ -119,3 +122,11 @@ std::span<std::byte> processor_area(CoreId core) noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+std::string_view lichen::hal::machine_word(std::string_view beginning) noexcept {
+  std::string_view found;
+  detail::each_word(beginning, [&](std::string_view text) {
+    if (found.empty()) found = text;
+  });
+  return found;
+}

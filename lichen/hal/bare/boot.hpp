@@ -40,9 +40,8 @@ void boot(std::span<const BootStep> steps) noexcept;
 
 // The words by which whoever started the machine has named what it is to do; it is copied.
 void set_command_line(std::string_view text) noexcept;
-// Takes the words that begin so out of it, and shows what follows in each.
-void take_words(std::string_view beginning,
-                base::FunctionRef<void(std::string_view)> show) noexcept;
+// Shows what follows `beginning` in each word that begins so.
+void each_word(std::string_view beginning, base::FunctionRef<void(std::string_view)> show) noexcept;
 // Runs the program on a stack of its own, with interrupts on, and ends the machine with what main()
 // has returned.
 [[noreturn]] void run_program() noexcept;

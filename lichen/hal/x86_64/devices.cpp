@@ -1,8 +1,10 @@
 // Which devices a PC has: what the firmware's tables and the command line name.
 #include "lichen/hal/bare/devices.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
+#include <utility>
 
 #include "lichen/hal/bare/boot.hpp"
 #include "lichen/hal/bare/platform.hpp"
@@ -44,6 +46,37 @@ bool parse_device(std::string_view text, FoundDevice& device) noexcept {
   return text.empty() || text.starts_with(':');
 }
 
+// Devices of the firmware's program (AML), which we do not run: QEMU's microvm describes its virtio
+// devices there by a name and a list of resources that is written out (ACPI 6.4, 6.4.3.4 and
+// 6.4.3.6), so it is enough to look for these.
+constexpr std::string_view virtio_name = "LNRO0005";
+
+std::size_t find_text(Bytes bytes, std::string_view text) noexcept {
+  const std::string_view all{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return std::min(all.find(text), all.size());
+}
+
+void find_described(Bytes program) noexcept {
+  using namespace std::string_view_literals;
+  constexpr std::string_view memory_range = "\x86\x09\x00"sv;  // its length, fixed
+  constexpr std::byte interrupt_list{0x89};
+  for (std::size_t at = find_text(program, virtio_name); at < program.size();) {
+    program = program.subspan(at + virtio_name.size());
+    at = find_text(program, virtio_name);
+    const Bytes one = program.first(at);
+    const std::size_t range = find_text(one, memory_range);
+    constexpr std::size_t range_size = 12;
+    constexpr std::size_t list_size = 9;
+    if (range + range_size + list_size > one.size()) continue;
+    const Bytes list = one.subspan(range + range_size);
+    if (list[0] != interrupt_list || field<std::uint8_t>(list, 4) == 0) continue;
+    add_device({.bus = DeviceBus::virtio_mmio,
+                .registers = {.address = field<std::uint32_t>(one, range + 4),
+                              .size = field<std::uint32_t>(one, range + 8)},
+                .line = field<std::uint32_t>(list, 5)});
+  }
+}
+
 }  // namespace
 
 Result<void> find_devices() noexcept {
@@ -60,7 +93,12 @@ Result<void> find_devices() noexcept {
                               .size = (last - first + 1) * each},
                 .first_bus = first});
   }
-  take_words("virtio_mmio.device=", [](std::string_view text) noexcept {
+  // FADT, 5.2.9.
+  const Bytes fixed = find_table("FACP");
+  const auto wide = field<std::uint64_t>(fixed, 140);
+  const Physical program = wide != 0 ? wide : field<std::uint32_t>(fixed, 40);
+  if (program != 0) find_described(table_at(program));
+  each_word("virtio_mmio.device=", [](std::string_view text) noexcept {
     FoundDevice device;
     if (parse_device(text, device)) add_device(device);
   });

@@ -55,7 +55,12 @@ void add_controller(std::uint32_t address, std::uint32_t first_line) noexcept {
   if (!registers) return;
   Controller& added = controllers[controller_count++];
   added = {.registers = *registers, .first_line = first_line};
-  added.lines = (read(added, version) >> 16 & 0xff) + 1;
+  const std::uint32_t word = read(added, version);
+  if (word == UINT32_MAX) {  // nobody answers
+    --controller_count;
+    return;
+  }
+  added.lines = (word >> 16 & 0xff) + 1;
   for (std::uint32_t i = 0; i < added.lines; ++i) write(added, redirection + 2 * i, masked);
 }
 
@@ -83,9 +88,12 @@ Wiring wiring_of(std::uint32_t line) noexcept {
 
 }  // namespace
 
-// MADT: entries of type 1 (I/O APIC) and 2 (override).
+// MADT: entries of type 1 (I/O APIC) and 2 (override). Without it there may be one where they all
+// once were (Intel MultiProcessor Specification 1.4, 3.6.5).
 Result<void> find_line_controllers() noexcept {
-  each_entry(find_table("APIC"), 44, [](std::uint8_t type, Bytes entry) {
+  const Bytes madt = find_table("APIC");
+  if (madt.empty()) add_controller(0xfec0'0000, 0);
+  each_entry(madt, 44, [](std::uint8_t type, Bytes entry) {
     if (type == 1) add_controller(field<std::uint32_t>(entry, 4), field<std::uint32_t>(entry, 8));
     if (type == 2 && field<std::uint8_t>(entry, 3) < old_lines)
       overrides[field<std::uint8_t>(entry, 3)] = {.line = field<std::uint32_t>(entry, 4),

@@ -7,7 +7,9 @@
 #include "lichen/base/format.hpp"
 #include "lichen/base/log.hpp"
 #include "lichen/hal/hal.hpp"
+#include "lichen/image/bare/outside.hpp"
 #include "lichen/image/bare/system.hpp"
+#include "lichen/sched/hal_events.hpp"
 
 namespace lichen::image {
 
@@ -46,7 +48,15 @@ io::System& Host::system() noexcept { return parts_->system; }
 
 Result<void> Host::run(Task<Result<void>> main, const RunOptions& options) {
   auto machine = TRY(sched::Machine::create(options));
-  return machine->run(run_in(parts_->system, std::move(main)));
+  BareSystem& system = parts_->system;
+  Task<Result<void>> program = run_in(system, std::move(main));
+  if (!&run_with_devices) return machine->run(std::move(program));
+  DeviceListener* listener = nullptr;
+  auto make_events = [&](unsigned core) -> Result<std::unique_ptr<sched::EventSource>> {
+    if (core == 0) return std::make_unique<DeviceEvents>(listener);
+    return std::make_unique<sched::HalEvents>(core);
+  };
+  return machine->run(run_with_devices(system, listener, std::move(program)), make_events);
 }
 
 }  // namespace lichen::image

@@ -25,7 +25,10 @@ class BareSystem final : public io::System {
   // After it, on the machine still: what was made there ends there.
   void stop() noexcept { files_.reset(); }
 
-  io::Network& network() noexcept override { return no_network_; }
+  // Null: there is none.
+  void use_network(io::Network* network) noexcept { network_ = network ? network : &no_network_; }
+
+  io::Network& network() noexcept override { return *network_; }
   Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
   Result<Pipe> make_pipe() override;
   Task<Result<io::Request>> next_request() override;
@@ -33,6 +36,7 @@ class BareSystem final : public io::System {
 
  private:
   NoNetwork no_network_;
+  io::Network* network_ = &no_network_;
   std::unique_ptr<Files> files_;
   coro::Event request_;
 };

@@ -1,0 +1,140 @@
+#include "lichen/image/bare/virtio_device.hpp"
+
+#include <cstring>
+#include <new>
+
+#include "lichen/hal/hal.hpp"
+
+namespace lichen::image {
+
+namespace pci = driver::pci;
+namespace virtio = driver::virtio;
+
+std::uint8_t MappedRegisters::read8(std::size_t offset) noexcept {
+  return hal::read_register<std::uint8_t>(&bytes_[offset]);
+}
+std::uint16_t MappedRegisters::read16(std::size_t offset) noexcept {
+  return hal::read_register<std::uint16_t>(&bytes_[offset]);
+}
+std::uint32_t MappedRegisters::read32(std::size_t offset) noexcept {
+  return hal::read_register<std::uint32_t>(&bytes_[offset]);
+}
+void MappedRegisters::write8(std::size_t offset, std::uint8_t value) noexcept {
+  hal::write_register(&bytes_[offset], value);
+}
+void MappedRegisters::write16(std::size_t offset, std::uint16_t value) noexcept {
+  hal::write_register(&bytes_[offset], value);
+}
+void MappedRegisters::write32(std::size_t offset, std::uint32_t value) noexcept {
+  hal::write_register(&bytes_[offset], value);
+}
+
+Result<std::span<std::byte>> PageMemory::allocate(std::size_t size) noexcept {
+  const std::size_t pages = (size + hal::page_size - 1) / hal::page_size;
+  const std::span<std::byte> memory = TRY(hal::allocate_pages(pages));
+  std::memset(memory.data(), 0, memory.size());
+  return memory.first(size);
+}
+
+void PageMemory::free(std::span<std::byte> memory) noexcept {
+  const std::size_t pages = (memory.size() + hal::page_size - 1) / hal::page_size;
+  hal::free_pages({memory.data(), pages * hal::page_size});
+}
+
+virtio::BusAddress PageMemory::address(std::span<const std::byte> bytes) const noexcept {
+  const std::uint64_t address = hal::physical_address(bytes);
+  return address == hal::no_physical_address ? virtio::no_address : address;
+}
+
+Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_registers(const hal::FoundDevice& slot) {
+  std::unique_ptr<VirtioDevice> device{new (std::nothrow) VirtioDevice};
+  if (!device) return Error::no_memory;
+  device->configuration_ = MappedRegisters{TRY(hal::map_device(slot.registers))};
+  device->at_registers_ = TRY(virtio::MmioTransport::create(device->configuration_));
+  device->transport_ = &*device->at_registers_;
+  device->transport_->set_status(0);  // whatever it did for the firmware
+  TRY(hal::attach_line(slot.line, hal::this_core(), &take_line, device.get()));
+  return device;
+}
+
+Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_function(const hal::FoundDevice& bridge,
+                                                                std::span<std::byte> configuration,
+                                                                pci::Location where,
+                                                                pci::AddressPool& pool) {
+  std::unique_ptr<VirtioDevice> device{new (std::nothrow) VirtioDevice};
+  if (!device) return Error::no_memory;
+  VirtioDevice& self = *device;
+  self.configuration_ = MappedRegisters{configuration};
+  self.bars_ = pci::read_bars(self.configuration_);
+  TRY(pci::assign_bars(self.configuration_, self.bars_, pool));
+  pci::enable(self.configuration_);
+  // Messages if they can reach us, else the line.
+  const auto table = pci::find_messages(self.configuration_);
+  const Result<void> messages =
+      table ? self.attach_messages(*table) : Result<void>{Error::not_supported};
+  if (!messages && !messages.failed_with(Error::not_supported)) return messages.error();
+  self.at_function_ = TRY(virtio::PciTransport::create(self));
+  self.transport_ = &*self.at_function_;
+  self.transport_->set_status(0);
+  if (messages) return device;
+  const auto pin = pci::line_pin(self.configuration_);
+  if (!pin || where.bus != bridge.first_bus) return Error::not_supported;
+  const std::uint32_t line = bridge.pin_lines[(where.device + *pin) % bridge.pin_lines.size()];
+  if (line == hal::no_line) return Error::not_supported;
+  TRY(hal::attach_line(line, hal::this_core(), &take_line, device.get()));
+  return device;
+}
+
+VirtioDevice::~VirtioDevice() {
+  if (transport_) transport_->set_status(0);
+  hal::detach_interrupt(&take_line, this);
+  for (Channel& channel : channels_) hal::detach_interrupt(&take_message, &channel);
+}
+
+Result<void> VirtioDevice::attach_messages(const pci::MessageTable& table) noexcept {
+  virtio::Registers* const memory = bar(table.bar);
+  if (!memory) return Error::not_supported;
+  for (unsigned i = 0; i < most_vectors && i < table.entries; ++i) {
+    channels_[i] = {.device = this, .vector = static_cast<virtio::Vector>(i)};
+    const hal::Message message =
+        TRY(hal::attach_message(hal::this_core(), &take_message, &channels_[i]));
+    TRY(pci::set_message(table, *memory, i, message.address, message.data));
+  }
+  pci::enable_messages(table, configuration_);
+  return {};
+}
+
+virtio::Registers* VirtioDevice::bar(unsigned index) noexcept {
+  if (index >= bars_.size() || bars_[index].size == 0) return nullptr;
+  if (!mapped_[index]) {
+    const auto memory =
+        hal::map_device({.address = bars_[index].address, .size = bars_[index].size});
+    if (!memory) return nullptr;
+    mapped_[index].emplace(*memory);
+  }
+  return &*mapped_[index];
+}
+
+void VirtioDevice::tell(InterruptTarget* target) noexcept {
+  hal::interrupts_off();
+  target_ = target;
+  // Somebody may have come in vain.
+  for (virtio::Vector vector = 0; target && vector < most_vectors; ++vector)
+    target->interrupted(vector);
+  hal::interrupts_on();
+}
+
+void VirtioDevice::take_message(void* channel) noexcept {
+  const Channel& told = *static_cast<Channel*>(channel);
+  if (told.device->target_) told.device->target_->interrupted(told.vector);
+}
+
+void VirtioDevice::take_line(void* device) noexcept {
+  auto& self = *static_cast<VirtioDevice*>(device);
+  if (self.target_)
+    self.target_->interrupted_by_line();
+  else
+    self.transport_->acknowledge_interrupt();
+}
+
+}  // namespace lichen::image

@@ -1,0 +1,121 @@
+// A virtio device of a bare machine: its registers, the memory it shares with us, its interrupts.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "lichen/base/result.hpp"
+#include "lichen/driver/pci/function.hpp"
+#include "lichen/driver/virtio/memory.hpp"
+#include "lichen/driver/virtio/mmio_transport.hpp"
+#include "lichen/driver/virtio/pci_transport.hpp"
+#include "lichen/driver/virtio/registers.hpp"
+#include "lichen/hal/bare/devices.hpp"
+
+namespace lichen::image {
+
+class MappedRegisters final : public driver::virtio::Registers {
+ public:
+  MappedRegisters() noexcept = default;
+  explicit MappedRegisters(std::span<std::byte> bytes) noexcept : bytes_{bytes} {}
+  std::size_t size() const noexcept override { return bytes_.size(); }
+  std::uint8_t read8(std::size_t offset) noexcept override;
+  std::uint16_t read16(std::size_t offset) noexcept override;
+  std::uint32_t read32(std::size_t offset) noexcept override;
+  void write8(std::size_t offset, std::uint8_t value) noexcept override;
+  void write16(std::size_t offset, std::uint16_t value) noexcept override;
+  void write32(std::size_t offset, std::uint32_t value) noexcept override;
+
+ private:
+  std::span<std::byte> bytes_;
+};
+
+// Whole page frames.
+class PageMemory final : public driver::virtio::DeviceMemory {
+ public:
+  Result<std::span<std::byte>> allocate(std::size_t size) noexcept override;
+  void free(std::span<std::byte> memory) noexcept override;
+  [[nodiscard]] driver::virtio::BusAddress address(
+      std::span<const std::byte> bytes) const noexcept override;
+};
+
+// What takes a device's interrupts. The first two are called in handlers.
+class InterruptTarget {
+ public:
+  virtual void interrupted(driver::virtio::Vector vector) noexcept = 0;
+  virtual void interrupted_by_line() noexcept = 0;
+  // Between two tasks; true if there was anything.
+  virtual bool deliver() noexcept = 0;
+
+ protected:
+  ~InterruptTarget() = default;
+};
+
+// The same of any driver that has these functions.
+template <class Driver>
+class Interrupts final : public InterruptTarget {
+ public:
+  explicit Interrupts(Driver& driver) noexcept : driver_{driver} {}
+  void interrupted(driver::virtio::Vector vector) noexcept override {
+    if constexpr (requires { driver_.interrupted(vector); })
+      driver_.interrupted(vector);
+    else
+      driver_.interrupted();
+  }
+  void interrupted_by_line() noexcept override { driver_.interrupted_by_line(); }
+  bool deliver() noexcept override { return driver_.deliver(); }
+
+ private:
+  Driver& driver_;
+};
+
+// Interrupts are taken on the core that has made it, and there it MUST be destroyed.
+class VirtioDevice final : private driver::virtio::PciFunction {
+ public:
+  // Errors: not_found (an empty slot), not_supported (a device that we do not know how to drive, or
+  // whose interrupts cannot reach us), no_memory, limit_reached.
+  static Result<std::unique_ptr<VirtioDevice>> at_registers(const hal::FoundDevice& slot);
+  // `configuration`: of one function. The same errors, and invalid_argument.
+  static Result<std::unique_ptr<VirtioDevice>> at_function(const hal::FoundDevice& bridge,
+                                                           std::span<std::byte> configuration,
+                                                           driver::pci::Location where,
+                                                           driver::pci::AddressPool& pool);
+  VirtioDevice(const VirtioDevice&) = delete;
+  VirtioDevice& operator=(const VirtioDevice&) = delete;
+  ~VirtioDevice();
+
+  [[nodiscard]] driver::virtio::Transport& transport() noexcept { return *transport_; }
+  // From now on, and what came before, too. Null: nobody. On its core.
+  void tell(InterruptTarget* target) noexcept;
+  // On its core, between two tasks.
+  bool deliver() noexcept { return target_ && target_->deliver(); }
+
+ private:
+  static constexpr unsigned most_vectors = 3;
+  struct Channel {
+    VirtioDevice* device = nullptr;
+    driver::virtio::Vector vector = 0;
+  };
+
+  VirtioDevice() noexcept = default;
+  driver::virtio::Registers& configuration() noexcept override { return configuration_; }
+  driver::virtio::Registers* bar(unsigned index) noexcept override;
+  Result<void> attach_messages(const driver::pci::MessageTable& table) noexcept;
+  static void take_message(void* channel) noexcept;
+  static void take_line(void* device) noexcept;
+
+  MappedRegisters configuration_;  // of a function; or its registers
+  driver::pci::Bars bars_{};
+  std::array<std::optional<MappedRegisters>, driver::pci::bar_count> mapped_{};
+  std::optional<driver::virtio::MmioTransport> at_registers_;
+  std::optional<driver::virtio::PciTransport> at_function_;
+  driver::virtio::Transport* transport_ = nullptr;
+  std::array<Channel, most_vectors> channels_{};
+  InterruptTarget* target_ = nullptr;
+};
+
+}  // namespace lichen::image
