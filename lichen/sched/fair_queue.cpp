@@ -47,6 +47,25 @@ void FairQueue::join(Claim& claim) noexcept {
   used_ = true;
 }
 
+void FairQueue::change_weight(Claim& claim, std::uint32_t weight) noexcept {
+  if (claim.weight == weight) return;
+  advance();
+  const auto before = static_cast<std::int64_t>(claim.weight);
+  const auto after = static_cast<std::int64_t>(weight);
+  const auto scaled = [&](VirtualTime time) {
+    const std::int64_t service = (time - base_) * before;
+    return base_ + (service + (service < 0 ? -after : after) / 2) / after;
+  };
+  moment_ -= before * (claim.runtime - base_);
+  claim.runtime = scaled(claim.runtime);
+  claim.eligible = scaled(claim.eligible);
+  claim.deadline = scaled(claim.deadline);
+  moment_ += after * (claim.runtime - base_);
+  weight_ += weight;
+  weight_ -= claim.weight;
+  set_weight(claim, weight);
+}
+
 void FairQueue::leave(Claim& claim) noexcept {
   // The mean of those who are left while others still go would forgive the last what it is ahead.
   if (std::exchange(used_, false)) advance();

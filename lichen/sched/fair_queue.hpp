@@ -12,6 +12,10 @@
 // and does so only for those who come. Then all who stay may begin, until the mean has caught up.
 // Those who leave while nobody comes or is served leave at once: the order in which they do so
 // changes nothing.
+//
+// A weight may change at any time: distances from the mean are scaled so that they are the same
+// service as before (section 4 of the paper). So the mean stays where it is, and however often
+// that is done, nobody gains or loses by it.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +58,11 @@ class FairQueue {
  public:
   explicit FairQueue(const ScheduleParameters& parameters) noexcept : parameters_{&parameters} {}
 
+  // Of one that does not compete.
   static void set_weight(Claim& claim, std::uint32_t weight) noexcept;
+  // Of one that does, and MUST NOT wait: what it is behind or ahead, and what is left of its
+  // request, stay what they are in real time.
+  void change_weight(Claim& claim, std::uint32_t weight) noexcept;
 
   // Competes from now on. It has lost what it was behind, and has kept what it was ahead by.
   void join(Claim& claim) noexcept;

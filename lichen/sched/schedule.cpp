@@ -148,6 +148,7 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   const bool moves = local.foreground != foreground;
   // Said again, or taken back before it was seen: nobody may begin a new request by that.
   if (!renewed && !moves && local.shares[0].weight == weight) return;
+  if (!renewed && !moves) return reweigh(local, weight);
   bool competed[qos_count];
   bool queued[qos_count];
   for (unsigned qos = 0; qos < qos_count; ++qos) {
@@ -185,6 +186,18 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   const std::uint32_t ready = std::exchange(local.ready, 0);
   ready_ -= ready;
   count_ready(local, ready);
+}
+
+void Schedule::reweigh(LocalGroup& local, std::uint32_t weight) noexcept {
+  for (Share& share : local.shares) {
+    const bool queued = share.node.is_linked();
+    if (queued) share.queue->erase(share);
+    if (share.queue)
+      share.queue->change_weight(share, weight);
+    else
+      FairQueue::set_weight(share, weight);
+    if (queued) share.queue->push(share);
+  }
 }
 
 void Schedule::group_changed(std::uint32_t index) noexcept {

@@ -181,6 +181,7 @@ class Schedule {
   static void end_use(Lane& lane) noexcept;
   LocalGroup* local_for(std::uint32_t index) noexcept;
   void refresh(LocalGroup& local, std::uint64_t now) noexcept;
+  static void reweigh(LocalGroup& local, std::uint32_t weight) noexcept;
   void take_changes(std::uint64_t now) noexcept;
   void bring_back(std::uint64_t now) noexcept;
   void update_comeback() noexcept;

@@ -287,6 +287,68 @@ TEST(Properties, LimitsAreNeverExceeded) {
   });
 }
 
+// An app whose weight is changed again and again, in the middle of its own requests and of those of
+// others, is neither ahead of its share for that nor behind it: as in LagIsBoundedByTheRequest, up
+// to what the core has not seen of the latest change.
+TEST(Properties, WeightsThatChangeAllTheTimeGainAndLoseNothing) {
+  for_seeds(40, [](std::uint64_t seed) {
+    Random random{seed};
+    World world;
+    std::vector<Group::Handle> groups;
+    std::map<Lane*, std::pair<Group*, double>> apps;  // and how far it is behind
+    for (auto n = 2 + random.below(5); n > 0; --n) {
+      const auto weight = static_cast<std::uint32_t>(1'000 + random.below(4'000));
+      groups.push_back(make(world, {.weight = weight}));
+      const LaneId id = groups.back()->lane(Qos::utility);
+      apps[&world.schedule().lane(id)] = {groups.back().get(), 0.0};
+      world.hog(0, id, 1 + random.below(6 * ms));
+    }
+    // Nearly the same weight, so that it does not matter when a core learns of it.
+    const std::uint64_t apart = 1 + random.below(random.chance(0.7) ? 5 * ms : 50 * us);
+    const std::uint64_t began = world.now;
+    for (std::uint64_t t = 0; t < 300 * ms; t += 1 + random.below(apart))
+      world.at(began + t, [&, up = random.chance(0.5)] {
+        Group& group = *groups[random.below(groups.size())];
+        const std::uint32_t even = group.weight() & ~1U;
+        group.set_weight(up ? even | 1U : even);
+        if (random.chance(0.5)) groups[0]->set_weight(groups[0]->weight() ^ 1U);
+      });
+    const double slice = static_cast<double>(world.registry.parameters().slice_ns);
+    world.ran = [&](unsigned, Lane& lane, std::uint64_t from, std::uint64_t to) {
+      double total = 0;
+      for (auto& [other, app] : apps) total += app.first->weight();
+      const auto length = static_cast<double>(to - from);
+      for (auto& [other, app] : apps) {
+        app.second += length * app.first->weight() / total - (other == &lane ? length : 0);
+        ASSERT_LE(std::abs(app.second), slice * 1.2) << "weight " << app.first->weight();
+      }
+    };
+    world.run_until(began + 300 * ms);
+  });
+}
+
+// Weights far apart: each has the part that was its own in the meantime.
+TEST(Properties, SharesFollowWeightsThatChange) {
+  for_seeds(20, [](std::uint64_t seed) {
+    Random random{seed};
+    World world;
+    auto steady = make(world, {.weight = 300});
+    auto changing = make(world, {.weight = 100});
+    world.hog(0, steady->lane(Qos::utility), 1 + random.below(5 * ms));
+    world.hog(0, changing->lane(Qos::utility), 1 + random.below(5 * ms));
+    const std::uint64_t began = world.now;
+    for (std::uint64_t t = 0; t < 40'000 * ms; t += 1 + random.below(100 * ms))
+      world.at(began + t, [&] { changing->set_weight(changing->weight() == 100 ? 900 : 100); });
+    double fluid = 0;
+    world.ran = [&](unsigned, Lane&, std::uint64_t from, std::uint64_t to) {
+      const double weight = changing->weight();
+      fluid += static_cast<double>(to - from) * weight / (weight + 300);
+    };
+    world.run_until(began + 40'000 * ms);
+    EXPECT_NEAR(static_cast<double>(changing->statistics().fair_ns()), fluid, 0.03 * fluid);
+  });
+}
+
 // Jobs of a lane finish in the order in which they came, preempted or not.
 TEST(Properties, LanesAreFirstInFirstOut) {
   for_seeds(50, [](std::uint64_t seed) {
