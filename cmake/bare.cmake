@@ -9,7 +9,7 @@ target_compile_definitions(lichen_bare_flags INTERFACE
   _GLIBCXX_EXTERN_TEMPLATE=0)  # nobody has made std::string for us
 target_link_libraries(lichen_flags INTERFACE lichen_bare_flags)
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer")  # lines for a crash, but no types
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -g1")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -g1 -fno-omit-frame-pointer")  # so that a crash can tell the calls
 add_compile_options(-fno-pic -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
   $<$<COMPILE_LANGUAGE:CXX>:-fno-c++-static-destructors>
   -fstack-protector-strong ${LICHEN_BARE_OPTIONS}

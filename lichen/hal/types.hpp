@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 namespace lichen::hal {
 
@@ -48,6 +49,11 @@ struct Fault {
   std::uintptr_t address = 0;  // of the memory that was meant; 0: none, or not known
   std::uintptr_t at = 0;       // of the instruction
   std::size_t overrun = 0;     // the size of the core's own stack, if it was that which overran
+  // What the flow had in its registers, and what it left on its stack last; both may be empty.
+  std::span<const std::uintptr_t> registers{};
+  std::span<const std::uintptr_t> stack{};
+  // Whether there is memory at an address; null where there are no registers and no stack.
+  bool (*can_read)(std::uintptr_t at) noexcept = nullptr;
 };
 
 // Runs on the core that faulted, on a stack of its own, wherever it was. The same rules hold as for

@@ -27,6 +27,57 @@ void say(base::FormatString<std::type_identity_t<Arguments>...> text,
   hal::write_console(base::format_to(room, text, arguments...).text);
 }
 
+// The frame in which the task runs, found by what the flow had in its registers and on its stack:
+// the innermost of those that lead to the root of the strand. Null: none was there.
+const coro::PromiseBase* find_running(coro::Strand& strand, const hal::Fault& fault) noexcept {
+  const std::span<std::byte> memory = hal::page_region();
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  const auto promise_at = [&](std::uintptr_t at) -> const coro::PromiseBase* {
+    constexpr std::size_t size = sizeof(coro::PromiseBase);
+    const std::uintptr_t offset = at - begin;
+    const bool inside = at % alignof(coro::PromiseBase) == 0 && offset < memory.size() &&
+                        memory.size() - offset >= size && fault.can_read(at) &&
+                        fault.can_read(at + size - 1);
+    return inside ? reinterpret_cast<const coro::PromiseBase*>(at) : nullptr;
+  };
+  const coro::PromiseBase* const root = &coro::PromiseBase::of_root(strand);
+  const auto depth_of = [&](const coro::PromiseBase* promise) {
+    constexpr unsigned most = 1'000;
+    for (unsigned depth = 1; promise && depth < most; ++depth) {
+      if (promise->strand != &strand) return 0U;
+      if (promise == root) return depth;
+      promise = promise_at(reinterpret_cast<std::uintptr_t>(promise->parent));
+    }
+    return 0U;
+  };
+  const coro::PromiseBase* found = nullptr;
+  unsigned deepest = 0;
+  for (const auto words : {fault.registers, fault.stack}) {
+    for (const std::uintptr_t word : words) {
+      // Code of a coroutine holds on to the frame, code of the runtime to the promise in it.
+      for (const std::uintptr_t at : {word + coro::Runnable::frame_header, word}) {
+        const coro::PromiseBase* promise = promise_at(at);
+        const unsigned depth = promise ? depth_of(promise) : 0;
+        if (depth > deepest) deepest = depth, found = promise;
+      }
+    }
+  }
+  return found;
+}
+
+void say_where_awaited(coro::Strand& strand, const hal::Fault& fault) noexcept {
+  const coro::PromiseBase* const running = find_running(strand, fault);
+  if (!running) return;
+  std::array<char, base::log::max_line> room;
+  // Where it runs itself the fault says; it may not have awaited anything yet.
+  for (const auto* frame = running->parent; frame; frame = frame->parent) {
+    const std::source_location& at = frame->where();
+    const coro::TraceLine line{coro::TraceLine::Kind::awaits, at.function_name(), at.file_name(),
+                               at.line()};
+    say("{}\n", coro::format_line(line, room));
+  }
+}
+
 void say_where_spawned(const coro::Strand& strand, bool in_section) noexcept {
   std::array<coro::TraceLine, most_lines> lines;
   // The way up takes locks, one of which may be held here.
@@ -56,11 +107,12 @@ void Executor::faulted(const hal::Fault& fault) noexcept {
   if (overrun != 0)
     say("lichen: panic: core {}: the stack of {} KiB is used up, at image+{:#x}\n", index_,
         overrun / kib, at);
-  else
+  else if (*fault.what)
     say("lichen: core {}: {}, address {:#x}, at image+{:#x}\n", index_, fault.what, fault.address,
         at);
   if (current_) {
     say("  by a task of {}\n", group);
+    say_where_awaited(*current_, fault);
     say_where_spawned(*current_, preemption_off() || in_short_section());
   } else {
     say("  in the scheduler itself\n");

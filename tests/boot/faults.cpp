@@ -44,11 +44,13 @@ void offend(std::string_view how) {
   if (how == "panic") hal::panic("as it was asked to");
 }
 
-Task<Result<void>> task(std::string_view how) {
+Task<Result<void>> offend_later(std::string_view how) {
   CO_TRY(co_await sleep_for(std::chrono::milliseconds{1}));
   offend(how);
   co_return Result<void>{};
 }
+
+Task<Result<void>> task(std::string_view how) { co_return co_await offend_later(how); }
 
 Task<Result<void>> root(std::string_view how) {
   Scope scope;

@@ -32,13 +32,6 @@ void write_console(std::string_view text) noexcept {
 
 void exit_machine(int status) noexcept { detail::end_machine(status); }
 
-void panic(std::string_view message) noexcept {
-  write_console("lichen: panic: ");
-  write_console(message);
-  write_console("\n");
-  detail::end_machine(panic_status);
-}
-
 namespace {
 
 // Who reads; only changed while nobody is attached, or by the one who is.

@@ -29,7 +29,6 @@ using detail::Local;
 using detail::local;
 
 constinit std::array<std::atomic<InterruptHandler>, interrupt_count> handlers{};
-constinit std::atomic<FaultHandler> fault_handler{nullptr};
 
 constexpr unsigned index(Interrupt interrupt) noexcept { return static_cast<unsigned>(interrupt); }
 
@@ -75,34 +74,6 @@ void detail::take_device_interrupt(unsigned source) noexcept {
   end_wait(mine.core);
 }
 
-void detail::take_fault(const char* what, bool at_memory, std::uintptr_t address,
-                        const TrapFrame& frame) noexcept {
-  Local& mine = local();
-  if (std::exchange(mine.faulted, true)) {
-    write_console("lichen: a fault while one is reported\n");
-    end_machine(panic_status);
-  }
-  mine.off_depth = mine.off_depth + 1;
-  std::array<char, 160> room;
-  const std::uintptr_t at = instruction_of(frame);
-  write_console(base::format_to(room, "lichen: core {}: {} at {:#x}", mine.core, what, at).text);
-  if (at_memory) write_console(base::format_to(room, ", address {:#x}", address).text);
-  write_console("\n");
-  print_registers(frame);
-  const auto stack = reinterpret_cast<std::uintptr_t>(mine.stack.data());
-  const bool below_stack =
-      at_memory && !mine.stack.empty() && address < stack && address >= stack - page_size;
-  if (FaultHandler handler = fault_handler.load())
-    handler({.core = mine.core,
-             .what = what,
-             .address = at_memory ? address : 0,
-             .at = at,
-             .overrun = below_stack ? mine.stack.size() : 0});
-  else if (below_stack)
-    write_console("lichen: the stack of the core is used up\n");
-  end_machine(panic_status);
-}
-
 Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept {
   if (index(interrupt) >= interrupt_count) return Error::invalid_argument;
   if (handler && interrupt != Interrupt::preempt && interrupt != Interrupt::deadline)
@@ -137,11 +108,6 @@ Result<void> send_interrupt(CoreId core) noexcept {
   if (core >= detail::started_processors()) return Error::invalid_argument;
   if (!handlers[index(Interrupt::preempt)].load()) return Error::invalid_state;
   detail::send_signal(core, detail::Signal::preempt);
-  return {};
-}
-
-Result<void> register_fault_handler(FaultHandler handler) noexcept {
-  fault_handler.store(handler);
   return {};
 }
 

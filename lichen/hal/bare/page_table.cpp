@@ -106,6 +106,20 @@ void unmap(std::uintptr_t at, std::size_t size) noexcept {
     if (std::uint64_t* entry = entry_for(at, 0)) *entry = 0;
 }
 
+bool is_readable(std::uintptr_t at) noexcept {
+  // Above the highest bit that is translated all are alike.
+  constexpr unsigned unused = 64 - (12 + 9 * page_levels);
+  if (static_cast<std::uintptr_t>(static_cast<std::intptr_t>(at << unused) >> unused) != at)
+    return false;
+  const std::uint64_t* table = table_at(the_root);
+  for (unsigned level = top;; --level) {
+    const std::uint64_t entry = table[index_at(at, level)];
+    if (entry == 0) return false;
+    if (level == 0 || is_page(entry, level)) return can_read(entry);
+    table = table_at(address_in(entry));
+  }
+}
+
 std::byte* reserve_window(std::size_t size, std::size_t alignment) noexcept {
   const std::size_t need = base::divide_up(size, granule_size);
   const SpinGuard guard{window_lock};

@@ -21,6 +21,8 @@ Result<void> change_use(std::uintptr_t at, std::size_t size, PageUse use) noexce
 // For mapped pages of 4 KiB; the caller flushes.
 void unmap(std::uintptr_t at, std::size_t size) noexcept;
 Physical page_table_root() noexcept;
+// Whether what lies there can be read. Without the lock, for who reports a fault.
+bool is_readable(std::uintptr_t at) noexcept;
 
 // Address space apart from memory, in granules, so that it can be reused. Null: there is none left.
 std::byte* reserve_window(std::size_t size, std::size_t alignment = 1) noexcept;

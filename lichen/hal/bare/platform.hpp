@@ -19,6 +19,15 @@ namespace lichen::hal::detail {
 // The registers of an interrupted flow; the processor says what is in it.
 std::uintptr_t& stack_pointer_of(TrapFrame& frame) noexcept;
 std::uintptr_t& instruction_of(TrapFrame& frame) noexcept;
+// Where the innermost function's frame is, and what every function leaves there of its caller.
+struct CallRecord {
+  std::uintptr_t outer_frame;
+  std::uintptr_t return_address;
+};
+std::uintptr_t frame_pointer_of(const TrapFrame& frame) noexcept;
+std::uintptr_t call_record_at(std::uintptr_t frame_pointer) noexcept;
+// All that a coroutine frame's address may be in.
+std::span<const std::uintptr_t> registers_of(const TrapFrame& frame) noexcept;
 inline std::uintptr_t instruction_of(const TrapFrame& frame) noexcept {
   return instruction_of(const_cast<TrapFrame&>(frame));
 }

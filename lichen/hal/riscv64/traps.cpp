@@ -71,6 +71,13 @@ void lichen_trap_entry() noexcept;
 std::uintptr_t& stack_pointer_of(TrapFrame& frame) noexcept { return frame.x[1]; }
 std::uintptr_t& instruction_of(TrapFrame& frame) noexcept { return frame.pc; }
 
+std::uintptr_t frame_pointer_of(const TrapFrame& frame) noexcept { return frame.x[7]; }
+// RISC-V psABI, frame pointer convention.
+std::uintptr_t call_record_at(std::uintptr_t frame_pointer) noexcept {
+  return frame_pointer - 2 * sizeof(std::uintptr_t);
+}
+std::span<const std::uintptr_t> registers_of(const TrapFrame& frame) noexcept { return frame.x; }
+
 void print_registers(const TrapFrame& f) noexcept {
   static constexpr const char* names[] = {"ra", "sp",  "gp",  "tp", "t0", "t1", "t2", "s0",
                                           "s1", "a0",  "a1",  "a2", "a3", "a4", "a5", "a6",

@@ -139,6 +139,12 @@ void lichen_load_segments(const TablePointer& descriptors, const TablePointer& g
 std::uintptr_t& stack_pointer_of(TrapFrame& frame) noexcept { return frame.rsp; }
 std::uintptr_t& instruction_of(TrapFrame& frame) noexcept { return frame.rip; }
 
+std::uintptr_t frame_pointer_of(const TrapFrame& frame) noexcept { return frame.rbp; }
+std::uintptr_t call_record_at(std::uintptr_t frame_pointer) noexcept { return frame_pointer; }
+std::span<const std::uintptr_t> registers_of(const TrapFrame& frame) noexcept {
+  return {&frame.r15, &frame.rax + 1};
+}
+
 void print_registers(const TrapFrame& f) noexcept {
   std::array<char, 480> room;
   write_console(base::format_to(room,
