@@ -16,8 +16,7 @@ using namespace lichen;
 
 constexpr std::string_view net_help =
     "  --net NAME[=ADDRESS/BITS[,GATEWAY] | =dhcp]\n"
-    "                     Lichen's own TCP/IP over the TAP device NAME (on one core), instead of "
-    "the\n"
+    "                     Lichen's own TCP/IP over the TAP device NAME, instead of the\n"
     "                     host's sockets; default address 10.9.0.2/24, or what DHCP and routers\n"
     "                     offer\n";
 
@@ -47,8 +46,6 @@ int main(int count, char** words) {
     if (!wish)
       return image::refuse_option("--net",
                                   "NAME, NAME=ADDRESS/BITS[,GATEWAY] or NAME=dhcp is wanted");
-    if (options->run.cores != 1)
-      return image::refuse_option("--net", "it serves one core: leave out --cores");
     tap = *std::move(wish);
   }
   return image::exit_status(run_program(*options, tap));

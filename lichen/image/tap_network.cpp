@@ -2,8 +2,10 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "lichen/base/format.hpp"
 #include "lichen/base/log.hpp"
@@ -12,8 +14,10 @@
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/address_wish.hpp"
 #include "lichen/image/run.hpp"
+#include "lichen/io/operation.hpp"
 #include "lichen/io/program.hpp"
-#include "lichen/net/inet/inet.hpp"
+#include "lichen/net/inet/inet_cores.hpp"
+#include "lichen/sched/machine.hpp"
 
 namespace lichen::image {
 
@@ -49,6 +53,30 @@ std::string text_of(const IpAddress& address) {
   return std::string{base::format_to(room, "{}", address).text};
 }
 
+// A queue of the device for each core, and the network on them. Of a device with one queue the
+// first core receives, and all send.
+Task<Result<void>> open_queues(driver::HostSystem& host, const std::string& name,
+                               std::vector<std::unique_ptr<io::NetDevice>>& queues,
+                               net::inet::InetCores& inet) {
+  auto& machine = sched::Machine::current();
+  driver::TapOptions options{.several_queues = machine.cores() > 1};
+  for (unsigned i = 0; i < machine.cores(); ++i) {
+    const io::Stay stay = co_await io::StayOn{machine.core(i)};
+    auto queue = i == 0 || options.several_queues ? host.open_tap(name, options)
+                                                  : host.open_tap_beside(*queues[0], options);
+    if (i == 0 && queue.failed_with(Error::invalid_argument)) {
+      // The device was made with other flags.
+      options.several_queues = !options.several_queues;
+      queue = host.open_tap(name, options);
+      if (queue && !options.several_queues)
+        base::log::info("{} was made without multi_queue: core 0 receives for all cores", name);
+    }
+    queues.push_back(CO_TRY(std::move(queue)));
+    CO_TRY(inet.add(*queues[i]));
+  }
+  co_return Result<void>{};
+}
+
 }  // namespace
 
 Result<TapWish> TapWish::parse(std::string_view text) {
@@ -65,7 +93,7 @@ Result<TapWish> TapWish::parse(std::string_view text) {
 }
 
 std::string TapWish::preparation() const {
-  std::string text = "ip tuntap add dev " + name + " mode tap user $USER";
+  std::string text = "ip tuntap add dev " + name + " mode tap multi_queue user $USER";
   if (!gateway.is_unspecified())
     text +=
         " && ip addr add " + text_of(gateway) + "/" + std::to_string(address.bits) + " dev " + name;
@@ -74,15 +102,17 @@ std::string TapWish::preparation() const {
 
 Task<Result<void>> run_over_tap(Host& host, TapWish wish,
                                 std::span<const std::string_view> arguments) {
-  auto device = host.linux_system().open_tap(wish.name);
-  if (!device) {
-    base::log::error("--net {}: {}; this prepares the device: {}", wish.name, device.error(),
-                     wish.preparation());
-    co_return device.error();
-  }
   net::inet::InetOptions options{.address = wish.address, .gateway = wish.gateway};
   CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
-  auto inet = CO_TRY(net::inet::Inet::create(**device, options));
+  std::vector<std::unique_ptr<io::NetDevice>> queues;
+  auto inet = CO_TRY(net::inet::InetCores::create(sched::Machine::current().cores(), options));
+  if (const Result<void> opened =
+          co_await open_queues(host.linux_system(), wish.name, queues, *inet);
+      !opened) {
+    base::log::error("--net {}: {}; this prepares the device: {}", wish.name, opened.error(),
+                     wish.preparation());
+    co_return opened;
+  }
   if (!wish.address.network.is_unspecified())
     base::log::info("{} is {}; until it has an address and is up: {}", wish.name,
                     wish.address.network, wish.preparation());

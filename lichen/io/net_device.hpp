@@ -52,7 +52,7 @@ struct NetFeatures {
 // A device's queues belong to the core that opened it; calls from elsewhere go there first.
 class NetDevice {
  public:
-  static constexpr std::size_t most_pieces = 16;
+  static constexpr std::size_t most_pieces = 24;
   static constexpr std::size_t most_frames = 32;  // in one call of send()
 
   virtual ~NetDevice() = default;

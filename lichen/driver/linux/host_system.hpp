@@ -44,6 +44,10 @@ class HostSystem final : public io::System {
                                                   const TapOptions& options = {}) noexcept {
     return driver::open_tap(cores_, name, options);
   }
+  Result<std::unique_ptr<io::NetDevice>> open_tap_beside(const io::NetDevice& first,
+                                                         const TapOptions& options = {}) noexcept {
+    return driver::open_tap_beside(cores_, first, options);
+  }
   Task<Result<io::Request>> next_request() override;
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
 

@@ -1,5 +1,6 @@
 #include "lichen/driver/linux/tap.hpp"
 
+#include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -54,6 +55,7 @@ Result<Descriptor> attach(std::string_view name, const TapOptions& options,
   if (fd.get() < 0) return from_open(errno);
   std::ranges::copy(name, request.ifr_name);
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  if (options.several_queues) request.ifr_flags |= IFF_MULTI_QUEUE;
   if (ioctl(fd.get(), TUNSETIFF, &request) < 0) return from_open(errno);
   int value = sizeof(Header);
   if (ioctl(fd.get(), TUNSETVNETHDRSZ, &value) < 0) return Error::not_supported;
@@ -84,6 +86,7 @@ std::array<std::byte, 6> our_address(int fd) noexcept {
 // done with it.
 class TapQueue {
  public:
+  // 0 frames: it only sends.
   static Result<TapQueue*> create(UringCore& core, Descriptor fd, unsigned frames) noexcept;
 
   [[nodiscard]] UringCore& core() noexcept { return core_; }
@@ -91,9 +94,9 @@ class TapQueue {
 
   // As many frames as are there, or the error that ended it.
   Result<std::size_t> take(std::span<io::ReceivedFrame> into) noexcept;
-  // Asks for frames and waits for news.
+  // Asks for frames, of a queue that receives, and waits for news.
   auto wait() noexcept {
-    if (!armed_) arm();
+    if (!armed_ && buffers_) arm();
     return news_.wait(core_.core());
   }
   void close() noexcept {
@@ -144,6 +147,7 @@ TapQueue::TapQueue(UringCore& core, Descriptor fd) noexcept
 Result<TapQueue*> TapQueue::create(UringCore& core, Descriptor fd, unsigned frames) noexcept {
   std::unique_ptr<TapQueue> queue{new (std::nothrow) TapQueue{core, std::move(fd)}};
   if (!queue) return Error::no_memory;
+  if (frames == 0) return queue.release();
   const unsigned count = std::bit_ceil(std::clamp(frames, 2U, 32'768U));
   queue->buffers_ = TRY(BufferRing::create(core.ring(), core.core(),
                                            {.count = count,
@@ -332,6 +336,7 @@ class HostTap final : public io::NetDevice {
   std::array<std::byte, 6> address() const noexcept override { return address_; }
   std::size_t mtu() const noexcept override { return mtu_; }
   io::NetFeatures features() const noexcept override { return features_; }
+  [[nodiscard]] int fd() const noexcept { return queue_.fd(); }
 
  private:
   TapQueue& queue_;
@@ -352,8 +357,22 @@ Result<std::unique_ptr<io::NetDevice>> open_tap(UringCores& cores, std::string_v
                                                 const TapOptions& options) noexcept {
   io::NetFeatures features;
   Descriptor fd = TRY(attach(name, options, features));
-  TapQueue* queue = TRY(TapQueue::create(cores.here(), std::move(fd), options.frames));
+  TapQueue* queue =
+      TRY(TapQueue::create(cores.here(), std::move(fd), std::max(options.frames, 2U)));
   std::unique_ptr<io::NetDevice> device{new (std::nothrow) HostTap{*queue, options, features}};
+  if (device) return device;
+  queue->close();
+  return Error::no_memory;
+}
+
+Result<std::unique_ptr<io::NetDevice>> open_tap_beside(UringCores& cores,
+                                                       const io::NetDevice& first,
+                                                       const TapOptions& options) noexcept {
+  Descriptor fd{fcntl(static_cast<const HostTap&>(first).fd(), F_DUPFD_CLOEXEC, 0)};
+  if (fd.get() < 0) return from_errno(errno);
+  TapQueue* queue = TRY(TapQueue::create(cores.here(), std::move(fd), 0));
+  std::unique_ptr<io::NetDevice> device{new (std::nothrow)
+                                            HostTap{*queue, options, first.features()}};
   if (device) return device;
   queue->close();
   return Error::no_memory;

@@ -21,6 +21,9 @@ struct TapOptions {
   // Frames that may wait for us or be held by whoever received them.
   unsigned frames = 256;
   std::size_t mtu = 1500;  // that of the device in the host; it is not changed
+  // Others may open it, too, each with a queue of its own; the host keeps a connection to the queue
+  // that sends it. A device that was made without (`multi_queue`) is refused: invalid_argument.
+  bool several_queues = false;
 };
 
 // Opens the device, or makes it if it does not exist and we may: it goes away with us then. For the
@@ -29,5 +32,11 @@ struct TapOptions {
 // devices).
 Result<std::unique_ptr<io::NetDevice>> open_tap(UringCores& cores, std::string_view name,
                                                 const TapOptions& options = {}) noexcept;
+
+// For the calling core: sends through the queue of `first`, which open_tap() has opened, and never
+// receives. Where the device has one queue only.
+Result<std::unique_ptr<io::NetDevice>> open_tap_beside(UringCores& cores,
+                                                       const io::NetDevice& first,
+                                                       const TapOptions& options = {}) noexcept;
 
 }  // namespace lichen::driver

@@ -10,12 +10,16 @@
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/when.hpp"
 #include "lichen/io/operation.hpp"
+#include "lichen/net/inet/classify.hpp"
 #include "lichen/net/inet/datagram.hpp"
 #include "lichen/net/wire/wire.hpp"
 
 namespace lichen::net::inet {
 
 namespace {
+
+// Of a segment that came from the device, not from another core.
+constexpr std::uint8_t not_looked = 0xff;
 
 // Of a burst that the device cuts, with its headers below 64 KiB (RFC 791).
 constexpr std::uint32_t largest_burst = 61'440;
@@ -78,11 +82,24 @@ struct Inet::Parts {
     ip::Verdict receive(const ip::Arrival& arrival, std::uint64_t now) noexcept override {
       const auto segment = wire::parse_tcp(arrival.payload, arrival.verify());
       if (!segment || arrival.to_group) return ip::Verdict::taken;
-      const tcp::Path path{.local = {arrival.to, segment->to_port},
-                           .remote = {arrival.from, segment->from_port}};
-      inet_.engine_.input(now, path, *segment, payload_of(arrival, segment->payload),
-                          wire::ecn_of(arrival.traffic_class));
+      take(*segment, arrival, now, not_looked);
       return ip::Verdict::taken;
+    }
+
+    // One that another core has passed on.
+    void take(Parcel& parcel, std::uint64_t now) noexcept {
+      const auto segment = wire::parse_tcp(parcel.bytes.bytes(), wire::Verify::done_by_device());
+      if (!segment) return;
+      const ip::Arrival arrival{.interface = *inet_.interface_,
+                                .from = parcel.from,
+                                .to = parcel.to,
+                                .protocol = wire::protocol::tcp,
+                                .traffic_class = parcel.traffic_class,
+                                .checksum_done = true,
+                                .packet = {},
+                                .payload = parcel.bytes.bytes(),
+                                .buffer = &parcel.bytes};
+      take(*segment, arrival, now, parcel.looked);
     }
 
     bool failed(const wire::Quote& quote, const ip::Failure& failure,
@@ -132,6 +149,24 @@ struct Inet::Parts {
     }
 
    private:
+    void take(const wire::TcpSegment& segment, const ip::Arrival& arrival, std::uint64_t now,
+              std::uint8_t looked) noexcept {
+      const tcp::Path path{.local = {arrival.to, segment.to_port},
+                           .remote = {arrival.from, segment.from_port}};
+      if (const auto to = inet_.elsewhere(path, segment, looked)) {
+        inet_.shared_.crossing->put(inet_.shared_.place, *to,
+                                    {.bytes = payload_of(arrival, arrival.payload),
+                                     .from = arrival.from,
+                                     .to = arrival.to,
+                                     .traffic_class = arrival.traffic_class,
+                                     .is_segment = true,
+                                     .looked = looked});
+        return;
+      }
+      inet_.engine_.input(now, path, segment, payload_of(arrival, segment.payload),
+                          wire::ecn_of(arrival.traffic_class));
+    }
+
     // The payload in the buffer in which it came, or in one of its own.
     static io::Buffer payload_of(const ip::Arrival& arrival,
                                  std::span<const std::byte> payload) noexcept {
@@ -171,9 +206,10 @@ struct Inet::Parts {
   Events events;
 };
 
-Inet::Inet(io::NetDevice& device, const InetOptions& options)
+Inet::Inet(io::NetDevice& device, const InetOptions& options, Shared shared)
     : device_{device},
       home_{*coro::this_core()},
+      shared_{shared},
       transmit_{device, home_},
       parts_{std::make_unique<Parts>(*this)},
       stack_{options.secret},
@@ -184,7 +220,12 @@ Inet::Inet(io::NetDevice& device, const InetOptions& options)
       timer_{&timer_fired} {}
 
 Result<std::unique_ptr<Inet>> Inet::create(io::NetDevice& device, const InetOptions& options) {
-  std::unique_ptr<Inet> inet{new (std::nothrow) Inet{device, options}};
+  return create(device, options, {});
+}
+
+Result<std::unique_ptr<Inet>> Inet::create(io::NetDevice& device, const InetOptions& options,
+                                           Shared shared) {
+  std::unique_ptr<Inet> inet{new (std::nothrow) Inet{device, options, shared}};
   if (!inet || !inet->engine_.created()) return Error::no_memory;
   TRY(inet->set_up(options));
   return inet;
@@ -196,9 +237,14 @@ Result<void> Inet::set_up(const InetOptions& options) noexcept {
                                          .mac = mac_of(device_),
                                          .mtu = static_cast<std::uint32_t>(device_.mtu()),
                                          .offloads_checksum = features.checksum,
-                                         .offloads_segments = cuts_segments(features)},
+                                         .offloads_segments = cuts_segments(features),
+                                         .ipv6 = !follows(),
+                                         .router_discovery = !follows(),
+                                         .answers = !follows()},
                                         now()));
   stack_.set_transport(wire::protocol::tcp, &parts_->segments);
+  // Neighbours tell all of their new addresses.
+  if (follows()) return stack_.join(*interface_, wire::Ipv6Address::all_nodes());
   configuration_.set_name_servers(options.name_servers);
   if (options.address.network.is_unspecified()) return configuration_.ask(*interface_, now());
   configuration_.told(*interface_, options.address.network);
@@ -220,6 +266,10 @@ std::uint64_t Inet::now() noexcept {
 
 void Inet::after(std::uint64_t now) noexcept {
   engine_.flush(now);
+  if (shared_.crossing) {
+    if (!follows()) lead();
+    shared_.crossing->publish(shared_.place);
+  }
   const std::uint64_t at =
       std::min({stack_.deadline(), engine_.deadline(), configuration_.deadline(),
                 names_ ? names_->deadline() : tcp::never});
@@ -249,6 +299,7 @@ Task<Result<void>> Inet::run() {
   Scope scope;
   scope.spawn(receive_all(), &home_);
   scope.spawn(keep_time(), &home_);
+  if (shared_.crossing) scope.spawn(take_over(), &home_);
   scope.spawn(transmit_.run([this]() noexcept { after(now()); }), &home_);
   const Result<void> outcome = co_await scope.join();
   if (std::exchange(timer_set_, false)) timer_.cancel();
@@ -261,12 +312,77 @@ Task<Result<void>> Inet::receive_all() {
   for (;;) {
     const std::size_t count = CO_TRY(co_await device_.receive(frames));
     const std::uint64_t at = now();
-    for (io::ReceivedFrame& frame : std::span{frames}.first(count))
-      stack_.receive(*interface_, std::exchange(frame.bytes, {}),
-                     {.checksum_done = frame.work.needs_checksum || frame.work.checksum_is_right},
-                     at);
+    for (io::ReceivedFrame& frame : std::span{frames}.first(count)) take(frame, at);
     after(at);
   }
+}
+
+void Inet::take(io::ReceivedFrame& frame, std::uint64_t now) noexcept {
+  const bool checksum_done = frame.work.needs_checksum || frame.work.checksum_is_right;
+  if (Crossing* crossing = shared_.crossing) {
+    switch (audience_of(frame.bytes.bytes())) {
+      case Audience::here: break;
+      case Audience::first:
+        if (shared_.place == 0) break;
+        crossing->put(shared_.place, 0,
+                      {.bytes = std::exchange(frame.bytes, {}), .checksum_done = checksum_done});
+        return;
+      case Audience::all:
+        crossing->put_copies(shared_.place, frame.bytes.bytes(), checksum_done);
+        break;
+    }
+  }
+  stack_.receive(*interface_, std::exchange(frame.bytes, {}), {.checksum_done = checksum_done},
+                 now);
+}
+
+// ---- with other cores ---------------------------------------------------------------------------
+
+Task<Result<void>> Inet::take_over() {
+  for (;;) {
+    CO_TRY(co_await shared_.crossing->wait(shared_.place));
+    const std::uint64_t at = now();
+    shared_.crossing->take_all(shared_.place, [&](Parcel& parcel) noexcept { take(parcel, at); });
+    if (follows()) follow();
+    after(at);
+  }
+}
+
+void Inet::take(Parcel& parcel, std::uint64_t now) noexcept {
+  if (parcel.is_segment)
+    parts_->segments.take(parcel, now);
+  else
+    stack_.receive(*interface_, std::move(parcel.bytes), {.checksum_done = parcel.checksum_done},
+                   now);
+}
+
+std::optional<unsigned> Inet::elsewhere(const tcp::Path& path, const wire::TcpSegment& segment,
+                                        std::uint8_t& looked) noexcept {
+  Crossing* crossing = shared_.crossing;
+  if (!crossing || engine_.has(path)) return std::nullopt;
+  if (looked == not_looked) {
+    looked = 0;
+    const unsigned home = crossing->home(path);
+    if (home != shared_.place) return home;
+  }
+  if (engine_.would_take(now_, path, segment)) return std::nullopt;
+  // A connection of which all know that nobody wants it.
+  const bool opens = segment.has(wire::tcp_flag::syn) && !segment.has(wire::tcp_flag::ack);
+  if (opens && !crossing->anybody_listens(path.local.port)) return std::nullopt;
+  if (++looked >= crossing->places()) return std::nullopt;
+  ++crossing->counters(shared_.place).went_on;
+  return (shared_.place + 1) % crossing->places();
+}
+
+void Inet::lead() noexcept {
+  if (revision_ == stack_.revision()) return;
+  revision_ = stack_.revision();
+  shared_.crossing->announce(stack_.settings(*interface_));
+}
+
+void Inet::follow() noexcept {
+  if (const auto settings = shared_.crossing->settings_after(revision_))
+    stack_.follow(*interface_, *settings, now());
 }
 
 Task<Result<void>> Inet::keep_time() {
@@ -311,11 +427,16 @@ void Inet::grant(TcpSocket& socket, std::uint8_t wishes) noexcept {
       socket.connection->owner = nullptr;
       engine_.release(at, *socket.connection);
     }
-    if (socket.listens && !socket.closed) engine_.close(at, socket.listener);
+    if (socket.listens && !socket.closed) stop_listening(socket);
     socket.~TcpSocket();
     coro::hooks::free_frame(&socket, sizeof socket);
   }
   after(at);
+}
+
+void Inet::stop_listening(TcpSocket& socket) noexcept {
+  if (shared_.crossing) shared_.crossing->release(socket.claim);
+  engine_.close(now_, socket.listener);
 }
 
 Task<Result<void>> Inet::up(Duration limit) {

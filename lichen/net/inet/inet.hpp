@@ -4,13 +4,15 @@
 //   device <──send()── TransmitQueue <──┘  <──────────┘   <────────┘
 //
 // It belongs to the core on which it was created: its tasks run there, and whoever uses a stream
-// goes there first. One machine may have several, each with a device of its own.
+// goes there first. One machine may have several, each with a device of its own, or one for each
+// core that shares a device: InetCores.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "lichen/base/hash.hpp"
 #include "lichen/base/result.hpp"
@@ -21,6 +23,7 @@
 #include "lichen/io/net_device.hpp"
 #include "lichen/io/system.hpp"
 #include "lichen/net/inet/configuration.hpp"
+#include "lichen/net/inet/crossing.hpp"
 #include "lichen/net/inet/names.hpp"
 #include "lichen/net/inet/tcp_socket.hpp"
 #include "lichen/net/inet/transmit_queue.hpp"
@@ -89,12 +92,31 @@ class Inet final : public io::Network {
   friend class InetListener;
   friend class InetDatagram;
   friend class Names;
+  friend class InetCores;
   struct Parts;
+  // Where it is among others that share its device; no crossing: it is alone. Place 0 leads.
+  struct Shared {
+    Crossing* crossing = nullptr;
+    unsigned place = 0;
+  };
 
-  Inet(io::NetDevice& device, const InetOptions& options);
+  static Result<std::unique_ptr<Inet>> create(io::NetDevice& device, const InetOptions& options,
+                                              Shared shared);
+  Inet(io::NetDevice& device, const InetOptions& options, Shared shared);
   Result<void> set_up(const InetOptions& options) noexcept;
 
   Task<Result<void>> receive_all();
+  Task<Result<void>> take_over();
+  void take(io::ReceivedFrame& frame, std::uint64_t now) noexcept;
+  void take(Parcel& parcel, std::uint64_t now) noexcept;
+  // Which of the cores gets a segment that `looked` cores have not known; nothing: this one.
+  std::optional<unsigned> elsewhere(const tcp::Path& path, const wire::TcpSegment& segment,
+                                    std::uint8_t& looked) noexcept;
+  // The others are to know what is new here; what is new there is taken over.
+  void lead() noexcept;
+  void follow() noexcept;
+  [[nodiscard]] bool follows() const noexcept { return shared_.place != 0; }
+  void stop_listening(TcpSocket& socket) noexcept;
   Task<Result<void>> keep_time();
 
   [[nodiscard]] coro::Core& home() noexcept { return home_; }
@@ -111,6 +133,8 @@ class Inet final : public io::Network {
 
   io::NetDevice& device_;
   coro::Core& home_;
+  const Shared shared_;
+  std::uint32_t revision_ = 0;  // of the settings that were announced, or taken over
   std::uint64_t now_ = 0;
   TransmitQueue transmit_;
   std::unique_ptr<Parts> parts_;

@@ -118,7 +118,8 @@ InetListener::~InetListener() { socket_.inet.wish(socket_, TcpSocket::release); 
 void InetListener::close() noexcept {
   // On the listener's own core, as everything of it.
   if (std::exchange(socket_.closed, true)) return;
-  socket_.inet.engine_.close(socket_.inet.now(), socket_.listener);
+  socket_.inet.now();
+  socket_.inet.stop_listening(socket_);
   socket_.inet.after(socket_.inet.now());
   socket_.readable.notify();
 }
@@ -153,15 +154,25 @@ Task<Result<std::unique_ptr<io::Listener>>> Inet::listen(io::Address at,
   if (socket->listener.local.address.is_unspecified()) socket->listener.local.address = {};
   socket->listener.backlog = options.backlog;
   socket->listener.owner = socket;
+  socket->claim.place = shared_.place;
+  socket->claim.shared = options.share_port;
+  const auto begin = [&]() noexcept -> Result<void> {
+    TRY(engine_.listen(socket->listener));
+    if (!shared_.crossing) return {};
+    socket->claim.local = socket->listener.local;
+    const Result<void> claimed = shared_.crossing->claim(socket->claim);
+    if (!claimed) engine_.close(now(), socket->listener);
+    return claimed;
+  };
   Result<void> listening = Error::address_in_use;
   if (at.port() != 0) {
-    listening = engine_.listen(socket->listener);
+    listening = begin();
   } else {
     // Any that is free, of those that nobody is given (RFC 6335 section 6).
     for (int tries = 0; tries < 1'000 && listening.failed_with(Error::address_in_use); ++tries) {
       const auto port = static_cast<std::uint16_t>(49'152 + stack_.random().below(16'384));
       at.set_port(socket->listener.local.port = port);
-      listening = engine_.listen(socket->listener);
+      listening = begin();
     }
   }
   socket->listens = listening.has_value();
@@ -187,8 +198,12 @@ Task<Result<std::unique_ptr<io::Stream>>> Inet::connect(io::Address to) {
     wish(*socket, TcpSocket::release);
     co_return Error::no_memory;
   }
-  socket->connection =
-      CO_TRY(engine_.connect(at, {.local = {way.from, 0}, .remote = {way.to, to.port()}}, socket));
+  // From a port whose answers come to this core.
+  const auto comes_here = [this](const tcp::Path& path) noexcept {
+    return !shared_.crossing || shared_.crossing->home(path) == shared_.place;
+  };
+  socket->connection = CO_TRY(engine_.connect(
+      at, {.local = {way.from, 0}, .remote = {way.to, to.port()}}, socket, comes_here));
   after(at);
   CO_TRY(co_await stream->connected());
   co_return std::unique_ptr<io::Stream>{std::move(stream)};

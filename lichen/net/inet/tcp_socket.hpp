@@ -7,6 +7,7 @@
 
 #include "lichen/io/home_signal.hpp"
 #include "lichen/io/stream.hpp"
+#include "lichen/net/inet/crossing.hpp"
 #include "lichen/net/tcp/engine.hpp"
 
 namespace lichen::net::inet {
@@ -21,6 +22,7 @@ class TcpSocket {
   Inet& inet;
   tcp::Connection* connection = nullptr;
   tcp::Listener listener;
+  Claim claim;  // of a listener, among cores that share a device
   bool listens = false;
   bool closed = false;      // a listener that accepts no more
   io::HomeSignal readable;  // or acceptable

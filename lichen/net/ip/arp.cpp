@@ -24,6 +24,7 @@ void Stack::receive_arp(Interface& interface, Bytes bytes) noexcept {
     if (mine->state == AddressState::tentative) return conflict(interface, *mine);
     if (mine->state == AddressState::duplicate) return;
     counters.count(Drop::address_in_use);
+    if (!interface.answers) return;
     if (mine->defended != 0 && now_ < mine->defended + defend_interval) {
       // Twice in so short a time: give it up rather than fight for ever (section 2.4 (b)), unless
       // a person has chosen it (c).
@@ -47,7 +48,7 @@ void Stack::receive_arp(Interface& interface, Bytes bytes) noexcept {
         {.solicited = !is_request && for_us, .may_create = is_request && for_us}, now_);
     if (!known && !is_request) counters.count(Drop::unsolicited);
   }
-  if (!is_request || !for_us) return;
+  if (!is_request || !for_us || !interface.answers) return;
   send_arp(interface, packet->sender_mac,
            {.operation = wire::ArpOperation::reply,
             .sender_mac = interface.mac,
@@ -68,7 +69,7 @@ void Stack::send_arp(Interface& interface, const wire::MacAddress& to,
 
 // RFC 5227 section 1.1: a request of an address for itself.
 void Stack::send_announcement(Interface& interface, const LocalAddress& address) noexcept {
-  if (!address.address.is_ipv4()) return;
+  if (!address.address.is_ipv4() || !interface.answers) return;
   const wire::Ipv4Address mine = address.address.ipv4();
   send_arp(interface, wire::MacAddress::broadcast(),
            {wire::ArpOperation::request, interface.mac, mine, {}, mine});

@@ -70,6 +70,7 @@ struct Interface {
 
   std::uint8_t index = 0;
   bool up = true;
+  bool answers = true;  // who asks for our addresses, and defends them
   FrameOutput* output = nullptr;  // null: the loopback
   wire::MacAddress mac;
   std::uint32_t mtu = 1'500;       // of IP packets

@@ -60,6 +60,7 @@ void Stack::receive_solicitation(const Arrival& arrival,
   } else if (source_mac) {
     neighbours_.learn(interface.index, arrival.from, *source_mac, {.may_create = true}, now_);
   }
+  if (!interface.answers) return;
   wire::NeighbourAdvertisement answer{
       .solicited = !probes, .overrides = true, .target = solicitation.target};
   answer.options.target_mac = interface.mac;

@@ -63,6 +63,7 @@ void Stack::receive_router(const Arrival& arrival,
   Interface& interface = arrival.interface;
   if (!arrival.from.is_link_local()) return interface.counters.count(Drop::not_link_local);
   if (!interface.routers.enabled) return interface.counters.count(Drop::unsolicited);
+  ++revision_;
   interface.routers.solicitations_left = 0;
   interface.routers.deadline = never;
 

@@ -44,6 +44,7 @@ Result<Interface*> Stack::add_interface(const Device& device, std::uint64_t now)
   added.mtu = added.ipv6_mtu = device.mtu;
   added.offloads_checksum = device.offloads_checksum;
   added.offloads_segments = device.offloads_segments;
+  added.answers = device.answers;
   added.routers.enabled = device.ipv6 && device.router_discovery;
   added.join(wire::Ipv4Address{{224, 0, 0, 1}});
   if (device.ipv6) {
@@ -88,6 +89,7 @@ Result<void> Stack::add_address(Interface& interface, const LocalAddress& addres
     if (!ip.is_ipv4()) interface.leave(ip.solicited_node());
     return Error::limit_reached;
   }
+  ++revision_;
   // Advertised addresses say nothing of their network: prefixes that are on the link do.
   if (address.bits < all && address.origin != AddressOrigin::advertised)
     (void)routes_.add({.to = address.prefix(), .interface = interface.index});
@@ -112,6 +114,7 @@ Result<void> Stack::remove_address(Interface& interface, const wire::IpAddress& 
   const wire::Prefix network = local->prefix();
   const bool route_of_address = local->origin != AddressOrigin::advertised;
   interface.remove_address(*local);
+  ++revision_;
   const bool shared = std::ranges::any_of(interface.addresses(), [&](const LocalAddress& other) {
     return other.bits == network.bits && network.contains(other.address);
   });
@@ -139,6 +142,7 @@ void Stack::leave(Interface& interface, const wire::IpAddress& group) noexcept {
 Result<void> Stack::add_route(const Route& route) noexcept {
   if (route.interface >= interface_count_) return Error::invalid_argument;
   TRY(routes_.add(route));
+  ++revision_;
   schedule(route.expires);
   return {};
 }
@@ -184,8 +188,10 @@ void Stack::advance_addresses(Interface& interface) noexcept {
       tell(interface, gone, AddressEvent::expired);
       continue;
     }
-    if (address.preferred_until <= now_ && address.state == AddressState::preferred)
+    if (address.preferred_until <= now_ && address.state == AddressState::preferred) {
       address.state = AddressState::deprecated;
+      ++revision_;
+    }
     if (address.deadline <= now_ && interface.up) advance_address(interface, address);
     if (address.state == AddressState::preferred) schedule(address.preferred_until);
     schedule(address.valid_until);
@@ -241,6 +247,7 @@ void Stack::conflict(Interface& interface, LocalAddress& address) noexcept {
 }
 
 void Stack::tell(Interface& interface, const LocalAddress& address, AddressEvent event) noexcept {
+  ++revision_;
   if (observer_ != nullptr) observer_->address(interface, address, event);
 }
 

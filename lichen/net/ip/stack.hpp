@@ -15,7 +15,7 @@
 // itself are queued, never delivered within send(), and come out of advance().
 //
 // Where the parts are: stack.cpp (interfaces, addresses, time), input.cpp, output.cpp, icmp.cpp
-// (errors and echo), arp.cpp, ndp.cpp, router_discovery.cpp.
+// (errors and echo), arp.cpp, ndp.cpp, router_discovery.cpp, follow.cpp.
 //
 // Not there: forwarding, ICMP redirects (not followed), several default routers chosen by
 // reachability, privacy addresses (RFC 8981), extension headers on output, source routes.
@@ -78,6 +78,9 @@ struct Device {
   bool offloads_segments = false;
   bool ipv6 = true;              // a link-local address of its own
   bool router_discovery = true;  // and those that routers advertise
+  // Of several stacks of one machine that share a device one asks, answers and defends; the others
+  // follow() it.
+  bool answers = true;
 };
 
 // What the device says of a frame.
@@ -89,6 +92,17 @@ struct FrameInfo {
 // 5227, in which the slowest station answers (4 to 7 seconds), or with some that suit a wire, of
 // which the far end answers within milliseconds (150). IPv6 has only the times of RFC 4862.
 enum class Probe : std::uint8_t { no, quick, yes };
+
+// What a stack knows of the network that the others of its machine take over from it.
+struct Settings {
+  std::array<LocalAddress, Interface::most_addresses> addresses{};  // usable ones
+  std::size_t address_count = 0;
+  RouteTable routes;
+  std::uint32_t ipv6_mtu = 0;
+  std::uint8_t hop_limit = 0;
+  std::uint64_t reachable_time = 0;
+  std::uint64_t retransmit_time = 0;
+};
 
 enum class AddressEvent : std::uint8_t { ready, conflict, expired };
 
@@ -157,9 +171,18 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   Result<void> add_route(const Route& route) noexcept;
   Result<void> remove_route(const wire::Prefix& to, const wire::IpAddress& via,
                             std::uint8_t interface) noexcept {
+    ++revision_;
     return routes_.remove(to, via, interface);
   }
   [[nodiscard]] const RouteTable& routes() const noexcept { return routes_; }
+
+  // ---- several stacks of one machine (Device::answers)
+  // Another number after each change of what settings() tells.
+  [[nodiscard]] std::uint32_t revision() const noexcept { return revision_; }
+  [[nodiscard]] Settings settings(const Interface& interface) const noexcept;
+  // Takes them over; both stacks MUST have the same interfaces.
+  void follow(Interface& interface, const Settings& settings, std::uint64_t now) noexcept;
+
   [[nodiscard]] const Neighbours& neighbours() const noexcept { return neighbours_; }
   [[nodiscard]] const Reassembly& reassembly() const noexcept { return reassembly_; }
   [[nodiscard]] std::uint32_t path_mtu(const wire::IpAddress& to, std::uint32_t most,
@@ -282,6 +305,7 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
                                    std::uint8_t conflicts) noexcept;
 
   std::uint64_t now_ = 0;
+  std::uint32_t revision_ = 1;
   Unpredictable random_;
   std::uint64_t flow_key_;
   std::array<Interface, most_interfaces> interfaces_{};

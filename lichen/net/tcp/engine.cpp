@@ -153,6 +153,23 @@ void Engine::input(std::uint64_t now, const Path& path, const wire::TcpSegment& 
     refuse(now, path, segment);
 }
 
+bool Engine::has(const Path& path) noexcept {
+  if (recent_ != nullptr && recent_->path() == path) return true;
+  Connection* connection = table_.find(path, secrets_.hash(path));
+  if (connection != nullptr) recent_ = connection;
+  return connection != nullptr;
+}
+
+bool Engine::would_take(std::uint64_t now, const Path& path,
+                        const wire::TcpSegment& segment) noexcept {
+  if (listener_for(path.local) == nullptr || segment.has(flag::rst)) return false;
+  if (segment.has(flag::syn)) return !segment.has(flag::ack);
+  return segment.has(flag::ack) && now < cookies_until_ &&
+         secrets_
+             .check_cookie(path, Seq{segment.acknowledgment} - 1, Seq{segment.sequence} - 1, now)
+             .has_value();
+}
+
 void Engine::flush(std::uint64_t now) noexcept {
   // What has no room comes back to the list, and is not looked at again now.
   base::List<Connection, &Connection::kept> batch;
@@ -327,8 +344,12 @@ void Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
 
 // ---- the app ------------------------------------------------------------------------------------
 
+<<<<<<< HEAD
 Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner,
                                     const Config* config) noexcept {
+=======
+Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner, May may) noexcept {
+>>>>>>> e41ed2c (net/inet: several cores share a device: a table of connections for each, segments are passed on by rings without locks; --net with --cores)
   if (path.local.port == 0) {
     // RFC 6056, algorithm 3.
     const std::uint32_t offset = secrets_.port_offset(path);
@@ -336,7 +357,7 @@ Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner,
     for (; tries < port_count; ++tries) {
       path.local.port =
           static_cast<std::uint16_t>(first_port + (offset + next_port_++) % port_count);
-      if (table_.find(path, secrets_.hash(path)) == nullptr) break;
+      if (may(path) && table_.find(path, secrets_.hash(path)) == nullptr) break;
     }
     if (tries == port_count) return Error::limit_reached;
   } else if (table_.find(path, secrets_.hash(path)) != nullptr) {

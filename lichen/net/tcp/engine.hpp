@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lichen/base/function_ref.hpp"
 #include "lichen/base/heap.hpp"
 #include "lichen/base/list.hpp"
 #include "lichen/base/result.hpp"
@@ -97,6 +98,11 @@ class Engine {
              io::Buffer payload, wire::Ecn ecn = wire::Ecn::not_capable) noexcept;
   // Sends what waits. Also when Output has room again.
   void flush(std::uint64_t now) noexcept;
+  // Of several engines, which of them a segment is for: whether this one has the connection, and
+  // whether it would make one of it, or was asked to.
+  [[nodiscard]] bool has(const Path& path) noexcept;
+  [[nodiscard]] bool would_take(std::uint64_t now, const Path& path,
+                                const wire::TcpSegment& segment) noexcept;
   // ICMP: a router cannot forward packets of more than `mtu`; something cannot be reached.
   void too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t mtu) noexcept;
   void unreachable(std::uint64_t now, const wire::Quote& quote) noexcept;
@@ -110,10 +116,18 @@ class Engine {
   void advance(std::uint64_t now) noexcept;
 
   // ---- the app
+<<<<<<< HEAD
   // Port zero: any. `config`: null for the engine's. Errors: address_in_use, limit_reached (ports),
   // no_memory.
   Result<Connection*> connect(std::uint64_t now, Path path, void* owner,
                               const Config* config = nullptr) noexcept;
+=======
+  // Port zero: any. Errors: address_in_use, limit_reached (ports), no_memory.
+  // `may`: a port that is chosen must suit it, too.
+  using May = base::FunctionRef<bool(const Path&)>;
+  Result<Connection*> connect(std::uint64_t now, Path path, void* owner,
+                              May may = &any_path) noexcept;
+>>>>>>> e41ed2c (net/inet: several cores share a device: a table of connections for each, segments are passed on by rings without locks; --net with --cores)
   // Errors: address_in_use, invalid_argument (port zero).
   Result<void> listen(Listener& listener) noexcept;
   // Cuts what nobody has taken.
@@ -135,6 +149,7 @@ class Engine {
  private:
   using Listeners = base::List<Listener, &Listener::node>;
 
+  static bool any_path(const Path&) noexcept { return true; }
   Listener* listener_for(const Endpoint& local) noexcept;
   Connection* make(const Path& path, const Config& config) noexcept;
   [[nodiscard]] const Config& config_of(const Listener& listener) const noexcept {
