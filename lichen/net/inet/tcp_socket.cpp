@@ -203,7 +203,7 @@ Task<Result<std::unique_ptr<io::Stream>>> Inet::connect(io::Address to) {
     return !shared_.crossing || shared_.crossing->home(path) == shared_.place;
   };
   socket->connection = CO_TRY(engine_.connect(
-      at, {.local = {way.from, 0}, .remote = {way.to, to.port()}}, socket, comes_here));
+      at, {.local = {way.from, 0}, .remote = {way.to, to.port()}}, socket, nullptr, comes_here));
   after(at);
   CO_TRY(co_await stream->connected());
   co_return std::unique_ptr<io::Stream>{std::move(stream)};

@@ -344,12 +344,8 @@ void Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
 
 // ---- the app ------------------------------------------------------------------------------------
 
-<<<<<<< HEAD
-Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner,
-                                    const Config* config) noexcept {
-=======
-Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner, May may) noexcept {
->>>>>>> e41ed2c (net/inet: several cores share a device: a table of connections for each, segments are passed on by rings without locks; --net with --cores)
+Result<Connection*> Engine::connect(std::uint64_t now, Path path, void* owner, const Config* config,
+                                    May may) noexcept {
   if (path.local.port == 0) {
     // RFC 6056, algorithm 3.
     const std::uint32_t offset = secrets_.port_offset(path);

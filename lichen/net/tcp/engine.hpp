@@ -116,18 +116,11 @@ class Engine {
   void advance(std::uint64_t now) noexcept;
 
   // ---- the app
-<<<<<<< HEAD
-  // Port zero: any. `config`: null for the engine's. Errors: address_in_use, limit_reached (ports),
-  // no_memory.
-  Result<Connection*> connect(std::uint64_t now, Path path, void* owner,
-                              const Config* config = nullptr) noexcept;
-=======
-  // Port zero: any. Errors: address_in_use, limit_reached (ports), no_memory.
-  // `may`: a port that is chosen must suit it, too.
+  // Port zero: any that `may` suit. `config`: null for the engine's. Errors: address_in_use,
+  // limit_reached (ports), no_memory.
   using May = base::FunctionRef<bool(const Path&)>;
   Result<Connection*> connect(std::uint64_t now, Path path, void* owner,
-                              May may = &any_path) noexcept;
->>>>>>> e41ed2c (net/inet: several cores share a device: a table of connections for each, segments are passed on by rings without locks; --net with --cores)
+                              const Config* config = nullptr, May may = &any_path) noexcept;
   // Errors: address_in_use, invalid_argument (port zero).
   Result<void> listen(Listener& listener) noexcept;
   // Cuts what nobody has taken.
