@@ -1,4 +1,5 @@
-// An image on a network: echoes what comes to port 7 until somebody asks it to end at port 9.
+// An image on a network: sends back what comes to port 7 by TCP and UDP, until somebody comes to
+// port 9.
 #include <array>
 #include <memory>
 #include <utility>
@@ -12,6 +13,8 @@ namespace {
 
 using namespace lichen;
 
+constexpr io::Address port(std::uint16_t number) { return io::Address::ipv4({}, number); }
+
 Task<Result<void>> echo(std::unique_ptr<io::Stream> stream) {
   std::array<std::byte, 16'384> room;
   for (;;) {
@@ -21,36 +24,45 @@ Task<Result<void>> echo(std::unique_ptr<io::Stream> stream) {
   }
 }
 
-Task<Result<void>> serve(io::Network& network) {
-  const auto listener = CO_TRY(co_await network.listen(io::Address::ipv4({0, 0, 0, 0}, 7)));
-  Scope connections{OnError::keep_going};
+Task<Result<void>> serve(io::Listener& listener, Scope& connections) {
+  for (;;) connections.spawn(echo(CO_TRY(co_await listener.accept())));
+}
+
+Task<Result<void>> answer(io::Datagram& socket) {
+  std::array<std::byte, 2'048> room;
   for (;;) {
-    auto stream = co_await listener->accept();
-    if (!stream) break;
-    connections.spawn(echo(*std::move(stream)));
+    const io::Received got = CO_TRY(co_await socket.receive(room));
+    CO_TRY(co_await socket.send(std::span{room}.first(got.size), got.from));
   }
-  connections.request_stop();
-  co_return co_await connections.join();
 }
 
 Task<Result<void>> app(io::System& system) {
   log::info("the first task runs after {} us", hal::now_ns() / 1'000);
   io::Network& network = system.network();
-  const auto end = CO_TRY(co_await network.listen(io::Address::ipv4({0, 0, 0, 0}, 9)));
-  Scope scope{OnError::keep_going};
-  scope.spawn(serve(network));
+  const auto listener = CO_TRY(co_await network.listen(port(7)));
+  const auto socket = CO_TRY(co_await network.bind(port(7)));
+  const auto end = CO_TRY(co_await network.listen(port(9)));
+  Scope connections{OnError::keep_going};
+  Scope servers{OnError::keep_going};
+  servers.spawn(serve(*listener, connections));
+  servers.spawn(answer(*socket));
   log::info("ready");
-  const auto last = CO_TRY(co_await end->accept());
-  log::info("asked to end");
-  scope.request_stop();
-  (co_await scope.join()).ignore();
-  co_return Result<void>{};
+  const auto last = co_await end->accept();
+  servers.request_stop();
+  connections.request_stop();
+  (co_await servers.join()).ignore();
+  (co_await connections.join()).ignore();
+  if (last) log::info("asked to end");
+  co_return last ? Result<void>{} : last.error();
 }
 
 }  // namespace
 
-int main() {
-  const Result<void> outcome = run(&app, {.cores = hal::core_count_available()});
+// Once, and once more for each word: meanwhile the devices are stopped and started.
+int main(int count, char**) {
+  Result<void> outcome;
+  for (int i = 0; outcome && i < count; ++i)
+    outcome = run(&app, {.cores = hal::core_count_available()});
   if (!outcome) log::error("ended: {}", outcome.error());
   return outcome ? 44 : 1;
 }
