@@ -54,6 +54,10 @@ struct LocalGroup {
   std::array<Share, qos_count> shares;
 };
 
+[[nodiscard]] inline unsigned bucket_of(const Share& share) noexcept {
+  return bucket_of(share.local->foreground, share.lane.qos);
+}
+
 // What a core's run time went to. Read on any thread.
 struct ScheduleStatistics {
   std::uint64_t run_ns[band_count] = {};
