@@ -92,14 +92,19 @@ class DevTools:
                          returnByValue=True)["result"].get("value")
 
 
-def check(url, browser_log):
+def open_page(url, browser_log):
+    """The page that a browser shows, to be looked at with DevTools."""
     tools = wait_for("the browser", lambda: re.search(
         r"DevTools listening on (ws://\S+)", open(browser_log).read()))
     port = re.search(r":(\d+)/", tools.group(1)).group(1)
     pages = wait_for("the page", lambda: [
         page for page in json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list"))
         if page["type"] == "page" and page["url"].startswith(url)])
-    page = DevTools(pages[0]["webSocketDebuggerUrl"])
+    return DevTools(pages[0]["webSocketDebuggerUrl"])
+
+
+def check(url, browser_log):
+    page = open_page(url, browser_log)
 
     def text(name):
         return page.evaluate(f"document.getElementById('{name}').textContent")
@@ -183,4 +188,5 @@ def main():
     print("the page is live")
 
 
-main()
+if __name__ == "__main__":
+    main()

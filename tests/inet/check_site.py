@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""check_site.py SITE FOLDER: the site over our own TCP/IP, on a TAP device in a network namespace of its
+own, with an address from dnsmasq; curl and a browser are its clients. Exit status 77: that cannot be had
+here."""
+
+import ctypes
+import fcntl
+import filecmp
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../browser"))
+import check_page
+
+PATIENCE = 60  # seconds for anything that has to happen at all; no check depends on less
+DEVICE = b"lichen0"
+ADDRESS = "10.9.0.50"
+C = ctypes.CDLL(None, use_errno=True)
+
+
+def skip(text):
+    print(f"check_site: skipped: {text}")
+    sys.exit(77)
+
+
+def fail(text):
+    sys.exit(f"check_site: {text}")
+
+
+def wait_for(what, probe):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        result = probe()
+        if result:
+            return result
+        time.sleep(0.02)
+    fail(f"waited too long for {what}")
+
+
+def make_network():
+    """A namespace with lo, and a TAP device whose end here is 10.9.0.1/24."""
+    clone_newnet, tunsetiff, tunsetpersist = 0x40000000, 0x400454CA, 0x400454CB
+    if C.unshare(clone_newnet) != 0:
+        skip("no right to make a network namespace")
+    try:
+        tun = os.open("/dev/net/tun", os.O_RDWR)
+    except OSError as error:
+        skip(f"/dev/net/tun: {error}")
+    tap, no_information, header = 0x0002, 0x1000, 0x4000
+    fcntl.ioctl(tun, tunsetiff, struct.pack("16sH22x", DEVICE, tap | no_information | header))
+    fcntl.ioctl(tun, tunsetpersist, 1)
+    os.close(tun)
+    set_address, set_mask, set_flags, up = 0x8916, 0x891C, 0x8914, 1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for request, address in ((set_address, "10.9.0.1"), (set_mask, "255.255.255.0")):
+            fcntl.ioctl(control, request, struct.pack(
+                "16sHH4s16x", DEVICE, socket.AF_INET, 0, socket.inet_aton(address)))
+        for name in (b"lo", DEVICE):
+            fcntl.ioctl(control, set_flags, struct.pack("16sH22x", name, up))
+
+
+def die_with_us():
+    set_death_signal = 1
+    C.prctl(set_death_signal, signal.SIGKILL)
+
+
+class Programs:
+    """What was started, and what it says; all of it ends with the `with`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.running = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def start(self, *words, **more):
+        log = os.path.join(self.folder, os.path.basename(words[0]) + ".log")
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=open(log, "w"),
+                                   stderr=subprocess.STDOUT, preexec_fn=die_with_us,
+                                   start_new_session=True, **more)
+        self.running.append(process)
+
+        def said():
+            if process.poll() is not None:
+                fail(f"{words[0]} ended: {open(log).read()}")
+            return open(log, errors="replace").read()
+
+        return process, said
+
+
+def curl(*words):
+    return subprocess.run(["curl", "-sS", "--noproxy", "*", "-m", str(PATIENCE), *words], check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def check_curl(url, root, folder):
+    with open(os.path.join(root, "big.bin"), "wb") as file:
+        for _ in range(64):
+            file.write(os.urandom(1 << 20))
+    copy = os.path.join(folder, "copy")
+    curl("-o", copy, url + "big.bin")
+    if not filecmp.cmp(copy, os.path.join(root, "big.bin"), shallow=False):
+        fail("a large file came changed")
+    with open(os.path.join(root, "big.bin"), "rb") as file:
+        file.seek(1_000_000)
+        if curl("-r", "1000000-1999999", url + "big.bin") != file.read(1_000_000):
+            fail("a part of it came changed")
+    # Who leaves in the middle, and who reads slowly, hinder nobody.
+    for _ in range(5):
+        with socket.create_connection((ADDRESS, int(re.search(r":(\d+)/", url).group(1)))) as leaver:
+            leaver.sendall(b"GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+            leaver.recv(1000)
+    page = curl(url)
+    together = curl("-Z", "--parallel-max", "30", *[f"{url}?{i}" for i in range(200)])
+    if together != page * 200:
+        fail("200 requests, 30 at a time, were not answered alike")
+
+
+def check_browser(programs, folder, url):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not browser:
+        fail("Chromium is not installed: run tools/setup test")
+    _, said = programs.start(
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--disable-dev-shm-usage", f"--user-data-dir={folder}/profile", "--remote-debugging-port=0", url,
+        env={**os.environ, "TMPDIR": folder})
+
+    wait_for("the browser", lambda: "DevTools listening" in said())
+    page = check_page.open_page(url, os.path.join(folder, os.path.basename(browser) + ".log"))
+    wait_for("the page to be live", lambda: page.evaluate(
+        "document.getElementById('link').textContent") == "live")
+    wait_for("numbers that change", lambda: int(
+        page.evaluate("document.body.dataset.updates || 0")) >= 3)
+
+
+def main():
+    site, pages = sys.argv[1:]
+    dnsmasq = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")
+    if not dnsmasq:
+        skip("dnsmasq is not installed (tools/setup test)")
+    make_network()
+    with tempfile.TemporaryDirectory() as folder, Programs(folder) as programs:
+        root = os.path.join(folder, "www")
+        shutil.copytree(pages, root)
+        _, said = programs.start(
+            dnsmasq, "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=",
+            "--log-facility=-", "--no-resolv", "--no-hosts", "--no-ping", "--interface=lichen0",
+            "--except-interface=lo", "--bind-interfaces", f"--dhcp-leasefile={folder}/leases",
+            f"--dhcp-range={ADDRESS},{ADDRESS},120")
+        wait_for("dnsmasq", lambda: "DHCP, IP range" in said())
+        server, said = programs.start(site, "--port", "8080", "--root", root, "--net", "lichen0=dhcp")
+        url = wait_for("the site", lambda: re.search(r"http://[0-9.]+:\d+/", said())).group(0)
+        if url != f"http://{ADDRESS}:8080/":
+            fail(f"the site is at {url}")
+        check_curl(url, root, folder)
+        check_browser(programs, folder, url)
+        server.send_signal(signal.SIGINT)
+        if server.wait(PATIENCE) != 0:
+            fail(f"the site ended with {server.returncode}")
+    print("curl and a browser are content")
+
+
+main()
