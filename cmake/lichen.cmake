@@ -76,7 +76,7 @@ endif()
 # precompile(target libraries|programs|tests): lets it use the precompiled headers, where they are wanted.
 # The three sets differ in how their code is made and in what they define.
 if(LICHEN_PRECOMPILE)
-  file(WRITE ${PROJECT_BINARY_DIR}/headers.cpp "")
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/headers.cpp CONTENT "")
   foreach(kind libraries programs tests)
     add_library(lichen_headers_${kind} OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/headers.cpp)
     target_link_libraries(lichen_headers_${kind} PRIVATE lichen_flags)
