@@ -28,7 +28,7 @@ class GranuleSet {
     while (at < count_) {
       at += (alignment - (at + phase) % alignment) % alignment;
       if (at >= count_ || need > count_ - at) break;
-      const std::size_t end = find(true, at);
+      const std::size_t end = find(true, at, at + need);
       if (end - at >= need) {
         mark(at, need);
         return at;
@@ -38,15 +38,20 @@ class GranuleSet {
     return none;
   }
   void mark(std::size_t at, std::size_t count) noexcept {
-    for (std::size_t i = at; i < at + count; ++i) words_[i / 64] |= std::uint64_t{1} << (i % 64);
+    each_word(at, count, [&](std::uint64_t& word, std::uint64_t bits) {
+      word |= bits;
+      return true;
+    });
     used_ += count;
   }
   // False if one of them was not in use.
   bool give_back(std::size_t at, std::size_t count) noexcept {
-    for (std::size_t i = at; i < at + count; ++i) {
-      if (!test(i)) return false;
-      words_[i / 64] &= ~(std::uint64_t{1} << (i % 64));
-    }
+    const bool all = each_word(at, count, [](std::uint64_t& word, std::uint64_t bits) {
+      const bool used = (word & bits) == bits;
+      if (used) word &= ~bits;
+      return used;
+    });
+    if (!all) return false;
     used_ -= count;
     first_free_ = std::min(first_free_, at);
     return true;
@@ -55,14 +60,27 @@ class GranuleSet {
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
 
  private:
-  [[nodiscard]] bool test(std::size_t i) const noexcept { return words_[i / 64] >> (i % 64) & 1; }
-  // The first granule at or after `from` that is in use (or not); `count_` if there is none.
-  [[nodiscard]] std::size_t find(bool used, std::size_t from) const noexcept {
-    for (std::size_t i = from; i < count_; i = base::align_down(i, 64) + 64) {
+  // Calls visit(word, its bits) for a range, until it says false.
+  template <class Visit>
+  bool each_word(std::size_t at, std::size_t count, Visit visit) noexcept {
+    for (const std::size_t end = at + count; at < end;) {
+      const std::size_t here = std::min(end - at, 64 - at % 64);
+      if (!visit(words_[at / 64], ~std::uint64_t{0} >> (64 - here) << (at % 64))) return false;
+      at += here;
+    }
+    return true;
+  }
+  // The first granule from `from` to `end` that is in use (or not); the end of the set, or one at
+  // or after `end`, if there is none.
+  [[nodiscard]] std::size_t find(bool used, std::size_t from, std::size_t end) const noexcept {
+    for (std::size_t i = from; i < std::min(end, count_); i = base::align_down(i, 64) + 64) {
       const std::uint64_t word = (used ? words_[i / 64] : ~words_[i / 64]) >> (i % 64);
       if (word != 0) return i + static_cast<std::size_t>(std::countr_zero(word));
     }
-    return count_;
+    return std::min(std::max(end, from), count_);
+  }
+  [[nodiscard]] std::size_t find(bool used, std::size_t from) const noexcept {
+    return find(used, from, count_);
   }
 
   std::span<std::uint64_t> words_{};

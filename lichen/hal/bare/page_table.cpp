@@ -81,11 +81,14 @@ Result<void> map(std::uintptr_t at, Physical physical, std::size_t size, PageUse
     const unsigned level = largest_page(at, physical, size);
     std::uint64_t* entry = entry_for(at, level);
     if (!entry) return Error::no_memory;
-    *entry = page_entry(physical, level, use);
+    // As many of that size as fit into this table.
     const std::size_t step = size_at(level);
-    at += step;
-    physical += step;
-    size -= std::min(size, step);
+    do {
+      *entry++ = page_entry(physical, level, use);
+      at += step;
+      physical += step;
+      size -= std::min(size, step);
+    } while (index_at(at, level) != 0 && largest_page(at, physical, size) == level && size > 0);
   }
   return {};
 }

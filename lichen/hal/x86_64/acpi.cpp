@@ -1,6 +1,7 @@
 #include "lichen/hal/x86_64/acpi.hpp"
 
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "lichen/hal/bare/page_table.hpp"
@@ -20,10 +21,10 @@ bool begins_with(Bytes bytes, std::string_view text) noexcept {
 }
 
 bool sums_to_zero(Bytes bytes) noexcept {
-  std::uint8_t sum = 0;
-  for (const std::byte byte : bytes)
-    sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(byte));
-  return sum == 0;
+  unsigned sum = 0;
+  const std::byte* const begin = bytes.data();
+  for (std::size_t i = 0; i < bytes.size(); ++i) sum += static_cast<unsigned>(begin[i]);
+  return sum % 256 == 0;
 }
 
 // In the last 128 KiB below 1 MiB, at a multiple of 16 bytes.
@@ -39,8 +40,10 @@ Bytes find_root() noexcept {
   auto area = map_firmware(begin, size);
   if (!area) return {};
   const Bytes bytes{*area, size};
+  constexpr auto signature =
+      std::bit_cast<std::uint64_t>(std::array<char, 8>{'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '});
   for (std::size_t at = 0; at + full_size <= size; at += 16)
-    if (begins_with(bytes.subspan(at), "RSD PTR ") && sums_to_zero(bytes.subspan(at, old_size)))
+    if (field<std::uint64_t>(bytes, at) == signature && sums_to_zero(bytes.subspan(at, old_size)))
       return bytes.subspan(at, full_size);
   return {};
 }

@@ -47,45 +47,65 @@ constexpr std::uint16_t interval_data = 0x42;
 constexpr std::uint16_t interval_command = 0x43;
 constexpr std::uint16_t interval_gate = 0x61;
 
-struct Sample {
-  std::uint64_t tsc = 0;
-  std::uint32_t timer = 0;
-  std::uint16_t interval = 0;
-};
-
-// All three clocks at one moment, as nearly as possible: the quickest of some readings.
-Sample sample() noexcept {
-  Sample best;
-  std::uint64_t least = UINT64_MAX;
-  for (int i = 0; i < 8; ++i) {
-    const std::uint64_t before = read_tsc();
-    out8(interval_command, 0x80);  // latch channel 2
-    const std::uint64_t after = read_tsc();
-    Sample now{.tsc = before + (after - before) / 2, .timer = read_timer_counts()};
-    const std::uint8_t low = in8(interval_data);
-    now.interval = static_cast<std::uint16_t>(in8(interval_data) << 8 | low);
-    const std::uint64_t took = read_tsc() - before;
-    if (took < least) {
-      least = took;
-      best = now;
-    }
-  }
-  return best;
+std::uint16_t read_interval() noexcept {
+  const std::uint8_t low = in8(interval_data);
+  return static_cast<std::uint16_t>(in8(interval_data) << 8 | low);
 }
 
+// A moment at which the interval timer has counted on, as nearly as it can be told, and what the
+// controller's timer says a moment later.
+struct Edge {
+  std::uint64_t tsc = 0;
+  std::uint64_t unsure = UINT64_MAX;  // ticks in which it lies
+  std::uint16_t interval = 0;
+  std::uint32_t timer = 0;
+  std::uint64_t timer_tsc = 0;
+};
+
+Edge find_edge() noexcept {
+  Edge edge;
+  std::uint64_t before = 0;
+  for (bool first = true;; first = false) {
+    const std::uint64_t now = read_tsc();
+    out8(interval_command, 0x80);  // latch channel 2
+    const std::uint64_t after = read_tsc();
+    const std::uint16_t interval = read_interval();
+    if (!first && interval != edge.interval) {
+      edge = {.tsc = before + (after - before) / 2, .unsure = after - before, .interval = interval};
+      break;
+    }
+    edge.interval = interval;
+    before = now;
+  }
+  const std::uint64_t read = read_tsc();
+  edge.timer = read_timer_counts();
+  edge.timer_tsc = read + (read_tsc() - read) / 2;
+  return edge;
+}
+
+// Goes on until the rate is known to one part in 2,000, which takes as long as it takes to ask the
+// timers; at most 5 ms.
 void measure() noexcept {
-  constexpr std::uint16_t counts = interval_hertz / 200;  // 5 ms
+  constexpr std::uint64_t exact = 2'000;
+  constexpr std::uint16_t most_counts = interval_hertz / 200;
   out8(interval_gate, static_cast<std::uint8_t>((in8(interval_gate) & 0xfc) | 1));
   out8(interval_command, 0xb4);  // channel 2, both bytes, rate generator
   out8(interval_data, 0xff);
   out8(interval_data, 0xff);
-  const Sample first = sample();
-  Sample last = sample();
-  while (static_cast<std::uint16_t>(first.interval - last.interval) < counts) last = sample();
-  const auto passed = static_cast<std::uint16_t>(first.interval - last.interval);
-  const std::uint64_t ns = passed * second / interval_hertz;
+  Edge first = find_edge();
+  for (int i = 0; i < 4; ++i)
+    if (const Edge other = find_edge(); other.unsure < first.unsure) first = other;
+  Edge last;
+  std::uint16_t passed = 0;
+  do {
+    last = find_edge();
+    passed = static_cast<std::uint16_t>(first.interval - last.interval);
+  } while ((first.unsure + last.unsure) * exact > last.tsc - first.tsc && passed < most_counts);
   if (ns_in_ticks == 0) set_rate((last.tsc - first.tsc) * interval_hertz / passed);
-  calibrate_timer(last.timer - first.timer, ns);
+  using Wide = unsigned __int128;
+  const std::uint64_t ticks = last.timer_tsc - first.timer_tsc;
+  calibrate_timer(last.timer - first.timer,
+                  static_cast<std::uint64_t>(Wide{ticks} * ns_in_ticks >> shift));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Which devices a PC has: what the firmware's tables and the command line name.
 #include "lichen/hal/bare/devices.hpp"
 
-#include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -52,8 +52,11 @@ bool parse_device(std::string_view text, FoundDevice& device) noexcept {
 constexpr std::string_view virtio_name = "LNRO0005";
 
 std::size_t find_text(Bytes bytes, std::string_view text) noexcept {
-  const std::string_view all{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  return std::min(all.find(text), all.size());
+  const std::byte* const begin = bytes.data();
+  const auto first = static_cast<std::byte>(text[0]);
+  for (std::size_t at = 0; at + text.size() <= bytes.size(); ++at)
+    if (begin[at] == first && std::memcmp(begin + at, text.data(), text.size()) == 0) return at;
+  return bytes.size();
 }
 
 void find_described(Bytes program) noexcept {
