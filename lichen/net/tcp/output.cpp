@@ -269,7 +269,9 @@ bool Connection::send_again(std::uint64_t now, Flight& flight, std::uint32_t mos
 
 // Linux's form of RFC 5681 section 4.1: half of the window for each timeout without data.
 void Connection::restart_after_idle(std::uint64_t now) noexcept {
-  if (!flights_.empty() || last_sent_ == 0 || recovery_ != Recovery::none) return;
+  if (!config_.restart_after_idle || !flights_.empty() || last_sent_ == 0 ||
+      recovery_ != Recovery::none)
+    return;
   const std::uint64_t idle = now - last_sent_;
   const std::uint64_t timeout = rtt_.timeout(config_);
   if (idle <= timeout) return;

@@ -57,8 +57,8 @@ void Connection::arm_loss_timer(std::uint64_t now) noexcept {
 
 // RFC 8985 section 7.2.
 bool Connection::may_probe() const noexcept {
-  return agreed_.sack && recovery_ == Recovery::none && !probing_ && retries_ == 0 &&
-         flights_.sacked() == 0 && flights_.lost() == 0;
+  return config_.tail_loss_probes && agreed_.sack && recovery_ == Recovery::none && !probing_ &&
+         retries_ == 0 && flights_.sacked() == 0 && flights_.lost() == 0;
 }
 
 std::uint64_t Connection::probe_at() const noexcept {

@@ -1,0 +1,78 @@
+#include "tests/packetdrill/sysctl.hpp"
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace lichen::packetdrill {
+
+namespace {
+
+// The last of the numbers in a value: of buffers, the largest size.
+std::uint64_t last_number(std::string_view value) {
+  const std::size_t blank = value.find_last_of(" \t");
+  if (blank != std::string_view::npos) value.remove_prefix(blank + 1);
+  return std::strtoull(std::string{value}.c_str(), nullptr, 0);
+}
+
+void apply_sysctl(std::string_view name, std::string_view value, tcp::Config& config) {
+  const std::uint64_t number = last_number(value);
+  const auto count = static_cast<std::uint32_t>(number);
+  constexpr std::string_view prefix = "net.ipv4.tcp_";
+  if (!name.starts_with(prefix)) return;
+  name.remove_prefix(prefix.size());
+  if (name == "timestamps") config.timestamps = number != 0;
+  if (name == "sack") config.sack = number != 0;
+  if (name == "window_scaling") config.window_scaling = number != 0;
+  if (name == "ecn")
+    config.ecn = number == 0   ? tcp::EcnMode::off
+                 : number == 1 ? tcp::EcnMode::request
+                               : tcp::EcnMode::accept;
+  if (name == "congestion_control")
+    config.congestion =
+        value == "reno" ? tcp::CongestionAlgorithm::new_reno : tcp::CongestionAlgorithm::cubic;
+  if (name == "rmem") config.receive_buffer = count;
+  if (name == "wmem") config.send_buffer = count;
+  if (name == "syn_retries") config.syn_retries = count;
+  if (name == "synack_retries") config.syn_ack_retries = count;
+  if (name == "retries2") config.retries = count;
+  if (name == "fin_timeout") config.fin_wait_2 = number * tcp::second;
+  if (name == "early_retrans") config.tail_loss_probes = number != 0;
+  if (name == "slow_start_after_idle") config.restart_after_idle = number != 0;
+}
+
+template <class Take>
+void for_each_word(std::string_view text, char separator, Take take) {
+  while (!text.empty()) {
+    const std::size_t end = text.find(separator);
+    const std::string_view word = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    const std::size_t equals = word.find('=');
+    if (equals != std::string_view::npos) take(word.substr(0, equals), word.substr(equals + 1));
+  }
+}
+
+}  // namespace
+
+void apply_sysctls(const char* path, Setup& setup) {
+  std::FILE* file = path == nullptr ? nullptr : std::fopen(path, "r");
+  if (file == nullptr) return;
+  std::string text;
+  for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) text += static_cast<char>(c);
+  std::fclose(file);
+  for_each_word(text, '\n', [&](std::string_view name, std::string_view value) {
+    apply_sysctl(name, value, setup.tcp.connection);
+  });
+}
+
+void apply_flags(const char* flags, Setup& setup) {
+  if (flags == nullptr) return;
+  for_each_word(flags, ',', [&](std::string_view name, std::string_view value) {
+    if (name == "local4" || name == "local6")
+      if (const auto address = wire::IpAddress::parse(value))
+        (name == "local4" ? setup.local4 : setup.local6) = *address;
+    if (name == "mtu") setup.mtu = static_cast<std::uint16_t>(last_number(value));
+  });
+}
+
+}  // namespace lichen::packetdrill
