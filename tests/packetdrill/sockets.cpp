@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lichen/base/defer.hpp"
 #include "lichen/base/error_map.hpp"
 
 namespace lichen::packetdrill {
@@ -129,8 +130,7 @@ std::uint32_t Sockets::events_of(Socket& socket) {
   if (read_ended) events |= POLLIN | POLLRDNORM | POLLRDHUP;
   if (connection.state() != tcp::State::syn_sent) {
     if (socket::is_readable(target(socket))) events |= POLLIN | POLLRDNORM;
-    if (write_ended || connection.writable() >= connection.config().send_buffer / 3)
-      events |= POLLOUT | POLLWRNORM;
+    if (write_ended || connection.is_writable()) events |= POLLOUT | POLLWRNORM;
   }
   if (closed && !socket.settings.error_told && connection.error() != Error::closed)
     events |= POLLERR;
@@ -301,13 +301,9 @@ ssize_t Sockets::send(Lock& lock, int fd, std::span<const iovec> from, int flags
   tcp::Connection& connection = *socket->connection;
   const bool waits = !socket->nonblocking && (flags & MSG_DONTWAIT) == 0;
   const std::uint64_t deadline = until(socket->settings.send_timeout);
-  if ((flags & MSG_MORE) != 0) {
-    connection.set_cork(true);
-    socket->more = true;
-  } else if (socket->more) {
-    connection.set_cork(socket->settings.cork);
-    socket->more = false;
-  }
+  // Holds back what fills no segment, until something else makes the connection send.
+  if ((flags & MSG_MORE) != 0) connection.set_cork(true);
+  const base::Defer uncork{[&] { connection.set_cork(socket->settings.cork); }};
   std::size_t written = 0;
   const auto part = [&](int error) { return written > 0 ? static_cast<ssize_t>(written) : -error; };
   if (connection.state() <= tcp::State::syn_received && connection.state() != tcp::State::closed) {
@@ -325,7 +321,7 @@ ssize_t Sockets::send(Lock& lock, int fd, std::span<const iovec> from, int flags
   }
   std::span<const std::byte> rest{all};
   while (!rest.empty()) {
-    const auto sent = connection.write(world_.now(), rest);
+    const auto sent = connection.write(world_.now(), rest, (flags & MSG_MORE) != 0);
     if (sent) {
       written += *sent;
       rest = rest.subspan(*sent);
@@ -337,8 +333,7 @@ ssize_t Sockets::send(Lock& lock, int fd, std::span<const iovec> from, int flags
       return part(error == 0 ? EPIPE : error);
     }
     const auto room = [&] {
-      return connection.writable() >= connection.config().send_buffer / 3 ||
-             connection.state() == tcp::State::closed;
+      return connection.is_writable() || connection.state() == tcp::State::closed;
     };
     if (!waits || !world_.wait(lock, deadline, room)) return part(EAGAIN);
   }
@@ -412,9 +407,8 @@ int Sockets::close(Lock& lock, int fd) {
   if (socket->listening) world_.engine().close(world_.now(), socket->listener);
   if (tcp::Connection* connection = socket->connection) {
     const socket::Settings& settings = socket->settings;
-    if (socket->more) connection->set_cork(false);
     if (settings.linger && settings.linger_seconds == 0) {
-      connection->abort();
+      connection->abort(world_.now());
     } else if (settings.linger && !socket->nonblocking) {
       // Until everything is acknowledged, our FIN as well.
       connection->shutdown(world_.now());

@@ -65,7 +65,6 @@ class Sockets {
     bool connecting = false;  // nobody was told that it is open
     bool shut_read = false;
     bool shut_write = false;
-    bool more = false;  // MSG_MORE holds back what was sent last
   };
   struct Watch {
     epoll_event event;

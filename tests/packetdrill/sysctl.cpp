@@ -35,6 +35,8 @@ void apply_sysctl(std::string_view name, std::string_view value, tcp::Config& co
   if (name == "wmem") config.send_buffer = count;
   if (name == "syn_retries") config.syn_retries = count;
   if (name == "synack_retries") config.syn_ack_retries = count;
+  if (name == "min_tso_segs") config.least_burst = count;
+  if (name == "notsent_lowat") config.unsent_most = count == UINT32_MAX ? 0 : count;
   if (name == "retries2") config.retries = count;
   if (name == "fin_timeout") config.fin_wait_2 = number * tcp::second;
   if (name == "early_retrans") config.tail_loss_probes = number != 0;

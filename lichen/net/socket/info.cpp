@@ -67,7 +67,9 @@ TcpInfo tcp_info(tcp::Connection& connection, std::uint64_t now) noexcept {
   out.rcv_mss = info.received_mss;
   out.unacked = segments(info.unacked);
   out.sacked = segments(info.sacked);
-  out.lost = segments(info.lost);
+  // Linux goes on counting what was lost when it has been sent again.
+  const bool repairs = info.recovery != tcp::Recovery::none;
+  out.lost = segments(info.lost + (repairs ? info.sent_again : 0));
   out.retrans = segments(info.sent_again);
   out.last_data_sent = since(info.data_sent_at);
   out.last_data_recv = since(info.data_received_at);

@@ -32,6 +32,7 @@ inline constexpr int send_timeout = 21;
 inline constexpr int accept_conn = 30;
 inline constexpr int protocol = 38;
 inline constexpr int domain = 39;
+inline constexpr int memory_info = 55;
 inline constexpr int receive_timeout_new = 66;
 inline constexpr int send_timeout_new = 67;
 }  // namespace so
@@ -51,6 +52,8 @@ inline constexpr int info = 11;
 inline constexpr int quick_ack = 12;
 inline constexpr int congestion = 13;
 inline constexpr int user_timeout = 18;
+inline constexpr int unsent_low_water = 25;  // TCP_NOTSENT_LOWAT
+inline constexpr int congestion_info = 26;   // TCP_CC_INFO
 }  // namespace tcp_option
 
 namespace ip_option {
@@ -73,12 +76,25 @@ struct Linger {
   std::int32_t seconds;
 };
 
+// What SO_MEMINFO fills in. Bytes; what of both directions is in use counts payload only.
+struct MemoryInfo {
+  std::uint32_t receive_used;
+  std::uint32_t receive_most;
+  std::uint32_t send_used;
+  std::uint32_t send_most;
+  std::uint32_t forward;  // not filled in
+  std::uint32_t queued;
+  std::uint32_t options;  // not filled in
+  std::uint32_t backlog;  // not filled in
+  std::uint32_t drops;
+};
+
 struct TimeValue {
   std::int64_t seconds;
   std::int64_t microseconds;
 };
 
-// struct tcp_info, up to what Linux 6.7 has. Times in us, but those since something in ms; the
+// struct tcp_info, up to what Linux 6.18 has. Times in us, but those since something in ms; the
 // congestion window, its threshold and what is on its way in segments.
 struct TcpInfo {
   std::uint8_t state;
@@ -141,7 +157,15 @@ struct TcpInfo {
   std::uint16_t total_rto;             // timeouts
   std::uint16_t total_rto_recoveries;  // not filled in
   std::uint32_t total_rto_time;        // not filled in
+  std::uint32_t received_ce;           // nor anything of Accurate ECN
+  std::uint32_t delivered_e1_bytes;
+  std::uint32_t delivered_e0_bytes;
+  std::uint32_t delivered_ce_bytes;
+  std::uint32_t received_e1_bytes;
+  std::uint32_t received_e0_bytes;
+  std::uint32_t received_ce_bytes;
+  std::uint32_t accurate_ecn;
 };
-static_assert(sizeof(TcpInfo) == 248);
+static_assert(sizeof(TcpInfo) == 280);
 
 }  // namespace lichen::net::socket

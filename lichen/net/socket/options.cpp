@@ -163,6 +163,19 @@ TimeValue time_value(std::uint64_t ns) noexcept {
           .microseconds = static_cast<std::int64_t>(ns % tcp::second / 1'000)};
 }
 
+MemoryInfo memory_info(const Target& target) noexcept {
+  MemoryInfo memory{};
+  memory.receive_most = target.settings.receive_buffer;
+  memory.send_most = target.settings.send_buffer;
+  if (target.connection != nullptr) {
+    const tcp::Info info = target.connection->info(target.now);
+    memory.receive_used = info.unread;
+    memory.send_used = memory.queued = info.unacked + info.unsent;
+    memory.drops = static_cast<std::uint32_t>(info.statistics.memory_drops);
+  }
+  return memory;
+}
+
 int get_socket(const Target& target, int name, Room value, std::size_t& size) noexcept {
   const Settings& settings = target.settings;
   const bool stream = settings.kind == Kind::stream;
@@ -188,6 +201,7 @@ int get_socket(const Target& target, int name, Room value, std::size_t& size) no
     case so::accept_conn: return give(target.listener != nullptr ? 1 : 0, value, size);
     case so::protocol:
       return give<int>(stream ? wire::protocol::tcp : wire::protocol::udp, value, size);
+    case so::memory_info: return give(memory_info(target), value, size);
     case so::domain: return give(settings.family == Family::ipv4 ? af_inet : af_inet6, value, size);
     default: return enoprotoopt;
   }
@@ -233,7 +247,11 @@ int set_tcp(const Target& target, int name, Bytes value) noexcept {
   const auto count = static_cast<std::uint32_t>(wanted);
   const std::uint64_t seconds = std::uint64_t{count} * tcp::second;
   switch (name) {
-    case tcp_option::no_delay: settings.tcp.no_delay = wanted != 0; break;
+    case tcp_option::no_delay:
+      settings.tcp.no_delay = wanted != 0;
+      // What is corked goes, too, though the cork stays.
+      if (wanted != 0 && target.connection != nullptr) target.connection->push();
+      break;
     case tcp_option::max_segment:
       if (wanted != 0 && !between(wanted, least_mss, largest_mss)) return einval;
       settings.tcp.largest_mss = static_cast<std::uint16_t>(wanted);
@@ -274,6 +292,7 @@ int set_tcp(const Target& target, int name, Bytes value) noexcept {
       if (target.connection != nullptr)
         target.connection->set_quick_ack(target.now, settings.quick_ack);
       break;
+    case tcp_option::unsent_low_water: settings.tcp.unsent_most = count; break;
     case tcp_option::user_timeout:
       if (wanted < 0) return einval;
       settings.tcp.user_timeout = std::uint64_t{count} * tcp::millisecond;
@@ -306,6 +325,9 @@ int get_tcp(const Target& target, int name, Room value, std::size_t& size) noexc
     case tcp_option::defer_accept: return give(seconds(config.defer_accept), value, size);
     case tcp_option::window_clamp: return give(settings.window_clamp, value, size);
     case tcp_option::quick_ack: return give(settings.quick_ack ? 1 : 0, value, size);
+    case tcp_option::unsent_low_water: return give(config.unsent_most, value, size);
+    // Neither of the two tells anything.
+    case tcp_option::congestion_info: size = 0; return 0;
     case tcp_option::user_timeout:
       return give(static_cast<int>(config.user_timeout / tcp::millisecond), value, size);
     case tcp_option::congestion: {

@@ -42,7 +42,9 @@ static_assert(tcp_option::no_delay == TCP_NODELAY && tcp_option::max_segment == 
               tcp_option::defer_accept == TCP_DEFER_ACCEPT &&
               tcp_option::window_clamp == TCP_WINDOW_CLAMP && tcp_option::info == TCP_INFO &&
               tcp_option::quick_ack == TCP_QUICKACK && tcp_option::congestion == TCP_CONGESTION &&
-              tcp_option::user_timeout == TCP_USER_TIMEOUT);
+              tcp_option::user_timeout == TCP_USER_TIMEOUT &&
+              tcp_option::unsent_low_water == TCP_NOTSENT_LOWAT &&
+              tcp_option::congestion_info == TCP_CC_INFO && so::memory_info == SO_MEMINFO);
 static_assert(ip_option::tos == IP_TOS && ip_option::ttl == IP_TTL &&
               ip_option::mtu_discover == IP_MTU_DISCOVER && ip_option::mtu == IP_MTU);
 static_assert(ipv6_option::unicast_hops == IPV6_UNICAST_HOPS &&

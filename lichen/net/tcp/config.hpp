@@ -25,11 +25,15 @@ struct IpOptions {
 struct Config {
   std::uint32_t receive_buffer = 1024 * 1024;  // unread bytes; the window scale follows from it
   std::uint32_t send_buffer = 1024 * 1024;     // bytes not acknowledged or not yet sent
-  std::uint16_t mtu = 1'500;                   // of the interface
-  std::uint16_t largest_mss = 0;               // offered and sent; 0: what the MTU allows
+  std::uint32_t unsent_most = 0;  // of them not yet sent; 0: as many as there is room for
+  std::uint16_t mtu = 1'500;      // of the interface
+  std::uint16_t largest_mss = 0;  // offered and sent; 0: what the MTU allows
   // The most payload of one call to Output::transmit() where the device cuts segments; 0: it
   // does not.
   std::uint32_t largest_burst = 0;
+
+  // Segments that go in one go at least, if there are so many and the window has room for two such.
+  std::uint32_t least_burst = 2;
 
   bool timestamps = true;      // RFC 7323
   bool window_scaling = true;  // RFC 7323
@@ -42,8 +46,8 @@ struct Config {
   bool pacing = false;
   bool no_delay = false;  // without Nagle's algorithm
 
-  std::uint64_t initial_rto = 1 * second;  // RFC 6298
-  std::uint64_t min_rto = 200 * millisecond;
+  std::uint64_t initial_rto = 1 * second;     // RFC 6298
+  std::uint64_t min_rto = 200 * millisecond;  // more than the round trip
   std::uint64_t max_rto = 120 * second;
   std::uint64_t delayed_ack = 40 * millisecond;
   std::uint32_t quick_acks = 16;  // segments acknowledged at once when a connection is young

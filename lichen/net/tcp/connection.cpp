@@ -114,6 +114,8 @@ void Connection::established(std::uint64_t now) noexcept {
   else
     changes_ |= change::connected | change::writable;
   set_initial_window();
+  usage_end_ = snd_una_;
+  last_data_sent_ = last_data_received_ = now;  // as Linux counts
   retries_ = backoff_ = 0;
   rack_farthest_ = snd_una_;
   loss_timer_ = LossTimer::none;
@@ -170,15 +172,16 @@ bool Connection::can_send() const noexcept {
 // ---- the app ------------------------------------------------------------------------------------
 
 std::uint32_t Connection::writable() const noexcept {
+  if (config_.unsent_most != 0 && unsent() >= config_.unsent_most) return 0;
   return send_.size() >= config_.send_buffer ? 0 : config_.send_buffer - send_.size();
 }
 
-Result<std::size_t> Connection::write(std::uint64_t now,
-                                      std::span<const std::byte> bytes) noexcept {
+Result<std::size_t> Connection::write(std::uint64_t now, std::span<const std::byte> bytes,
+                                      bool more) noexcept {
   if (state_ == State::closed || fin_queued_) return over();
   const std::size_t size = std::min<std::size_t>(bytes.size(), writable());
   if (send_.size() == 0) progress_at_ = now;
-  const std::size_t written = send_.write(bytes.first(size));
+  const std::size_t written = send_.write(bytes.first(size), more);
   full_ |= written < bytes.size();
   if (written == 0 && !bytes.empty()) return Error::would_block;
   wants_flush_ = true;
@@ -235,17 +238,18 @@ void Connection::release(std::uint64_t now) noexcept {
   if (released_) return;
   released_ = true;
   if (receive_.readable() > 0 && state_ != State::closed) {
-    abort();
+    abort(now);
     return;
   }
   shutdown(now);
   if (state_ == State::fin_wait_2) end_at_ = now + config_.fin_wait_2;
 }
 
-void Connection::abort() noexcept {
+void Connection::abort(std::uint64_t now) noexcept {
+  now = std::max({now, last_sent_, last_received_});
   // RFC 9293 section 3.10.5: nobody to tell before the handshake and after the end.
-  if (is_synchronized() && state_ != State::time_wait) send_reset(snd_nxt_, true);
-  if (state_ == State::syn_received) send_reset(snd_nxt_, true);
+  if (is_synchronized() && state_ != State::time_wait) send_reset(now, snd_nxt_, true);
+  if (state_ == State::syn_received) send_reset(now, snd_nxt_, true);
   receive_.clear();
   finish(Error::connection_reset);
 }
@@ -279,7 +283,8 @@ void Connection::configure(std::uint64_t now, const Config& config) noexcept {
   // Not of the opening itself, which the options of its SYN belong to.
   if (is_synchronized()) {
     arm_loss_timer(now);
-    wants_flush_ = window_update_ = true;
+    wants_flush_ = true;
+    window_update_ |= config.receive_buffer > before.receive_buffer;
   }
 }
 

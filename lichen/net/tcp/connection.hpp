@@ -113,11 +113,19 @@ class Connection {
   // ---- the app
   // Copies; returns how much was taken. Errors: would_block (no room), invalid_state (after
   // shutdown()), or why the connection is over.
-  Result<std::size_t> write(std::uint64_t now, std::span<const std::byte> bytes) noexcept;
+  // `more`: another write() that belongs to this one follows, so it is not pushed (RFC 9293 section
+  // 3.9.1.2).
+  Result<std::size_t> write(std::uint64_t now, std::span<const std::byte> bytes,
+                            bool more = false) noexcept;
   // Takes the buffer, which MUST NOT be empty and is given back when the peer has acknowledged it;
   // on errors it stays with the caller. There is room as long as there is any for write().
   Result<void> send(std::uint64_t now, io::Buffer& buffer) noexcept;
   [[nodiscard]] std::uint32_t writable() const noexcept;
+  // Whether it is so much that it is worth telling of.
+  [[nodiscard]] bool is_writable() const noexcept {
+    return writable() > 0 && writable() >= config_.send_buffer / 3 &&
+           (config_.unsent_most == 0 || unsent() < config_.unsent_most / 2);
+  }
   // Bytes that receive() has; whether nothing more will come behind them.
   [[nodiscard]] std::uint32_t readable() const noexcept { return receive_.readable(); }
   [[nodiscard]] bool at_end() const noexcept { return fin_received_ || state_ == State::closed; }
@@ -131,11 +139,13 @@ class Connection {
   // The app will not call again. Like shutdown(), but a reset if there is something unread or more
   // arrives (RFC 2525 section 2.17).
   void release(std::uint64_t now) noexcept;
-  // A reset.
-  void abort() noexcept;
+  // A reset. `now` may be left out: only a timestamp depends on it.
+  void abort(std::uint64_t now = 0) noexcept;
   void set_no_delay(bool on) noexcept { no_delay_ = on; }
   // While it is set only full segments are sent.
   void set_cork(bool on) noexcept { cork_ = on; }
+  // What is held back by cork or Nagle's rule goes with the next flush().
+  void push() noexcept { push_ = wants_flush_ = true; }
   void set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept;
   void set_user_timeout(std::uint64_t timeout) noexcept { user_timeout_ = timeout; }
   // Acknowledgments go at once from now on, or wait as long as they may.
@@ -247,20 +257,25 @@ class Connection {
   void send_syn(std::uint64_t now) noexcept;
   bool send_ack(std::uint64_t now) noexcept;
   void send_probe_ack(std::uint64_t now) noexcept;
-  void send_reset(Seq sequence, bool with_ack) noexcept;
+  void send_reset(std::uint64_t now, Seq sequence, bool with_ack) noexcept;
   bool emit(std::uint64_t now, wire::TcpHeader& header,
             std::span<const std::span<const std::byte>> payload, std::uint32_t size,
             wire::Ecn ecn) noexcept;
-  bool emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, bool fin, bool again) noexcept;
+  enum class Part : std::uint8_t { whole, first, last };  // of several segments sent in one go
+  bool emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, bool fin, bool again,
+                  Part part) noexcept;
   void send_lost(std::uint64_t now) noexcept;
   bool send_again(std::uint64_t now, Flight& flight, std::uint32_t most) noexcept;
   void send_new(std::uint64_t now) noexcept;
-  bool send_segment(std::uint64_t now, std::uint32_t size) noexcept;
+  bool send_burst(std::uint64_t now, std::uint32_t size) noexcept;
+  bool send_segment(std::uint64_t now, std::uint32_t size, Part part = Part::whole) noexcept;
   [[nodiscard]] std::uint32_t sendable(std::uint64_t now, std::uint32_t mss) noexcept;
   [[nodiscard]] std::uint32_t hold_small(std::uint32_t size, std::uint32_t mss) const noexcept;
   void restart_after_idle(std::uint64_t now) noexcept;
   void pace(std::uint64_t now, std::uint32_t size) noexcept;
   void account(std::uint64_t now) noexcept;
+  void note_usage() noexcept;
+  [[nodiscard]] std::uint32_t window_room(bool syn) const noexcept;
   [[nodiscard]] std::uint16_t choose_window(bool syn) noexcept;
   [[nodiscard]] std::uint32_t timestamp(std::uint64_t now) const noexcept {
     return static_cast<std::uint32_t>(now / millisecond) + timestamp_offset_;
@@ -291,6 +306,7 @@ class Connection {
   bool released_ = false;
   bool no_delay_;
   bool cork_ = false;
+  bool push_ = false;
   bool blocked_ = false;
   bool wants_flush_ = false;
   Agreed agreed_;
@@ -337,8 +353,12 @@ class Connection {
   CongestionPolicy policy_;
   Recovery recovery_ = Recovery::none;
   Seq recovery_point_;
-  bool window_limited_ = false;  // the congestion window held something back
-  bool first_again_ = false;     // the next lost segment is sent whatever the window says
+  bool window_limited_ = false;  // the congestion window held something back just now
+  // What was used of the window in this round trip: all of it, or how much was out at most.
+  bool usage_limited_ = false;
+  std::uint32_t usage_most_ = 0;
+  Seq usage_end_;
+  bool first_again_ = false;  // the next lost segment is sent whatever the window says
   std::uint32_t prr_delivered_ = 0;
   std::uint32_t prr_out_ = 0;
   std::uint32_t prr_flight_ = 0;

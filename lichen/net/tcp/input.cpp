@@ -35,7 +35,7 @@ void Connection::input_syn_sent(std::uint64_t now, const wire::TcpSegment& segme
   const Seq ack{segment.acknowledgment};
   const bool has_ack = segment.has(flag::ack);
   if (has_ack && (ack <= iss_ || ack > snd_nxt_)) {
-    if (!segment.has(flag::rst)) send_reset(ack, false);
+    if (!segment.has(flag::rst)) send_reset(now, ack, false);
     return;
   }
   if (segment.has(flag::rst)) {
@@ -111,7 +111,7 @@ void Connection::input_synchronized(std::uint64_t now, const wire::TcpSegment& s
   const Seq ack{segment.acknowledgment};
   if (state_ == State::syn_received) {
     if (ack <= snd_una_ || ack > snd_nxt_) {
-      send_reset(ack, false);
+      send_reset(now, ack, false);
       return;
     }
     measure_opening(now, segment);
@@ -247,8 +247,9 @@ void Connection::input_payload(std::uint64_t now, Seq begin, io::Buffer payload)
     return;
   }
   if (released_ && begin + static_cast<std::uint32_t>(payload.size()) > receive_.next()) {
-    // RFC 9293 section 3.6.1: nobody will read it, and the peer is to know.
-    send_reset(snd_nxt_, true);
+    // RFC 9293 section 3.6.1: nobody will read it, and the peer is to know. With the number that it
+    // expects, whether it has our FIN or not (RFC 5961 section 3).
+    send_reset(now, snd_una_, false);
     finish(Error::connection_reset);
     return;
   }

@@ -24,6 +24,7 @@ struct Connection::AckSummary {
   std::uint32_t acked = 0;      // bytes that were not known to have arrived, in order
   std::uint32_t sacked = 0;     // and out of order
   std::uint64_t rtt = 0;        // of a segment sent once; 0: none
+  std::uint32_t grows_by = 0;   // bytes that the window may grow by
   std::uint32_t window = 0;     // of the peer, before
   std::uint32_t in_flight = 0;  // before
 
@@ -48,7 +49,8 @@ void Connection::set_initial_window() noexcept {
 
 void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
   const Seq ack{segment.acknowledgment};
-  if (ack < snd_una_) return;  // old
+  // An old one may tell of segments that have arrived: it was overtaken, no more.
+  if (ack < snd_una_ && (!agreed_.sack || segment.options.sack_count == 0)) return;
   if (flights_.empty() && ack == snd_una_ && segment.options.sack_count == 0 && !probing_) {
     // From a peer that only sends.
     persist_unanswered_ = 0;
@@ -83,10 +85,6 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     rack_farthest_ = later(rack_farthest_, ack);
     if (recovery_ == Recovery::none && ack - recovery_point_ > 0x40000000)
       recovery_point_ = ack - 1;
-    if (full_ && writable() >= config_.send_buffer / 3) {
-      full_ = false;
-      changes_ |= change::writable;
-    }
   }
   if (agreed_.sack && segment.options.sack_count > 0) process_sack(now, segment.options, summary);
   update_window(segment);
@@ -99,6 +97,9 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     duplicate_acks_ = 0;
     if (reorder_persist_ > 0 && --reorder_persist_ == 0) reorder_factor_ = 1;
   }
+  // What duplicates have told of is not told a second time.
+  summary.grows_by = summary.delivered();
+  summary.grows_by -= std::min(summary.grows_by, duplicate_acks_ * send_mss());
   const std::uint32_t lost = flights_.lost();
   if (agreed_.sack) {
     update_reordering(summary);
@@ -113,10 +114,12 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     reduce_proportionally(summary);
   } else if (summary.delivered() > 0) {
     // RFC 9293 and RFC 7661: a window that is not used says nothing and does not grow.
-    const bool used = window_limited_ || recovery_ == Recovery::timeout ||
-                      (window_.in_slow_start() && window_.size < 2 * summary.in_flight);
-    if (used && !cwr_round_)
-      policy_->acked(window_, {now, summary.delivered(), send_mss(), rtt_.smoothed()});
+    const bool used = usage_limited_ || recovery_ == Recovery::timeout ||
+                      (window_.in_slow_start() && window_.size < 2 * usage_most_);
+    // RFC 5681 section 3.2 step 1: duplicate acknowledgments let new segments go (RFC 3042), but
+    // the window does not grow by them.
+    if (used && summary.advanced && !cwr_round_)
+      policy_->acked(window_, {now, summary.grows_by, send_mss(), rtt_.smoothed()});
   }
   process_echo(segment);
 }

@@ -272,7 +272,7 @@ EXCHANGE(FinIsSentAgain, "RFC 6298 5.4", "a lost FIN like lost data") {
   s.open();
   s.shutdown();
   s.out("FA 1 ack=1");
-  s.pass(200);
+  s.pass(201);
   s.out("FA 1 ack=1");
   s.pass(400);
   s.out("FA 1 ack=1");
@@ -329,13 +329,24 @@ EXCHANGE(UnreadDataMakesAReset, "RFC 2525 2.17", "closing with unread data reset
   s.state(State::closed);
 }
 
-EXCHANGE(DataForNobodyMakesAReset, "RFC 9293 3.6.1", "data after the app has gone: reset") {
+EXCHANGE(DataForNobodyMakesAReset, "RFC 9293 3.6.1, RFC 5961 3",
+         "data after the app has gone: reset, with the number that the peer expects") {
+  {
+    Script s;
+    s.open();
+    s.release();
+    s.out("FA 1 ack=1");
+    s.in("PA 1:101 ack=2");
+    s.out("R 2");
+    s.state(State::closed);
+  }
+  // One that has not seen our FIN would only challenge a number behind it.
   Script s;
   s.open();
   s.release();
   s.out("FA 1 ack=1");
-  s.in("PA 1:101 ack=2");
-  s.out("RA 2 ack=1");
+  s.in("PA 1:101 ack=1");
+  s.out("R 1");
   s.state(State::closed);
 }
 

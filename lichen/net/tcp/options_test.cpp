@@ -161,14 +161,14 @@ EXCHANGE(TheDeviceCutsSegments, "segmentation offload",
   config.largest_burst = 65'000;
   Script s{config};
   s.open("win=65535 mss=1460 sackok ws=7");
-  s.write(10'000);
+  s.write(7'000);
   ASSERT_EQ(s.count(), 1u);
-  EXPECT_EQ(s.sent.front().payload.size(), 10'000u);
+  EXPECT_EQ(s.sent.front().payload.size(), 7'000u);
   EXPECT_EQ(s.sent.front().segment_size, 1'460u);
   s.forget();
   s.in("A 1 ack=1461");
   s.in("A 1 ack=1461 sack=4381-5841");
-  s.in("A 1 ack=1461 sack=4381-8761");
+  s.in("A 1 ack=1461 sack=4381-7001");
   ASSERT_GE(s.count(), 1u);
   EXPECT_EQ(s.sent.front().header.sequence - s.iss, 1'461u);
 }

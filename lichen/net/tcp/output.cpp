@@ -57,16 +57,21 @@ void Connection::flush(std::uint64_t now) noexcept {
   if (can_send()) {
     send_lost(now);
     send_new(now);
+    push_ = false;
+    note_usage();
     arm_loss_timer(now);
     account(now);
+    if (full_ && is_writable()) {
+      full_ = false;
+      changes_ |= change::writable;
+    }
   }
   if (ack_now_) {
     send_ack(now);
   } else if (window_update_ && is_synchronized()) {
     // RFC 9293 section 3.8.6.2.2: an update of the window when it is worth one.
     const std::uint32_t open = rcv_edge_ - receive_.next();
-    const std::uint32_t room =
-        config_.receive_buffer - std::min(config_.receive_buffer, receive_.readable());
+    const std::uint32_t room = window_room(false);
     const std::uint32_t worth = std::min(config_.receive_buffer / 2, 2 * base_mss());
     if (room >= open + worth && (open <= config_.receive_buffer / 2 || open < base_mss()))
       send_ack(now);
@@ -76,15 +81,19 @@ void Connection::flush(std::uint64_t now) noexcept {
 
 // ---- headers ------------------------------------------------------------------------------------
 
+// How much more may come: what the buffer has room for and the header can say.
+std::uint32_t Connection::window_room(bool syn) const noexcept {
+  const std::uint32_t unread = receive_.readable();
+  const std::uint32_t room = config_.receive_buffer - std::min(config_.receive_buffer, unread);
+  return std::min(room, 0xffffu << (syn ? 0 : receive_scale_));
+}
+
 // The window to announce, scaled, and moves the edge to it. It never shrinks (section 3.8.6), and
 // grows in steps that are worth a segment (section 3.8.6.2.2).
 std::uint16_t Connection::choose_window(bool syn) noexcept {
   const std::uint32_t unit = syn ? 1 : 1u << receive_scale_;
-  const std::uint32_t most = 0xffffu * unit;
   const std::uint32_t open = rcv_edge_ - receive_.next();
-  const std::uint32_t unread = receive_.readable();
-  std::uint32_t room = config_.receive_buffer > unread ? config_.receive_buffer - unread : 0;
-  room = std::min(room, most);
+  const std::uint32_t room = window_room(syn);
   std::uint32_t window = open;
   if (room > open && room - open >= std::min(config_.receive_buffer / 2, base_mss()))
     window = room / unit * unit;
@@ -181,7 +190,7 @@ void Connection::send_probe_ack(std::uint64_t now) noexcept {
   emit(now, header, {}, 0, wire::Ecn::not_capable);
 }
 
-void Connection::send_reset(Seq sequence, bool with_ack) noexcept {
+void Connection::send_reset(std::uint64_t now, Seq sequence, bool with_ack) noexcept {
   wire::TcpHeader header;
   header.from_port = path_.local.port;
   header.to_port = path_.remote.port;
@@ -190,16 +199,22 @@ void Connection::send_reset(Seq sequence, bool with_ack) noexcept {
   if (with_ack) {
     header.flags |= flag::ack;
     header.acknowledgment = receive_.next().value;
+    // RFC 7323 section 3.2: where they were agreed a reset should have them, too.
+    if (agreed_.timestamps) {
+      header.options.has_timestamps = true;
+      header.options.timestamp = timestamp(now);
+      header.options.timestamp_echo = ts_recent_;
+    }
   }
   ++statistics_.segments_sent;
-  resources_.output.transmit({path_, header, {}, 0, 0, wire::Ecn::not_capable});
+  resources_.output.transmit({path_, header, {}, 0, 0, wire::Ecn::not_capable, config_.ip});
 }
 
 // ---- data ---------------------------------------------------------------------------------------
 
 // `size` bytes from `begin` on, or fewer when they are in too many pieces.
-bool Connection::emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, bool fin,
-                            bool again) noexcept {
+bool Connection::emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, bool fin, bool again,
+                            Part part) noexcept {
   std::array<std::span<const std::byte>, max_pieces> pieces;
   const std::uint32_t mss = send_mss();
   auto gathered = send_.gather(begin, size, pieces);
@@ -211,7 +226,9 @@ bool Connection::emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, b
   wire::TcpHeader header;
   header.sequence = begin.value;
   header.flags = flag::ack;
-  if (gathered.push || (fin && size > 0)) header.flags |= flag::psh;
+  // As Linux does: where a write ends, and on the last of several segments that go at once.
+  const bool ends_burst = part == Part::last || size > mss;
+  if (gathered.push || ends_burst || (fin && size > 0)) header.flags |= flag::psh;
   if (fin) header.flags |= flag::fin;
   const bool reduced = cwr_due_ && !again && size > 0;
   if (reduced) header.flags |= flag::cwr;
@@ -257,7 +274,7 @@ bool Connection::send_again(std::uint64_t now, Flight& flight, std::uint32_t mos
   size = std::min(size, most);
   const bool fin = whole && with_fin && flight.end > send_.end();
   std::uint32_t sent = size;
-  if (!emit_range(now, flight.begin, sent, fin, true)) return false;
+  if (!emit_range(now, flight.begin, sent, fin, true, Part::whole)) return false;
   ++statistics_.retransmissions;
   statistics_.bytes_retransmitted += sent;
   // What could not be named at once is cut off.
@@ -288,7 +305,7 @@ void Connection::restart_after_idle(std::uint64_t now) noexcept {
 // Nagle's rule as Minshall has it, only one such segment at a time (RFC 9293 section 3.7.4).
 std::uint32_t Connection::hold_small(std::uint32_t size, std::uint32_t mss) const noexcept {
   const std::uint32_t rest = size % mss;
-  if (rest == 0 || fin_due()) return size;
+  if (rest == 0 || fin_due() || push_) return size;
   if (cork_ || (!no_delay_ && small_end_ > snd_una_)) return size - rest;
   return size;
 }
@@ -298,7 +315,10 @@ std::uint32_t Connection::sendable(std::uint64_t now, std::uint32_t mss) noexcep
   const std::uint32_t waiting = unsent();
   const Seq edge = window_end();
   const std::uint32_t open = edge > snd_nxt_ ? edge - snd_nxt_ : 0;
-  std::uint32_t size = std::min({waiting, open, burst()});
+  // At least two bursts make a window, so that acknowledgments keep coming; as in Linux.
+  const std::uint32_t half = std::max(window_.size / 2 / mss * mss, mss);
+  std::uint32_t size =
+      std::min({waiting, open, std::max(burst(), config_.least_burst * mss), half});
   if (size == 0) return 0;
 
   const std::uint32_t flying = in_flight();
@@ -333,7 +353,7 @@ void Connection::send_new(std::uint64_t now) noexcept {
   for (;;) {
     const std::uint32_t size = sendable(now, send_mss());
     if (size > 0) {
-      if (!send_segment(now, size)) return;
+      if (!send_burst(now, size)) return;
       continue;
     }
     // A FIN alone, when everything before it is out.
@@ -342,12 +362,21 @@ void Connection::send_new(std::uint64_t now) noexcept {
   }
 }
 
-bool Connection::send_segment(std::uint64_t now, std::uint32_t size) noexcept {
+// What the device does not cut, segment by segment.
+bool Connection::send_burst(std::uint64_t now, std::uint32_t size) noexcept {
+  const std::uint32_t most = burst();
+  for (std::uint32_t left = size; left > most; left -= most)
+    if (!send_segment(now, most, Part::first)) return false;
+  const std::uint32_t rest = (size - 1) % most + 1;
+  return send_segment(now, rest, rest < size ? Part::last : Part::whole);
+}
+
+bool Connection::send_segment(std::uint64_t now, std::uint32_t size, Part part) noexcept {
   if (!flights_.reserve()) return false;
   const std::uint32_t mss = send_mss();
   const bool fin = fin_due() && snd_nxt_ + size == send_.end() && window_end() > snd_nxt_ + size;
   std::uint32_t sent = size;
-  if (!emit_range(now, snd_nxt_, sent, fin, false)) return false;
+  if (!emit_range(now, snd_nxt_, sent, fin, false, part)) return false;
   const bool with_fin = fin && sent == size;
   const Seq end = snd_nxt_ + sent + (with_fin ? 1 : 0);
   if (flights_.empty()) rto_from_ = now;
@@ -357,6 +386,15 @@ bool Connection::send_segment(std::uint64_t now, std::uint32_t size) noexcept {
   if (with_fin) fin_sent_ = true;
   if (sent % mss != 0) small_end_ = end;
   return true;
+}
+
+// As Linux does; kept for a round trip, since little is out when the last of it is acknowledged.
+void Connection::note_usage() noexcept {
+  const std::uint32_t out = snd_nxt_ - snd_una_;
+  if (snd_una_ < usage_end_ && !window_limited_ && (usage_limited_ || out <= usage_most_)) return;
+  usage_limited_ = window_limited_;
+  usage_most_ = out;
+  usage_end_ = snd_nxt_;
 }
 
 // Notes how the time since the last call was spent, and what holds the sender up now.

@@ -41,8 +41,9 @@ class RttEstimator {
   // Without back-off.
   [[nodiscard]] std::uint64_t timeout(const Config& config) const noexcept {
     if (srtt_ == 0) return config.initial_rto;
-    // The granularity of the clock, 1 ns, disappears in the lower bound.
-    return std::clamp(srtt_ + 4 * rttvar_, config.min_rto, config.max_rto);
+    // As in Linux the lower bound, in which the granularity of the clock disappears, is of what
+    // comes on top of the round trip: a round trip as long as the bound is no reason to send again.
+    return std::min(srtt_ + std::max(4 * rttvar_, config.min_rto), config.max_rto);
   }
 
  private:

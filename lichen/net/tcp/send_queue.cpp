@@ -7,7 +7,7 @@
 
 namespace lichen::net::tcp {
 
-std::size_t SendQueue::write(std::span<const std::byte> bytes) noexcept {
+std::size_t SendQueue::write(std::span<const std::byte> bytes, bool more) noexcept {
   std::size_t written = 0;
   while (written < bytes.size()) {
     if (tail_ == nullptr || !tail_->ours || tail_->buffer.room().empty()) {
@@ -29,7 +29,7 @@ std::size_t SendQueue::write(std::span<const std::byte> bytes) noexcept {
     end_ += static_cast<std::uint32_t>(size);
     written += size;
   }
-  if (written > 0) tail_->push = true;
+  if (written > 0) tail_->push = !more;
   return written;
 }
 

@@ -37,7 +37,8 @@ class SendQueue {
   [[nodiscard]] std::uint32_t size() const noexcept { return end_ - begin_; }
 
   // Copies as much as there is memory for; returns how much.
-  std::size_t write(std::span<const std::byte> bytes) noexcept;
+  // `more`: the write does not end here.
+  std::size_t write(std::span<const std::byte> bytes, bool more = false) noexcept;
   // Takes the buffer, which MUST NOT be empty; false, with the buffer untouched, for want of
   // memory.
   bool append(io::Buffer& buffer) noexcept;

@@ -35,10 +35,9 @@ void Connection::arm_loss_timer(std::uint64_t now) noexcept {
       loss_timer_ = LossTimer::reorder;
       loss_at_ = reorder_at_;
     } else if (!opening && may_probe()) {
-      if (const std::uint64_t at = probe_at(); at < loss_at_) {
-        loss_timer_ = LossTimer::probe;
-        loss_at_ = at;
-      }
+      // RFC 8985 section 7.2: no later than the timeout, and in its place.
+      loss_timer_ = LossTimer::probe;
+      loss_at_ = std::min(loss_at_, probe_at());
     }
   } else if (can_send() && (unsent() > 0 || fin_due())) {
     if (loss_timer_ != LossTimer::persist) {
@@ -225,7 +224,7 @@ void Connection::on_keep_alive(std::uint64_t now) noexcept {
     return;
   }
   if (keep_alive_retries_ >= config_.keep_alive_probes) {
-    send_reset(snd_nxt_, true);
+    send_reset(now, snd_nxt_, true);
     finish(Error::timed_out);
     return;
   }
