@@ -23,16 +23,22 @@ class DeviceListener {
   ~DeviceListener() = default;
 };
 
-// The events of core 0, which takes the devices' interrupts. An interrupt ends the sleep of a core
-// that is about to begin, too; so what it told is always looked at before the core sleeps.
+// The events of core 0, which takes the interrupts of devices and console. An interrupt ends the
+// sleep of a core that is about to begin, too; so what it told is always looked at before the core
+// sleeps.
 class DeviceEvents final : public sched::EventSource {
  public:
-  explicit DeviceEvents(DeviceListener* const& listener) noexcept : listener_{listener} {}
-  unsigned poll() noexcept override { return listener_ && listener_->deliver() ? 1 : 0; }
+  DeviceEvents(BareSystem& system, DeviceListener* const& listener) noexcept
+      : system_{system}, listener_{listener} {}
+  unsigned poll() noexcept override {
+    const bool asked = system_.deliver();
+    return (asked ? 1 : 0) + (listener_ && listener_->deliver() ? 1 : 0);
+  }
   void wait(std::uint64_t deadline_ns) noexcept override { hal::wait(0, deadline_ns); }
   void wake() noexcept override { hal::wake(0); }
 
  private:
+  BareSystem& system_;
   DeviceListener* const& listener_;  // changed on core 0
 };
 

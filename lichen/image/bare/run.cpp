@@ -50,13 +50,13 @@ Result<void> Host::run(Task<Result<void>> main, const RunOptions& options) {
   auto machine = TRY(sched::Machine::create(options));
   BareSystem& system = parts_->system;
   Task<Result<void>> program = run_in(system, std::move(main));
-  if (!&run_with_devices) return machine->run(std::move(program));
   DeviceListener* listener = nullptr;
   auto make_events = [&](unsigned core) -> Result<std::unique_ptr<sched::EventSource>> {
-    if (core == 0) return std::make_unique<DeviceEvents>(listener);
+    if (core == 0) return std::make_unique<DeviceEvents>(system, listener);
     return std::make_unique<sched::HalEvents>(core);
   };
-  return machine->run(run_with_devices(system, listener, std::move(program)), make_events);
+  if (&run_with_devices) program = run_with_devices(system, listener, std::move(program));
+  return machine->run(std::move(program), make_events);
 }
 
 }  // namespace lichen::image

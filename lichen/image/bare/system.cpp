@@ -32,15 +32,8 @@ Result<io::Pipe> BareSystem::make_pipe() {
   return io::make_memory_pipe(capacity);
 }
 
-// Nothing asks so far.
-Task<Result<io::Request>> BareSystem::next_request() {
-  CO_TRY(co_await request_.wait());
-  co_return io::Request::stop;
-}
+Task<Result<io::Request>> BareSystem::next_request() { co_return co_await requests_.next(); }
 
-// Nothing tells the date: counts from the start of the machine.
-std::int64_t BareSystem::wall_clock_ns() const noexcept {
-  return static_cast<std::int64_t>(hal::now_ns());
-}
+std::int64_t BareSystem::wall_clock_ns() const noexcept { return hal::wall_clock_ns(); }
 
 }  // namespace lichen::image

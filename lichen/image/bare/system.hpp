@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "lichen/coro/event.hpp"
 #include "lichen/image/bare/files.hpp"
+#include "lichen/image/bare/requests.hpp"
 #include "lichen/io/system.hpp"
 
 namespace lichen::image {
@@ -28,6 +28,9 @@ class BareSystem final : public io::System {
   // Null: there is none.
   void use_network(io::Network* network) noexcept { network_ = network ? network : &no_network_; }
 
+  // On core 0, between two tasks: true if there was anything.
+  bool deliver() noexcept { return requests_.deliver(); }
+
   io::Network& network() noexcept override { return *network_; }
   Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
   Result<Pipe> make_pipe() override;
@@ -38,7 +41,7 @@ class BareSystem final : public io::System {
   NoNetwork no_network_;
   io::Network* network_ = &no_network_;
   std::unique_ptr<Files> files_;
-  coro::Event request_;
+  ConsoleRequests requests_;
 };
 
 }  // namespace lichen::image
