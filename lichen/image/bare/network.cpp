@@ -1,4 +1,5 @@
 // The network of a bare machine: our own TCP/IP over the first virtio network card.
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -53,18 +54,21 @@ class Devices final : public DeviceListener {
   std::vector<std::unique_ptr<VirtioDevice>> found_;
 };
 
-// From the processor, or else from the machine's entropy device.
-Task<Result<void>> fill_randomly(std::span<std::byte> bytes, Devices& devices, PageMemory& memory) {
-  const Result<void> filled = hal::random_bytes(bytes);
-  if (filled) co_return filled;
+// From then on hal::random_bytes() works: if it does not by itself, by the machine's entropy
+// device.
+Task<Result<void>> begin_randomness(Devices& devices, PageMemory& memory) {
+  std::array<std::byte, 32> bytes;
+  const Result<void> drawn = hal::random_bytes(bytes);
+  if (!drawn.failed_with(Error::not_supported)) co_return drawn;
   VirtioDevice* const device = devices.first(virtio::DeviceKind::entropy);
-  if (!device) co_return filled.error();
+  if (!device) co_return drawn;
   const auto entropy = CO_TRY(co_await virtio::Entropy::open(device->transport(), memory));
   Interrupts<virtio::Entropy> interrupts{*entropy};
   device->tell(&interrupts);
-  const Result<void> outcome = co_await entropy->fill(bytes);
+  const Result<void> filled = co_await entropy->fill(bytes);
   device->tell(nullptr);
-  co_return outcome;
+  if (filled) hal::add_entropy(bytes);
+  co_return filled;
 }
 
 class BareNetwork {
@@ -83,8 +87,8 @@ class BareNetwork {
       options.address = wish.address;
       options.gateway = wish.gateway;
     }
-    CO_TRY(co_await fill_randomly(std::as_writable_bytes(std::span{&options.secret, 1}), devices_,
-                                  memory_));
+    CO_TRY(co_await begin_randomness(devices_, memory_));
+    CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
     card_ = CO_TRY(co_await virtio::NetCard::open(device_.transport(), memory_));
     interrupts_.emplace(*card_);
     device_.tell(&*interrupts_);
