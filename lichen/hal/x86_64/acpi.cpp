@@ -14,6 +14,7 @@ namespace {
 constinit Physical firmware_root = 0;
 constinit std::array<Bytes, 32> tables{};
 constinit std::size_t table_count = 0;
+constinit Bytes the_program{};
 constinit bool looked = false;
 
 bool begins_with(Bytes bytes, std::string_view text) noexcept {
@@ -48,22 +49,6 @@ Bytes find_root() noexcept {
   return {};
 }
 
-void look() noexcept {
-  const Bytes root = find_root();
-  if (!begins_with(root, "RSD PTR ")) return;
-  const bool wide = field<std::uint8_t>(root, 15) >= 2 && field<std::uint64_t>(root, 24) != 0;
-  const Bytes list =
-      table_at(wide ? field<std::uint64_t>(root, 24) : field<std::uint32_t>(root, 16));
-  const std::size_t step = wide ? 8 : 4;
-  for (std::size_t at = 36; at + step <= list.size() && table_count < tables.size(); at += step)
-    tables[table_count++] =
-        table_at(wide ? field<std::uint64_t>(list, at) : field<std::uint32_t>(list, at));
-}
-
-}  // namespace
-
-void set_firmware_root(Physical address) noexcept { firmware_root = address; }
-
 // Maps it whole.
 Bytes table_at(Physical address) noexcept {
   constexpr std::size_t header = 36;
@@ -82,9 +67,42 @@ Bytes table_at(Physical address) noexcept {
   return sums_to_zero({whole, length}) ? Bytes{whole, length} : Bytes{};
 }
 
+void look() noexcept {
+  const Bytes root = find_root();
+  if (!begins_with(root, "RSD PTR ")) return;
+  const bool wide = field<std::uint8_t>(root, 15) >= 2 && field<std::uint64_t>(root, 24) != 0;
+  const Bytes list =
+      table_at(wide ? field<std::uint64_t>(root, 24) : field<std::uint32_t>(root, 16));
+  const std::size_t step = wide ? 8 : 4;
+  for (std::size_t at = 36; at + step <= list.size() && table_count < tables.size(); at += step)
+    tables[table_count++] =
+        table_at(wide ? field<std::uint64_t>(list, at) : field<std::uint32_t>(list, at));
+}
+
+}  // namespace
+
+void set_firmware_root(Physical address) noexcept { firmware_root = address; }
+
+std::size_t find_text(Bytes bytes, std::string_view text) noexcept {
+  const std::byte* const begin = bytes.data();
+  const auto first = static_cast<std::byte>(text[0]);
+  for (std::size_t at = 0; at + text.size() <= bytes.size(); ++at)
+    if (begin[at] == first && std::memcmp(begin + at, text.data(), text.size()) == 0) return at;
+  return bytes.size();
+}
+
+Bytes firmware_program() noexcept { return the_program; }
+
 Bytes find_table(std::string_view signature) noexcept {
-  if (!looked) look();
-  looked = true;
+  if (!looked) {
+    looked = true;
+    look();
+    // FADT, 5.2.9.
+    const Bytes fixed = find_table("FACP");
+    const auto wide = field<std::uint64_t>(fixed, 140);
+    const Physical program = wide != 0 ? wide : field<std::uint32_t>(fixed, 40);
+    if (program != 0) the_program = table_at(program);
+  }
   for (const Bytes table : std::span{tables}.first(table_count))
     if (begins_with(table, signature)) return table;
   return {};

@@ -18,10 +18,14 @@ T field(Bytes bytes, std::size_t offset) noexcept {
   return offset + sizeof(T) <= bytes.size() ? base::load_little<T>(bytes.subspan(offset)) : T{};
 }
 
-// The whole table of a signature, with its header; empty: there is none. While the machine boots.
+// The whole table of a signature, with its header; empty: there is none. First while the machine
+// boots: afterwards they are mapped, and nothing is asked of anybody.
 Bytes find_table(std::string_view signature) noexcept;
-// The table at an address that another one names. Empty: there is none.
-Bytes table_at(std::uint64_t address) noexcept;
+// The firmware's program (AML, in the table DSDT), which we do not run. The same holds.
+Bytes firmware_program() noexcept;
+
+// Where the text begins; the end of `bytes` if it is not there.
+std::size_t find_text(Bytes bytes, std::string_view text) noexcept;
 
 // Calls visit(type, entry) for what follows `at` in a table: a type, a length, the rest.
 template <class Visit>

@@ -111,6 +111,7 @@ constexpr BootStep steps[] = {
     {"interrupt controller", &start_interrupt_controller, {"gates", "address space"}},
     {"clock", &start_clock, {"interrupt controller"}},
     {"lines", &find_line_controllers, {"address space"}},
+    {"power", &find_power, {"address space"}},
     {"devices", &find_devices, {"memory map", "address space"}},
 };
 static_assert(in_order(steps));

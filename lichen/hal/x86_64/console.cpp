@@ -46,6 +46,7 @@ std::optional<char> take_character() noexcept { return port.take(); }
 void end_machine(int status) noexcept {
   mask_interrupts();
   out32(debug_exit, static_cast<std::uint32_t>(status));
+  power_off();
   out8(keyboard_command, pulse_reset);
   // Without either device: a fault for which there is no gate resets the processor.
   struct [[gnu::packed]] {

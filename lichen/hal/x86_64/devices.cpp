@@ -2,7 +2,6 @@
 #include "lichen/hal/bare/devices.hpp"
 
 #include <charconv>
-#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -51,14 +50,6 @@ bool parse_device(std::string_view text, FoundDevice& device) noexcept {
 // 6.4.3.6), so it is enough to look for these.
 constexpr std::string_view virtio_name = "LNRO0005";
 
-std::size_t find_text(Bytes bytes, std::string_view text) noexcept {
-  const std::byte* const begin = bytes.data();
-  const auto first = static_cast<std::byte>(text[0]);
-  for (std::size_t at = 0; at + text.size() <= bytes.size(); ++at)
-    if (begin[at] == first && std::memcmp(begin + at, text.data(), text.size()) == 0) return at;
-  return bytes.size();
-}
-
 void find_described(Bytes program) noexcept {
   using namespace std::string_view_literals;
   constexpr std::string_view memory_range = "\x86\x09\x00"sv;  // its length, fixed
@@ -96,11 +87,7 @@ Result<void> find_devices() noexcept {
                               .size = (last - first + 1) * each},
                 .first_bus = first});
   }
-  // FADT, 5.2.9.
-  const Bytes fixed = find_table("FACP");
-  const auto wide = field<std::uint64_t>(fixed, 140);
-  const Physical program = wide != 0 ? wide : field<std::uint32_t>(fixed, 40);
-  if (program != 0) find_described(table_at(program));
+  find_described(firmware_program());
   each_word("virtio_mmio.device=", [](std::string_view text) noexcept {
     FoundDevice device;
     if (parse_device(text, device)) add_device(device);

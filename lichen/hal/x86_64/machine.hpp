@@ -39,6 +39,7 @@ Result<void> start_interrupt_controller() noexcept;
 Result<void> start_clock() noexcept;
 Result<void> find_line_controllers() noexcept;
 Result<void> find_devices() noexcept;
+Result<void> find_power() noexcept;
 
 // The same for a processor that was started later.
 void load_gates(CoreId core) noexcept;
@@ -49,6 +50,9 @@ void enable_interrupt_controller() noexcept;
 void set_firmware_root(Physical address) noexcept;
 // The numbers by which interrupts reach the processors; the one that booted comes first.
 std::span<const std::uint32_t> processor_numbers() noexcept;
+
+// Returns if it cannot.
+void power_off() noexcept;
 
 void acknowledge_interrupt() noexcept;
 // Another core has called flush_everywhere().

@@ -1,0 +1,67 @@
+// Turning a PC off (ACPI 6.4, 4.8.3 and 7.4.3.5).
+#include <cstring>
+
+#include "lichen/hal/bare/devices.hpp"
+#include "lichen/hal/bare/page_table.hpp"
+#include "lichen/hal/x86_64/acpi.hpp"
+#include "lichen/hal/x86_64/instructions.hpp"
+#include "lichen/hal/x86_64/machine.hpp"
+
+namespace lichen::hal::detail {
+
+namespace {
+
+constinit bool tables_known = false;
+constinit std::byte* sleep_register = nullptr;  // where the machine has no ports for it
+
+// What to write for the state S5: the first number of the package \_S5 (20.2.4 and 20.2.5).
+std::uint8_t off_type(Bytes program) noexcept {
+  constexpr std::uint8_t package = 0x12;
+  constexpr std::uint8_t byte_follows = 0x0a;
+  Bytes rest = program.subspan(find_text(program, "_S5_"));
+  if (field<std::uint8_t>(rest, 4) != package) return 0;
+  // The package's size takes one to four bytes, the number of its members one.
+  const std::size_t at = 5 + 1 + (field<std::uint8_t>(rest, 5) >> 6) + 1;
+  const auto first = field<std::uint8_t>(rest, at);
+  return first == byte_follows ? field<std::uint8_t>(rest, at + 1) : first;
+}
+
+// For who turns the machine off beside it. A read of this port takes about a microsecond.
+void take_a_breath() noexcept {
+  constexpr std::uint16_t nobody = 0x80;
+  for (int i = 0; i < 100'000; ++i) (void)in8(nobody);
+}
+
+}  // namespace
+
+// FADT, 5.2.9: a machine of reduced hardware has a register for sleep.
+Result<void> find_power() noexcept {
+  const Bytes fixed = find_table("FACP");
+  tables_known = !fixed.empty();
+  constexpr std::uint32_t reduced_hardware = 1 << 20;
+  constexpr std::uint8_t in_memory = 0;
+  const auto at = field<std::uint64_t>(fixed, 248);
+  if ((field<std::uint32_t>(fixed, 112) & reduced_hardware) == 0 || at == 0 ||
+      field<std::uint8_t>(fixed, 244) != in_memory)
+    return {};
+  sleep_register = TRY(map_device(at, 1));
+  return {};
+}
+
+void power_off() noexcept {
+  if (!tables_known) return;
+  const Bytes fixed = find_table("FACP");
+  const std::uint8_t type = off_type(firmware_program());
+  if (sleep_register) {
+    constexpr std::uint8_t enable = 1 << 5;
+    write_register<std::uint8_t>(sleep_register, static_cast<std::uint8_t>(type << 2 | enable));
+    return take_a_breath();
+  }
+  constexpr std::uint16_t enable = 1 << 13;
+  for (const std::size_t control : {64, 68})
+    if (const auto port = static_cast<std::uint16_t>(field<std::uint32_t>(fixed, control)))
+      out16(port, static_cast<std::uint16_t>(type << 10 | enable));
+  take_a_breath();
+}
+
+}  // namespace lichen::hal::detail
