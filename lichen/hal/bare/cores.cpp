@@ -120,6 +120,7 @@ void wait(CoreId self, std::uint64_t deadline_ns) noexcept {
   std::uint32_t expected = running;
   if (word.compare_exchange_strong(expected, waiting)) {
     Local& mine = local();
+    const std::uint64_t began = now_ns();
     sleep_unless([&] {
       // From here on a wake is an interrupt, which ends the sleep.
       if (word.load() != waiting || now_ns() >= deadline_ns) return true;
@@ -130,6 +131,7 @@ void wait(CoreId self, std::uint64_t deadline_ns) noexcept {
       return false;
     });
     mine.waiting_ns = no_deadline;
+    mine.waited_ns += now_ns() - began;
   }
   word.exchange(running);
 }

@@ -112,6 +112,7 @@ Result<void> send_interrupt(CoreId core) noexcept {
 }
 
 std::uint64_t now_ns() noexcept { return detail::read_clock_ns(); }
+std::uint64_t core_time_ns() noexcept { return now_ns() - local().waited_ns; }
 
 Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept {
   Local& mine = local();

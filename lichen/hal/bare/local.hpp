@@ -20,6 +20,7 @@ struct Local {
   void (*after)() noexcept = nullptr;      // what the interrupted flow is to call
   std::uint64_t armed_ns = no_deadline;    // Interrupt::deadline is due
   std::uint64_t waiting_ns = no_deadline;  // wait() is to return
+  std::uint64_t waited_ns = 0;             // slept
   bool faulted = false;
   std::span<std::byte> stack{};  // the core's own
 };

@@ -15,8 +15,9 @@ std::uint64_t now_ns() noexcept;
 // is none, since the machine started. Not in handlers.
 std::int64_t wall_clock_ns() noexcept;
 
-// Nobody takes time from a core: as now_ns().
-inline std::uint64_t core_time_ns() noexcept { return now_ns(); }
+// Nobody takes time from a core: this is now_ns() less what it has slept. Of the first core: the
+// instructions it took, where each takes a nanosecond.
+std::uint64_t core_time_ns() noexcept;
 
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Boots images by `tools/lichen boot` and looks at them from outside: the site's pages by curl, many
+connections, little memory, an orderly end, crashes, and what is said when something is wrong."""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WWW = ROOT / "apps/site/www"
+SECONDS = 60  # for what takes one or two on a quiet machine
+
+
+class Failed(Exception):
+    pass
+
+
+def expect(condition, why):
+    if not condition:
+        raise Failed(why)
+
+
+def boot(image, *options, words=()):
+    return [sys.executable, str(ROOT / "tools/lichen"), "boot", image, "--on", arguments.on,
+            *map(str, options), "--", *words]
+
+
+def ends(command, **more):
+    """What a command says, and its exit status."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=SECONDS, text=True, check=False, **more)
+    return done.stdout, done.returncode
+
+
+@contextlib.contextmanager
+def site(*options, words=()):
+    """A site that answers; yields its URL and a list in which its exit status and words will be."""
+    process = subprocess.Popen(boot(arguments.site, "--port", 0, *options, words=words),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    said = b""
+    ended = []
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not (found := re.search(rb"(http://127\.0\.0\.1:\d+)/ answers", said)):
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([process.stdout], [], [], left)[0]
+            chunk = os.read(process.stdout.fileno(), 65536) if ready else b""
+            expect(chunk, f"the site does not answer; it said:\n{said.decode(errors='replace')}")
+            said += chunk
+        yield found[1].decode(), ended
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            rest, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            rest, _ = process.communicate()
+        ended += [process.returncode, (said + rest).decode(errors="replace")]
+
+
+def curl(*words):
+    return subprocess.run(["curl", "-sS", "-m", "30", *words], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False).stdout
+
+
+def check_hello():
+    said, status = ends(boot(arguments.hello, "--memory", 4, words=["one", "two"]))
+    expect(status == 0, f"hello in 4 MiB ended with {status}:\n{said}")
+    expect("info: hello\ninfo: word: one\ninfo: word: two\n" in said, said)
+
+
+def check_wrong_words():
+    said, status = ends(boot(arguments.hello, words=["--log", "loud"]))
+    expect(status == 2 and "--log: debug, info" in said, f"{status}: {said}")
+
+
+def check_site():
+    files = [path for path in WWW.rglob("*") if path.is_file()]
+    expect(len(files) >= 5, "the site has hardly a file")
+    with site("--memory", 16) as (url, ended):
+        for path in files:
+            got = curl(f"{url}/{path.relative_to(WWW)}")
+            expect(got == path.read_bytes(), f"{path.name} arrived otherwise: {got[:100]}")
+        expect(curl(f"{url}/") == (WWW / "index.html").read_bytes(), "the index")
+        head = curl("-I", f"{url}/style.css").decode()
+        expect(head.startswith("HTTP/1.1 200") and
+               f"Content-Length: {(WWW / 'style.css').stat().st_size}" in head, head)
+        expect(curl("-o", os.devnull, "-w", "%{http_code}", f"{url}/nothing") == b"404", "a 404")
+        expect(curl("--path-as-is", "-o", os.devnull, "-w", "%{http_code}", f"{url}/../www/live.js")
+               in (b"400", b"404"), "a path that climbs out")
+        part = curl("-r", "10-19", f"{url}/index.html")
+        expect(part == (WWW / "index.html").read_bytes()[10:20], f"a range: {part}")
+        state = json.loads(curl(f"{url}/api/state"))
+        expect(len(state["cores"]) == 1 and state["tasks"] > 3 and state["http"]["requests"] >= 8,
+               f"the state: {state}")
+        expect(json.loads(curl(f"{url}/api/bands"))["bands"], "bands")
+        events(url)
+        many_connections(url, 100)
+    status, said = ended
+    expect("info: serving" in said, said)
+    expect(status == 0, f"the site ended with {status}:\n{said}")
+
+
+def events(url):
+    with subprocess.Popen(["curl", "-sSN", "-m", "30", f"{url}/events?every=50"],
+                          stdout=subprocess.PIPE) as stream:
+        seen = []
+        for line in stream.stdout:
+            if line.startswith(b"data: "):
+                seen.append(json.loads(line[6:]))
+            if len(seen) == 3:
+                break
+        stream.kill()
+    expect(len(seen) == 3, f"{len(seen)} events")
+    uptimes = [event["uptime_ns"] for event in seen]
+    expect(sorted(set(uptimes)) == uptimes, f"events of the same moment: {uptimes}")
+
+
+def many_connections(url, count):
+    """That many connections at a time, each with one request after the other."""
+    port = int(url.rsplit(":", 1)[1])
+    content = (WWW / "style.css").read_bytes()
+    connections = []
+    try:
+        for _ in range(count):
+            connections.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+        for _ in range(2):
+            for connection in connections:
+                connection.sendall(b"GET /style.css HTTP/1.1\r\nHost: site\r\n\r\n")
+            for connection in connections:
+                received = b""
+                while not received.endswith(content):
+                    chunk = connection.recv(65536)
+                    expect(chunk, f"a connection was closed after {len(received)} bytes")
+                    received += chunk
+                expect(received.startswith(b"HTTP/1.1 200 OK\r\n"), f"{received[:80]}")
+    finally:
+        for connection in connections:
+            connection.close()
+    state = json.loads(curl(f"{url}/api/state"))
+    expect(state["http"]["accepted"] >= count, f"{state['http']}")
+
+
+def check_no_folder():
+    said, status = ends(boot(arguments.site, "--port", 0, words=["--root", "/apps/nothing"]))
+    expect(status == 1 and "cannot open the folder /apps/nothing: not found" in said,
+           f"{status}: {said}")
+
+
+def check_crash():
+    """The line of the fault, of the calls and of the awaits."""
+    said, status = ends(boot(arguments.faults, words=["read-nowhere", "task"]))
+    expect(status == 99, f"{status}: {said}")
+    patterns = [r"lichen: core 0: .*address 0x1234", r"in .*offend\(.* at tests/boot/faults\.cpp:\d+",
+                r"called from image\+0x", r"in .*offend_later\(.* at tests/boot/faults\.cpp:\d+",
+                r"by a task of default", r"at faults\.cpp:\d+ in .*task\(",
+                r"spawned at faults\.cpp:\d+ in .*root\("]
+    at = 0
+    for pattern in patterns:
+        found = re.compile(pattern).search(said, at)
+        expect(found, f"nothing like {pattern} in:\n{said}")
+        at = found.end()
+
+
+def check_taken_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said, status = ends(boot(arguments.site, "--port", port))
+    expect(status == 1 and f"port {port} of 127.0.0.1 cannot be had" in said, f"{status}: {said}")
+
+
+def check_no_answer():
+    said, status = ends(boot(arguments.site, "--port", 0, "--seconds", 0))
+    expect(status == 1 and "nothing has answered" in said and "said last" in said,
+           f"{status}: {said}")
+
+
+def check_no_qemu():
+    with tempfile.TemporaryDirectory() as folder:
+        symbolizer = shutil.which("llvm-symbolizer-19")
+        os.symlink(symbolizer, pathlib.Path(folder) / "llvm-symbolizer-19")
+        said, status = ends(boot(arguments.hello), env={**os.environ, "PATH": folder})
+    expect(status == 3 and "is not installed" in said, f"{status}: {said}")
+
+
+def check_no_image():
+    said, status = ends(boot("nothing-there"))
+    expect(status == 2 and "there is no app in nothing-there" in said, f"{status}: {said}")
+
+
+def main():
+    failed = 0
+    for name, check in list(globals().items()):
+        if not name.startswith("check_"):
+            continue
+        began = time.monotonic()
+        try:
+            check()
+            verdict = "ok"
+        except (Failed, subprocess.TimeoutExpired, OSError, ValueError) as why:
+            failed += 1
+            verdict = f"FAILED: {why}"
+        print(f"{name[6:]:20} {time.monotonic() - began:5.1f} s  {verdict}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for option in ("--on", "--hello", "--site", "--faults"):
+        parser.add_argument(option, required=True)
+    arguments = parser.parse_args()
+    sys.exit(main())
