@@ -196,7 +196,7 @@ def check_no_qemu():
 
 def check_no_image():
     said, status = ends(boot("nothing-there"))
-    expect(status == 2 and "there is no app in nothing-there" in said, f"{status}: {said}")
+    expect(status == 2 and "nothing-there is no app" in said, f"{status}: {said}")
 
 
 def main():

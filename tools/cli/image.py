@@ -54,7 +54,7 @@ def find_app(word):
         if not re.search(rf"lichen_app\(\s*{re.escape(folder.name)}\b", recipe.read_text()):
             raise Failed(f"{recipe} has no lichen_app({folder.name} ...)")
         return folder
-    raise Failed(f"there is no app in {word}: no CMakeLists.txt", 2)
+    raise Failed(f"{word} is no app: there is no CMakeLists.txt in such a folder", 2)
 
 
 def make(app, target, files=None, out=None):

@@ -11,7 +11,10 @@ def target_of(machine):
 
 
 def command(machine, image, words, cores=1, memory=128, port=None):
-    """`port`: of 127.0.0.1, which leads to the same port of the machine."""
+    """`memory`: MiB, or with a unit. `port`: of 127.0.0.1, which leads to the same port of the machine,
+    or such a pair."""
+    if any(" " in word or not word for word in words):
+        raise Failed("the loader's command line has no quotes: no word may be empty or have a space", 2)
     program = machine.replace("qemu-", "qemu-system-")
     if not shutil.which(program):
         raise Failed(f"{program} is not installed; `tools/setup image` installs it", 3)
@@ -26,7 +29,8 @@ def command(machine, image, words, cores=1, memory=128, port=None):
         line += ["-M", "virt", "-cpu", "rv64", "-global", "virtio-mmio.force-legacy=false"]
         card, entropy = "virtio-net-device", "virtio-rng-device"
     if port is not None:
-        line += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{port}",
+        outside, inside = port if isinstance(port, tuple) else (port, port)
+        line += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{outside}-:{inside}",
                  "-device", f"{card},netdev=net"]
         if entropy:  # the processor has none
             line += ["-device", entropy]
