@@ -44,6 +44,7 @@ Task<Result<void>> InetCores::run() {
 }
 
 Task<Result<void>> InetCores::up(Duration limit) {
+  coro::Core& caller = *coro::this_core();
   CO_TRY(co_await inets_[0]->up(limit));
   // All of them have the address when this returns.
   for (const auto& inet : inets_) {
@@ -51,11 +52,15 @@ Task<Result<void>> InetCores::up(Duration limit) {
     if (inet->follows()) inet->follow();
     inet->after(inet->now());
   }
+  const io::Stay back = co_await io::StayOn{caller};
   co_return Result<void>{};
 }
 
 Inet& InetCores::here() noexcept {
-  Inet* inet = by_core_[coro::this_core()->index()];
+  // A task that is bound to a core may be elsewhere just now, where something of its has been done.
+  const coro::Core* core = coro::this_core();
+  if (const coro::Core* bound = core->current()->pinned()) core = bound;
+  Inet* inet = by_core_[core->index()];
   return inet ? *inet : *inets_[0];
 }
 

@@ -1,0 +1,165 @@
+#include "lichen/net/inet/crossing.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <thread>
+
+namespace lichen::net::inet {
+namespace {
+
+tcp::Path path_of(std::uint32_t remote, std::uint16_t remote_port, std::uint16_t local_port) {
+  return {.local = {wire::Ipv4Address::of(0x0a090002), local_port},
+          .remote = {wire::Ipv4Address::of(remote), remote_port}};
+}
+
+void set(Claim& claim, std::uint16_t port, unsigned place, bool shared) {
+  claim.local = {{}, port};
+  claim.place = place;
+  claim.shared = shared;
+}
+
+TEST(Crossing, BothDirectionsHaveOneHome) {
+  auto crossing = Crossing::create(4, {1, 2});
+  ASSERT_TRUE(crossing);
+  std::array<unsigned, 4> count{};
+  for (std::uint32_t i = 0; i < 4'000; ++i) {
+    const tcp::Path path = path_of(0x0a000000 + i, static_cast<std::uint16_t>(40'000 + i % 7), 80);
+    const unsigned home = (*crossing)->home(path);
+    ASSERT_LT(home, 4U);
+    EXPECT_EQ((*crossing)->home({path.remote, path.local}), home);
+    ++count[home];
+  }
+  // The hash is fixed by its key: this is no matter of chance.
+  for (const unsigned each : count) EXPECT_GT(each, 800U);
+}
+
+TEST(Crossing, WhoListensIsHome) {
+  auto made = Crossing::create(3, {1, 2});
+  ASSERT_TRUE(made);
+  Crossing& crossing = **made;
+  Claim first;
+  set(first, 80, 1, true);
+  Claim second;
+  set(second, 80, 2, true);
+  EXPECT_FALSE(crossing.anybody_listens(80));
+  ASSERT_TRUE(crossing.claim(first));
+  for (std::uint32_t i = 0; i < 100; ++i) EXPECT_EQ(crossing.home(path_of(i + 1, 1'000, 80)), 1U);
+  ASSERT_TRUE(crossing.claim(second));
+  unsigned of_second = 0;
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    const unsigned home = crossing.home(path_of(i + 1, 1'000, 80));
+    EXPECT_NE(home, 0U);
+    of_second += home == 2 ? 1 : 0;
+  }
+  EXPECT_GT(of_second, 20U);
+  EXPECT_LT(of_second, 80U);
+  crossing.release(first);
+  crossing.release(first);  // again is nothing
+  EXPECT_EQ(crossing.home(path_of(1, 1'000, 80)), 2U);
+  crossing.release(second);
+  EXPECT_FALSE(crossing.anybody_listens(80));
+}
+
+TEST(Crossing, AnAddressIsSharedByThoseWhoShare) {
+  auto made = Crossing::create(3, {1, 2});
+  ASSERT_TRUE(made);
+  Crossing& crossing = **made;
+  Claim sharing;
+  set(sharing, 80, 1, true);
+  Claim alone;
+  set(alone, 80, 2, false);
+  Claim again;
+  set(again, 80, 1, true);
+  Claim other;
+  set(other, 81, 2, false);
+  ASSERT_TRUE(crossing.claim(sharing));
+  EXPECT_TRUE(crossing.claim(alone).failed_with(Error::address_in_use));
+  EXPECT_TRUE(crossing.claim(again).failed_with(Error::address_in_use));
+  ASSERT_TRUE(crossing.claim(other));
+  crossing.release(sharing);
+  ASSERT_TRUE(crossing.claim(alone));
+  EXPECT_TRUE(crossing.claim(sharing).failed_with(Error::address_in_use));
+  crossing.release(alone);
+  crossing.release(other);
+}
+
+TEST(Crossing, SettingsAreToldOnce) {
+  auto made = Crossing::create(2, {1, 2});
+  ASSERT_TRUE(made);
+  std::uint32_t seen = 0;
+  EXPECT_FALSE((*made)->settings_after(seen));
+  ip::Settings told;
+  told.hop_limit = 7;
+  (*made)->announce(told);
+  const auto settings = (*made)->settings_after(seen);
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->hop_limit, 7);
+  EXPECT_FALSE((*made)->settings_after(seen));
+  // Nobody has joined: what was put is not published.
+}
+
+// Lent bytes, and how many have come back.
+class Lender final : public io::BufferOwner {
+ public:
+  io::Buffer lend(std::byte value) { return {*this, std::span{new std::byte[1]{value}, 1}, 1}; }
+  void give_back(std::span<std::byte> whole) noexcept override {
+    delete[] whole.data();
+    back.fetch_add(1, std::memory_order_relaxed);
+  }
+  std::atomic<unsigned> back{0};
+};
+
+TEST(ParcelRing, CarriesInOrderAndRefusesWhenFull) {
+  Lender lender;
+  auto ring = ParcelRing::create(4);
+  ASSERT_TRUE(ring);
+  for (int i = 0; i < 4; ++i) {
+    Parcel parcel{.bytes = lender.lend(std::byte(i))};
+    EXPECT_TRUE((*ring)->put(parcel));
+  }
+  Parcel fifth{.bytes = lender.lend(std::byte{9})};
+  EXPECT_FALSE((*ring)->put(fifth));
+  EXPECT_EQ(fifth.bytes.size(), 1U);
+  EXPECT_EQ((*ring)->front(), nullptr);  // not published
+  (*ring)->publish();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_NE((*ring)->front(), nullptr);
+    EXPECT_EQ((*ring)->front()->bytes.bytes()[0], std::byte(i));
+    (*ring)->pop();
+  }
+  EXPECT_TRUE((*ring)->put(fifth));
+  EXPECT_EQ(lender.back, 3U);
+  (*ring).reset();  // what was not taken goes back, too
+  EXPECT_EQ(lender.back, 5U);
+}
+
+TEST(ParcelRing, CarriesBetweenThreads) {
+  constexpr unsigned count = 20'000;
+  Lender lender;
+  auto ring = ParcelRing::create(64);
+  ASSERT_TRUE(ring);
+  std::thread writer{[&] {
+    for (unsigned i = 0; i < count; ++i) {
+      Parcel parcel{.bytes = lender.lend(std::byte(i))};
+      while (!(*ring)->put(parcel)) std::this_thread::yield();
+      if (i % 3 == 0) (*ring)->publish();
+    }
+    (*ring)->publish();
+  }};
+  for (unsigned i = 0; i < count;) {
+    Parcel* parcel = (*ring)->front();
+    if (!parcel) {
+      std::this_thread::yield();
+      continue;
+    }
+    ASSERT_EQ(parcel->bytes.bytes()[0], std::byte(i));
+    (*ring)->pop();
+    ++i;
+  }
+  writer.join();
+  EXPECT_EQ(lender.back, count);
+}
+
+}  // namespace
+}  // namespace lichen::net::inet
