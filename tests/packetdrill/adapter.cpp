@@ -133,7 +133,21 @@ ssize_t recvfrom_call(void* user, int fd, void* into, std::size_t size, int flag
 
 ssize_t recvmsg_call(void* user, int fd, msghdr* message, int flags) {
   const ssize_t size = receive(user, fd, {message->msg_iov, message->msg_iovlen}, flags);
-  if (size >= 0) message->msg_namelen = message->msg_controllen = 0, message->msg_flags = 0;
+  if (size < 0) return size;
+  message->msg_namelen = 0;
+  message->msg_flags = 0;
+  const World::Lock lock{of(user).world().mutex};
+  const std::optional<int> unread = of(user).sockets()->unread(fd);
+  if (unread && message->msg_controllen >= CMSG_SPACE(sizeof *unread)) {
+    cmsghdr* control = CMSG_FIRSTHDR(message);
+    control->cmsg_level = socket::level::tcp;
+    control->cmsg_type = socket::tcp_option::inq;
+    control->cmsg_len = CMSG_LEN(sizeof *unread);
+    std::memcpy(CMSG_DATA(control), &*unread, sizeof *unread);
+    message->msg_controllen = CMSG_SPACE(sizeof *unread);
+  } else {
+    message->msg_controllen = 0;
+  }
   return size;
 }
 

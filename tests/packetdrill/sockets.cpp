@@ -340,6 +340,15 @@ ssize_t Sockets::send(Lock& lock, int fd, std::span<const iovec> from, int flags
   return static_cast<ssize_t>(written);
 }
 
+std::optional<int> Sockets::unread(int fd) {
+  Socket* socket = find(fd);
+  if (socket == nullptr || !socket->settings.tells_unread) return std::nullopt;
+  if (socket->connection == nullptr) return 0;
+  // As Linux does: one more for the end.
+  const bool end = socket->connection->at_end();
+  return static_cast<int>(socket->connection->readable()) + (end ? 1 : 0);
+}
+
 // ---- the rest -----------------------------------------------------------------------------------
 
 int Sockets::flags(int fd) const {

@@ -39,6 +39,8 @@ class Sockets {
   int connect(Lock& lock, int fd, const sockaddr* address, socklen_t size);
   ssize_t receive(Lock& lock, int fd, std::span<const iovec> into, int flags);
   ssize_t send(Lock& lock, int fd, std::span<const iovec> from, int flags);
+  // What of TCP_INQ goes with recvmsg(): how much is left, if that was asked for.
+  std::optional<int> unread(int fd);
   int flags(int fd) const;
   int set_flags(int fd, int flags);
   int ioctl(int fd, unsigned long request, int* value);

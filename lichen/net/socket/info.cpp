@@ -24,10 +24,10 @@ std::uint8_t number_of(tcp::State state) noexcept {
   return 0;
 }
 
-// TCP_CA_Open, Disorder, Recovery, Loss.
+// TCP_CA_Open, Disorder, CWR, Recovery, Loss.
 std::uint8_t number_of(const tcp::Info& info) noexcept {
   switch (info.recovery) {
-    case tcp::Recovery::none: return info.sacked > 0 ? 1 : 0;
+    case tcp::Recovery::none: return info.reduced ? 2 : info.sacked > 0 ? 1 : 0;
     case tcp::Recovery::fast: return 3;
     case tcp::Recovery::timeout: return 4;
   }

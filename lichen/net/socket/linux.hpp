@@ -54,6 +54,7 @@ inline constexpr int congestion = 13;
 inline constexpr int user_timeout = 18;
 inline constexpr int unsent_low_water = 25;  // TCP_NOTSENT_LOWAT
 inline constexpr int congestion_info = 26;   // TCP_CC_INFO
+inline constexpr int inq = 36;
 }  // namespace tcp_option
 
 namespace ip_option {

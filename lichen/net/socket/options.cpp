@@ -74,9 +74,9 @@ void changed(const Target& target) noexcept {
   if (target.engine != nullptr) target.engine->touched(target.now, *target.connection);
 }
 
-// Half of a buffer is for what surrounds the bytes, as in Linux.
+// As in Linux half of what is received is what surrounds the bytes; what is sent has hardly any.
 void size_buffers(Settings& settings) noexcept {
-  settings.tcp.send_buffer = settings.send_buffer / 2;
+  settings.tcp.send_buffer = settings.send_buffer;
   settings.tcp.receive_buffer = settings.receive_buffer / 2;
   if (settings.window_clamp != 0)
     settings.tcp.receive_buffer = std::min(settings.tcp.receive_buffer, settings.window_clamp);
@@ -293,6 +293,10 @@ int set_tcp(const Target& target, int name, Bytes value) noexcept {
         target.connection->set_quick_ack(target.now, settings.quick_ack);
       break;
     case tcp_option::unsent_low_water: settings.tcp.unsent_most = count; break;
+    case tcp_option::inq:
+      if (!between(wanted, 0, 1)) return einval;
+      settings.tells_unread = wanted != 0;
+      return 0;
     case tcp_option::user_timeout:
       if (wanted < 0) return einval;
       settings.tcp.user_timeout = std::uint64_t{count} * tcp::millisecond;
@@ -325,6 +329,7 @@ int get_tcp(const Target& target, int name, Room value, std::size_t& size) noexc
     case tcp_option::defer_accept: return give(seconds(config.defer_accept), value, size);
     case tcp_option::window_clamp: return give(settings.window_clamp, value, size);
     case tcp_option::quick_ack: return give(settings.quick_ack ? 1 : 0, value, size);
+    case tcp_option::inq: return give(settings.tells_unread ? 1 : 0, value, size);
     case tcp_option::unsent_low_water: return give(config.unsent_most, value, size);
     // Neither of the two tells anything.
     case tcp_option::congestion_info: size = 0; return 0;
@@ -458,7 +463,7 @@ Settings::Settings(Family its_family, Kind its_kind, const tcp::Config& config) 
       kind{its_kind},
       tcp{config},
       keep_alive{config.keep_alive_idle != 0},
-      send_buffer{config.send_buffer * 2},
+      send_buffer{config.send_buffer},
       receive_buffer{config.receive_buffer * 2},
       keep_idle{config.keep_alive_idle != 0 ? config.keep_alive_idle : 7'200 * tcp::second} {}
 

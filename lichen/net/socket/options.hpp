@@ -53,7 +53,8 @@ struct Settings {
   bool quick_ack = true;
   bool v6_only = false;
   std::uint8_t mtu_discover = 1;
-  bool error_told = false;  // by SO_ERROR or a call that failed
+  bool tells_unread = false;  // TCP_INQ: with each recvmsg(), by the owner
+  bool error_told = false;    // by SO_ERROR or a call that failed
 };
 
 // A socket in its present state: null what it does not have.
