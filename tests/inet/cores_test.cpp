@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "lichen/coro/event.hpp"
 #include "lichen/driver/linux/host_test.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/net/inet/inet_cores.hpp"
@@ -70,22 +71,6 @@ void run_over(Queues kind) {
               {.cores = cores});
 }
 
-// Accepts on one core until the listener is closed, and counts.
-Task<Result<void>> serve_echo(InetCores& inet, unsigned place, bool share, unsigned& accepted,
-                              std::unique_ptr<io::Listener>& listener) {
-  listener =
-      CO_TRY(co_await inet.listen(io::Address::ipv4({10, 9, 0, 2}, 7), {.share_port = share}));
-  Scope connections{OnError::keep_going};
-  for (;;) {
-    auto stream = co_await listener->accept();
-    if (!stream) break;
-    EXPECT_EQ(coro::this_core(), &core(place));
-    ++accepted;
-    connections.spawn(echo(std::move(*stream)), coro::this_core());
-  }
-  co_return co_await connections.join();
-}
-
 struct Servers {
   std::array<unsigned, cores> accepted{};
   std::array<std::unique_ptr<io::Listener>, cores> listeners;
@@ -95,9 +80,10 @@ struct Servers {
     for (const unsigned one : accepted) sum += one;
     return sum;
   }
+  std::array<Event, cores> listening;
+
   Task<Result<void>> started(unsigned first, unsigned last) {
-    for (unsigned i = first; i < last; ++i)
-      while (!listeners[i]) CO_TRY(co_await sleep_for(1ms));
+    for (unsigned i = first; i < last; ++i) CO_TRY(co_await listening[i].wait());
     co_return Result<void>{};
   }
   Task<Result<void>> close(unsigned i) {
@@ -107,12 +93,28 @@ struct Servers {
   }
 };
 
+// Accepts on one core until the listener is closed, and counts.
+Task<Result<void>> serve_echo(InetCores& inet, Servers& servers, unsigned place, bool share) {
+  auto& listener = servers.listeners[place];
+  listener =
+      CO_TRY(co_await inet.listen(io::Address::ipv4({10, 9, 0, 2}, 7), {.share_port = share}));
+  servers.listening[place].set();
+  Scope connections{OnError::keep_going};
+  for (;;) {
+    auto stream = co_await listener->accept();
+    if (!stream) break;
+    EXPECT_EQ(coro::this_core(), &core(place));
+    ++servers.accepted[place];
+    connections.spawn(echo(std::move(*stream)), coro::this_core());
+  }
+  co_return co_await connections.join();
+}
+
 // Each core has its share of the connections, and none is lost.
 Task<Result<void>> shares(InetCores& inet) {
   Servers servers;
   Scope scope;
-  for (unsigned i = 0; i < cores; ++i)
-    scope.spawn(serve_echo(inet, i, true, servers.accepted[i], servers.listeners[i]), &core(i));
+  for (unsigned i = 0; i < cores; ++i) scope.spawn(serve_echo(inet, servers, i, true), &core(i));
   CO_TRY(co_await servers.started(0, cores));
   constexpr int rounds = 12;
   constexpr int at_once = 10;
@@ -142,7 +144,7 @@ TEST_P(InetOnCores, ShareConnections) { run_over<shares>(GetParam()); }
 Task<Result<void>> one_listens(InetCores& inet) {
   Servers servers;
   Scope scope;
-  scope.spawn(serve_echo(inet, 2, false, servers.accepted[2], servers.listeners[2]), &core(2));
+  scope.spawn(serve_echo(inet, servers, 2, false), &core(2));
   CO_TRY(co_await servers.started(2, 3));
   EXPECT_TRUE((co_await inet.listen(io::Address::ipv4({10, 9, 0, 2}, 7), {.share_port = true}))
                   .failed_with(Error::address_in_use));
@@ -171,8 +173,7 @@ TEST_P(InetOnCores, OneMayListenAlone) { run_over<one_listens>(GetParam()); }
 Task<Result<void>> listeners_go(InetCores& inet) {
   Servers servers;
   Scope scope;
-  for (unsigned i = 0; i < cores; ++i)
-    scope.spawn(serve_echo(inet, i, true, servers.accepted[i], servers.listeners[i]), &core(i));
+  for (unsigned i = 0; i < cores; ++i) scope.spawn(serve_echo(inet, servers, i, true), &core(i));
   CO_TRY(co_await servers.started(0, cores));
   constexpr int count = 24;
   std::atomic<int> step{0};
@@ -265,7 +266,7 @@ TEST_P(InetOnCores, EachCoreOpensConnections) { run_over<cores_connect>(GetParam
 Task<Result<void>> talk_inside(InetCores& inet) {
   Servers servers;
   Scope scope;
-  scope.spawn(serve_echo(inet, 2, false, servers.accepted[2], servers.listeners[2]), &core(2));
+  scope.spawn(serve_echo(inet, servers, 2, false), &core(2));
   CO_TRY(co_await servers.started(2, 3));
   const io::Stay stay = co_await io::StayOn{core(1)};
   const std::vector<std::byte> data = noise(100'000);
@@ -301,8 +302,7 @@ TEST_P(InetOnCores, TalkToEachOther) { run_over<talk_inside>(GetParam()); }
 Task<Result<void>> stops(InetCores& inet) {
   Servers servers;
   Scope scope{OnError::keep_going};
-  for (unsigned i = 0; i < cores; ++i)
-    scope.spawn(serve_echo(inet, i, true, servers.accepted[i], servers.listeners[i]), &core(i));
+  for (unsigned i = 0; i < cores; ++i) scope.spawn(serve_echo(inet, servers, i, true), &core(i));
   CO_TRY(co_await servers.started(0, cores));
   std::atomic<bool> flowing{false};
   std::atomic<bool> over{false};
