@@ -84,7 +84,7 @@ def build_app(folder, target, build, files):
     options = [f"-DLICHEN_FILES_{name}={files or ''}"]
     outside = not folder.is_relative_to(ROOT / "apps")
     options.append(f"-DLICHEN_MORE_APPS={folder if outside else ''}")
-    with open(log, "w") as output:
+    with open(log, "w", buffering=1) as output:
         done = subprocess.run(["cmake", "--preset", f"image-{target}", *options], cwd=ROOT,
                               stdout=output, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
