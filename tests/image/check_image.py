@@ -152,6 +152,16 @@ def many_connections(url, count):
     expect(state["http"]["accepted"] >= count, f"{state['http']}")
 
 
+def check_site_on_two_cores():
+    with site("--memory", 32, "--cores", 2) as (url, ended):
+        for name in ("index.html", "live.js"):
+            expect(curl(f"{url}/{name}") == (WWW / name).read_bytes(), f"{name} arrived otherwise")
+        many_connections(url, 50)
+        state = json.loads(curl(f"{url}/api/state"))
+        expect(len(state["cores"]) == 2 and state["http"]["accepted"] >= 50, f"the state: {state}")
+    expect(ended[0] == 0, f"the site ended with {ended[0]}:\n{ended[1]}")
+
+
 def check_no_folder():
     said, status = ends(boot(arguments.site, "--port", 0, words=["--root", "/apps/nothing"]))
     expect(status == 1 and "cannot open the folder /apps/nothing: not found" in said,

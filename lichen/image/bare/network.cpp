@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "lichen/base/log.hpp"
+#include "lichen/coro/event.hpp"
 #include "lichen/coro/scope.hpp"
+#include "lichen/coro/semaphore.hpp"
 #include "lichen/driver/virtio/entropy.hpp"
 #include "lichen/driver/virtio/net.hpp"
 #include "lichen/hal/bare/words.hpp"
@@ -18,7 +20,7 @@
 #include "lichen/image/bare/outside.hpp"
 #include "lichen/image/bare/system.hpp"
 #include "lichen/io/operation.hpp"
-#include "lichen/net/inet/inet.hpp"
+#include "lichen/net/inet/inet_cores.hpp"
 #include "lichen/sched/machine.hpp"
 
 namespace lichen::image {
@@ -71,6 +73,35 @@ Task<Result<void>> begin_randomness(Devices& devices, PageMemory& memory) {
   co_return filled;
 }
 
+// What a core has of the card, whose queues are those of the first: that one receives for all, and
+// all send, one after the other.
+class CardShare final : public io::NetDevice {
+ public:
+  CardShare(io::NetDevice& card, coro::Mutex& sending, bool receives) noexcept
+      : card_{card}, sending_{sending}, receives_{receives} {}
+
+  Task<Result<std::size_t>> receive(std::span<io::ReceivedFrame> into) override {
+    if (receives_) co_return co_await card_.receive(into);
+    CO_TRY(co_await never_.wait());
+    co_return std::size_t{0};
+  }
+  Task<Result<std::size_t>> send(std::span<const io::OutgoingFrame> frames) override {
+    const auto turn = CO_TRY(co_await sending_.lock());
+    co_return co_await card_.send(frames);
+  }
+  [[nodiscard]] std::array<std::byte, 6> address() const noexcept override {
+    return card_.address();
+  }
+  [[nodiscard]] std::size_t mtu() const noexcept override { return card_.mtu(); }
+  [[nodiscard]] io::NetFeatures features() const noexcept override { return card_.features(); }
+
+ private:
+  io::NetDevice& card_;
+  coro::Mutex& sending_;
+  const bool receives_;
+  coro::Event never_;
+};
+
 class BareNetwork {
  public:
   BareNetwork(Devices& devices, VirtioDevice& device) noexcept
@@ -92,18 +123,33 @@ class BareNetwork {
     card_ = CO_TRY(co_await virtio::NetCard::open(device_.transport(), memory_));
     interrupts_.emplace(*card_);
     device_.tell(&*interrupts_);
-    inet_ = CO_TRY(net::inet::Inet::create(*card_, options));
-    co_return Result<void>{};
+    inet_ = CO_TRY(net::inet::InetCores::create(sched::Machine::current().cores(), options));
+    co_return co_await join_cores();
   }
-  [[nodiscard]] net::inet::Inet& inet() noexcept { return *inet_; }
+  [[nodiscard]] net::inet::InetCores& inet() noexcept { return *inet_; }
 
  private:
+  Task<Result<void>> join_cores() {
+    auto& machine = sched::Machine::current();
+    if (machine.cores() == 1) co_return inet_->add(*card_);
+    Result<void> joined;
+    for (unsigned i = 0; joined && i < machine.cores(); ++i) {
+      const io::Stay stay = co_await io::StayOn{machine.core(i)};
+      shares_.push_back(std::make_unique<CardShare>(*card_, sending_, i == 0));
+      joined = inet_->add(*shares_[i]);
+    }
+    const io::Stay back = co_await io::StayOn{machine.core(0)};
+    co_return joined;
+  }
+
   Devices& devices_;
   VirtioDevice& device_;
   PageMemory memory_;
   std::unique_ptr<virtio::NetCard> card_;
   std::optional<Interrupts<virtio::NetCard>> interrupts_;
-  std::unique_ptr<net::inet::Inet> inet_;
+  coro::Mutex sending_;
+  std::vector<std::unique_ptr<CardShare>> shares_;
+  std::unique_ptr<net::inet::InetCores> inet_;
 };
 
 Task<Result<void>> keep_outcome(Task<Result<void>> main, Result<void>& outcome) {
@@ -122,7 +168,7 @@ Task<Result<void>> run_program(Task<Result<void>> main) {
 
 Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
                                   Task<Result<void>> main) {
-  net::inet::Inet& inet = network.inet();
+  net::inet::InetCores& inet = network.inet();
   Scope scope{OnError::keep_going};
   scope.spawn(inet.run());
   Result<void> outcome = co_await inet.up(address_limit);
