@@ -97,6 +97,7 @@ void Stack::receive_icmpv6(const Arrival& arrival) noexcept {
   if (arrival.from.is_unspecified()) return counters.count(Drop::martian_source);
   switch (message->type) {
     case icmpv6::echo_request: return answer_echo(arrival, *message, icmpv6::echo_reply);
+    case icmpv6::listener_query: return receive_mld_query(arrival, *message);
     case icmpv6::echo_reply:
       if (echo_client_ == nullptr) return counters.count(Drop::unsolicited);
       return echo_client_->echo_reply(arrival, *message, now_);

@@ -294,6 +294,8 @@ void Stack::deliver(const Arrival& arrival) noexcept {
   const bool ipv4 = arrival.to.is_ipv4();
   if (ipv4 && arrival.protocol == wire::protocol::icmp) return receive_icmp(arrival);
   if (!ipv4 && arrival.protocol == wire::protocol::icmpv6) return receive_icmpv6(arrival);
+  if (ipv4 && arrival.protocol == wire::protocol::igmp && !arrival.interface.is_loopback())
+    return receive_igmp(arrival);
   if (!ipv4 && arrival.protocol == wire::protocol::none) return;  // nothing is meant to follow
   Transport* transport = transports_[arrival.protocol];
   Verdict verdict = Verdict::nobody;

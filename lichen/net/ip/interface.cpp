@@ -41,29 +41,46 @@ void Interface::remove_address(LocalAddress& address) noexcept {
   --address_count_;
 }
 
-bool Interface::has_joined(const wire::IpAddress& group) const noexcept {
-  return std::ranges::find(groups(), group, &Group::address) != groups().end();
+bool Group::is_told() const noexcept {
+  if (address.is_ipv4()) return address != wire::IpAddress{wire::Ipv4Address{{224, 0, 0, 1}}};
+  constexpr unsigned link = 2;
+  return (address.octets[1] & 0xfu) >= link &&
+         address != wire::IpAddress{wire::Ipv6Address::all_nodes()};
 }
 
-bool Interface::join(const wire::IpAddress& group) noexcept {
-  const auto end = groups_.begin() + group_count_;
-  const auto found = std::find_if(groups_.begin(), end,
-                                  [&](const Group& other) { return other.address == group; });
-  if (found != end) {
-    ++found->members;
-    return true;
+bool Interface::has_joined(const wire::IpAddress& group) const noexcept {
+  const auto found = std::ranges::find(groups(), group, &Group::address);
+  return found != groups().end() && found->members > 0;
+}
+
+// How often a change is told (RFC 3376 section 8.1, RFC 3810 section 9.1).
+static constexpr std::uint8_t repeats = 2;
+
+bool Interface::join(const wire::IpAddress& address) noexcept {
+  auto found = std::ranges::find(groups(), address, &Group::address);
+  if (found == groups().end()) {
+    // What was left makes room, though not all may know of it yet.
+    if (group_count_ == most_groups) {
+      found = std::ranges::find(groups(), 0, &Group::members);
+      if (found == groups().end()) return false;
+    } else {
+      ++group_count_;
+      found = groups().end() - 1;
+    }
+    *found = {.address = address};
   }
-  if (group_count_ == most_groups) return false;
-  groups_[group_count_++] = {group, 1};
+  if (++found->members > 1 || !answers || is_loopback() || !found->is_told()) return true;
+  found->changes_left = repeats;
+  found->report_at = 0;
   return true;
 }
 
-void Interface::leave(const wire::IpAddress& group) noexcept {
-  const auto end = groups_.begin() + group_count_;
-  const auto found = std::find_if(groups_.begin(), end,
-                                  [&](const Group& other) { return other.address == group; });
-  if (found == end || --found->members > 0) return;
-  *found = groups_[--group_count_];
+void Interface::leave(const wire::IpAddress& address) noexcept {
+  const auto found = std::ranges::find(groups(), address, &Group::address);
+  if (found == groups().end() || found->members == 0 || --found->members > 0) return;
+  if (!answers || is_loopback() || !found->is_told()) return forget(*found);
+  found->changes_left = repeats;
+  found->report_at = 0;
 }
 
 }  // namespace lichen::net::ip

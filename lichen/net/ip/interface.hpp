@@ -51,7 +51,14 @@ struct LocalAddress {
 
 struct Group {
   wire::IpAddress address;
-  std::uint16_t members = 0;
+  std::uint16_t members = 0;  // zero: it was left, which is still to be told
+  // Of telling routers and switches (membership.cpp).
+  std::uint8_t changes_left = 0;  // how often a change is still to be told
+  std::uint64_t report_at = never;
+
+  // The groups of all machines are nobody's to tell, nor those that do not leave a machine (RFC
+  // 3376 section 5, RFC 3810 section 6).
+  [[nodiscard]] bool is_told() const noexcept;
 };
 
 // What an interface learns of its routers (RFC 4861 section 6.3.2) and asks them.
@@ -70,7 +77,7 @@ struct Interface {
 
   std::uint8_t index = 0;
   bool up = true;
-  bool answers = true;  // who asks for our addresses, and defends them
+  bool answers = true;            // who asks for our addresses, and defends them
   FrameOutput* output = nullptr;  // null: the loopback
   wire::MacAddress mac;
   std::uint32_t mtu = 1'500;       // of IP packets
@@ -82,6 +89,10 @@ struct Interface {
   std::uint64_t reachable_time = 30 * second;
   std::uint64_t retransmit_time = 1 * second;
   RouterDiscovery routers;
+  // Until when a router of the link understands no more than that version (of IGMP, of MLD).
+  std::uint64_t igmp1_until = 0;
+  std::uint64_t igmp2_until = 0;
+  std::uint64_t mld1_until = 0;
   Counters counters;
 
   [[nodiscard]] bool is_loopback() const noexcept { return output == nullptr; }
@@ -105,12 +116,18 @@ struct Interface {
   void remove_address(LocalAddress& address) noexcept;
 
   [[nodiscard]] bool has_joined(const wire::IpAddress& group) const noexcept;
-  // False when there are too many. Groups are counted: as many leaves as joins.
+  // False when there are too many. Groups are counted: as many leaves as joins. The stack is to
+  // tell others of it then.
   bool join(const wire::IpAddress& group) noexcept;
   void leave(const wire::IpAddress& group) noexcept;
+  [[nodiscard]] std::span<Group> groups() noexcept {
+    return std::span{groups_}.first(group_count_);
+  }
   [[nodiscard]] std::span<const Group> groups() const noexcept {
     return std::span{groups_}.first(group_count_);
   }
+  // One that was left, and has been told.
+  void forget(Group& group) noexcept { group = groups_[--group_count_]; }
 
  private:
   std::array<LocalAddress, most_addresses> addresses_{};

@@ -66,6 +66,9 @@ void Stack::set_up(Interface& interface, bool up, std::uint64_t now) noexcept {
   for (LocalAddress& address : interface.addresses())
     if (address.origin != AddressOrigin::manual || address.state == AddressState::tentative)
       start_probing(address);
+  for (Group& group : interface.groups())
+    if (group.is_told() && interface.answers) group.report_at = now;
+  schedule(now);
   if (interface.routers.enabled) {
     interface.routers.solicitations_left = 3;
     interface.routers.deadline = now + random_.below(second);
@@ -84,6 +87,7 @@ Result<void> Stack::add_address(Interface& interface, const LocalAddress& addres
   if (interface.find(ip) != nullptr) return Error::already_exists;
   if (!ip.is_ipv4() && !interface.is_loopback() && !interface.join(ip.solicited_node()))
     return Error::limit_reached;
+  if (!ip.is_ipv4()) schedule(now);  // to tell of the group
   LocalAddress* added = interface.add_address(address);
   if (added == nullptr) {
     if (!ip.is_ipv4()) interface.leave(ip.solicited_node());
@@ -111,6 +115,7 @@ Result<void> Stack::remove_address(Interface& interface, const wire::IpAddress& 
   LocalAddress* local = interface.find(address);
   if (local == nullptr) return Error::not_found;
   if (!address.is_ipv4() && !interface.is_loopback()) interface.leave(address.solicited_node());
+  schedule(now_);
   const wire::Prefix network = local->prefix();
   const bool route_of_address = local->origin != AddressOrigin::advertised;
   interface.remove_address(*local);
@@ -132,11 +137,13 @@ Interface* Stack::owner_of(const wire::IpAddress& address) noexcept {
 Result<void> Stack::join(Interface& interface, const wire::IpAddress& group) noexcept {
   if (!group.is_multicast()) return Error::invalid_argument;
   if (!interface.join(group)) return Error::limit_reached;
+  schedule(now_);
   return {};
 }
 
 void Stack::leave(Interface& interface, const wire::IpAddress& group) noexcept {
   interface.leave(group);
+  schedule(now_);
 }
 
 Result<void> Stack::add_route(const Route& route) noexcept {
@@ -168,6 +175,7 @@ void Stack::advance(std::uint64_t now) noexcept {
     if (one.is_loopback()) continue;
     advance_addresses(one);
     advance_discovery(one);
+    advance_groups(one);
   }
 }
 

@@ -15,7 +15,8 @@
 // itself are queued, never delivered within send(), and come out of advance().
 //
 // Where the parts are: stack.cpp (interfaces, addresses, time), input.cpp, output.cpp, icmp.cpp
-// (errors and echo), arp.cpp, ndp.cpp, router_discovery.cpp, follow.cpp.
+// (errors and echo), arp.cpp, ndp.cpp, membership.cpp, router_discovery.cpp,
+// follow.cpp.
 //
 // Not there: forwarding, ICMP redirects (not followed), several default routers chosen by
 // reachability, privacy addresses (RFC 8981), extension headers on output, source routes.
@@ -39,6 +40,7 @@
 #include "lichen/net/ip/route.hpp"
 #include "lichen/net/ip/transport.hpp"
 #include "lichen/net/ip/unpredictable.hpp"
+#include "lichen/net/wire/membership.hpp"
 #include "lichen/net/wire/wire.hpp"
 
 namespace lichen::net::ip {
@@ -294,6 +296,16 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
                 const Message& message) noexcept;
   void solicit_ipv6(const Neighbour& neighbour) noexcept;
   void probe_ipv6(Interface& interface, const LocalAddress& address) noexcept;
+
+  // membership.cpp
+  [[nodiscard]] std::uint8_t membership_version(const Interface& interface,
+                                                bool ipv4) const noexcept;
+  void advance_groups(Interface& interface) noexcept;
+  void receive_igmp(const Arrival& arrival) noexcept;
+  void receive_mld_query(const Arrival& arrival, const wire::IcmpMessage& message) noexcept;
+  void answer_query(Interface& interface, const wire::MembershipQuery& query, bool ipv4) noexcept;
+  void send_membership(Interface& interface, const wire::IpAddress& group,
+                       wire::MembershipRecord record) noexcept;
 
   // router_discovery.cpp
   void start_ipv6(Interface& interface) noexcept;
