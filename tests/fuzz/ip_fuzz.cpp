@@ -60,7 +60,8 @@ void set_checksum(std::span<std::byte> bytes, std::size_t at, wire::Sum sum) {
 void seal_upper(std::span<std::byte> payload, std::uint8_t protocol, const wire::IpAddress& from,
                 const wire::IpAddress& to) {
   const wire::Sum pseudo = wire::pseudo_header(from, to, protocol, payload.size());
-  if (protocol == wire::protocol::icmp) set_checksum(payload, 2, {});
+  if (protocol == wire::protocol::icmp || protocol == wire::protocol::igmp)
+    set_checksum(payload, 2, {});
   if (protocol == wire::protocol::icmpv6) set_checksum(payload, 2, pseudo);
   if (protocol == wire::protocol::udp) set_checksum(payload, 6, pseudo);
 }
@@ -103,6 +104,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> memory(4'096);
   UdpSocket socket{memory};
   CHECK(udp.open(socket, {{}, 7}));
+  CHECK(stack->join(interface, *wire::IpAddress::parse("224.0.0.251")));
+  CHECK(stack->join(interface, *wire::IpAddress::parse("ff02::fb")));
 
   const auto run_until = [&](std::uint64_t time) {
     while (stack->deadline() <= time) {

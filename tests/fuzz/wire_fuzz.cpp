@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lichen/base/span.hpp"
+#include "lichen/net/wire/membership.hpp"
 #include "lichen/net/wire/wire.hpp"
 #include "tests/fuzz/check.hpp"
 
@@ -37,6 +38,11 @@ void check_tcp(Input bytes, const Verify& verify) {
   CHECK(again->options.timestamp_echo == segment->options.timestamp_echo);
 }
 
+void check_query(const MembershipQuery& query) {
+  CHECK(query.group.is_unspecified() || query.group.is_multicast());
+  CHECK(query.version >= 1 && query.version <= 3 && query.most_delay_ms < 10'000'000);
+}
+
 void check_icmp(Input bytes, bool v6) {
   const auto message = parse_icmp(bytes, Verify::done_by_device());
   if (!message) return;
@@ -54,6 +60,7 @@ void check_icmp(Input bytes, bool v6) {
   (void)parse_neighbour_advertisement(*message, 255);
   (void)parse_neighbour_solicitation(*message, 255);
   (void)parse_redirect(*message, 255);
+  if (const auto query = parse_mld_query(*message)) check_query(*query);
 }
 
 void check_upper(std::uint8_t protocol, Input payload, bool v6) {
@@ -65,6 +72,9 @@ void check_upper(std::uint8_t protocol, Input payload, bool v6) {
       break;
     case protocol::icmp: check_icmp(payload, false); break;
     case protocol::icmpv6: check_icmp(payload, v6); break;
+    case protocol::igmp:
+      if (const auto query = parse_igmp_query(payload)) check_query(*query);
+      break;
     default: break;
   }
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -185,6 +186,23 @@ Task<Result<std::unique_ptr<Daemon>>> start_dnsmasq(const TemporaryFolder& folde
 }
 
 bool has_ipv6() { return std::filesystem::exists("/proc/net/if_inet6"); }
+
+void add_host_group_route() {
+  const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  rtentry route{};
+  const auto set = [](sockaddr& address, const char* text) {
+    sockaddr_in ipv4{};
+    ipv4.sin_family = AF_INET;
+    ipv4.sin_addr.s_addr = inet_addr(text);
+    std::memcpy(&address, &ipv4, sizeof ipv4);
+  };
+  set(route.rt_dst, "224.0.0.0");
+  set(route.rt_genmask, "240.0.0.0");
+  route.rt_flags = RTF_UP;
+  std::string name{device_name};
+  route.rt_dev = name.data();
+  ASSERT_EQ(ioctl(fd.get(), SIOCADDRT, &route), 0);
+}
 
 void set_host_link(bool up) {
   const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};

@@ -48,6 +48,8 @@ Task<Result<std::unique_ptr<Daemon>>> start_dnsmasq(const TemporaryFolder& folde
 
 // Whether the host has IPv6 at all.
 bool has_ipv6();
+// The host's groups are to be found on lichen0.
+void add_host_group_route();
 // The host's end of the cable.
 void set_host_link(bool up);
 

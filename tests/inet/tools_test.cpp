@@ -1,4 +1,6 @@
 // The host's own tools as peers, over a TAP device: ping, nc, iperf3.
+#include <net/if.h>
+
 #include <chrono>
 #include <fstream>
 
@@ -32,7 +34,7 @@ void run_told() {
   });
 }
 
-std::string text_of(const net::wire::IpAddress& address) {
+std::string written(const net::wire::IpAddress& address) {
   std::array<char, 64> room;
   return std::string{base::format_to(room, "{}", address).text};
 }
@@ -44,7 +46,7 @@ Task<Result<std::vector<std::string>>> ipv6_addresses(Inet& inet) {
     found.clear();
     for (const net::ip::LocalAddress& one : inet.addresses())
       if (!one.address.is_ipv4() && one.is_usable())
-        found.push_back(text_of(one.address) + (one.address.is_link_local() ? "%lichen0" : ""));
+        found.push_back(written(one.address) + (one.address.is_link_local() ? "%lichen0" : ""));
     return found.size() == 2;
   }));
   co_return found;
@@ -124,12 +126,13 @@ Task<Result<void>> netcat(Beside& beside) {
   EXPECT_EQ(CO_TRY(co_await run_command("! nc -z -w 20 10.9.0.2 9")), 0);
 
   // The other way round.
-  const Daemon server{beside.folder, {"nc", "-l", "-N", "10.9.0.1", "5001"}};
+  Daemon server{beside.folder, {"nc", "-l", "-N", "10.9.0.1", "5001"}};
   auto stream = CO_TRY(co_await connect_to_host(beside.inet, 5'001));
   CO_TRY(co_await stream->write_all(bytes_of("to whom it may concern")));
   CO_TRY(co_await stream->shutdown(io::Direction::send));
   std::array<std::byte, 8> nothing;
   EXPECT_EQ(CO_TRY(co_await stream->read(nothing)), 0U);
+  EXPECT_EQ(CO_TRY(co_await server.end()), 0);
   EXPECT_EQ(server.said(), "to whom it may concern");
   listener->close();
   scope.request_stop();
@@ -269,6 +272,41 @@ Task<Result<void>> link(Beside& beside) {
   co_return Result<void>{};
 }
 TEST_F(Tools, LinkDownAndUp) { run_told<link>(); }
+
+// A datagram to each group from either side reaches who has joined it on the other.
+Task<Result<void>> groups(Beside& beside) {
+  add_host_group_route();
+  std::vector<std::string> wanted{"239.1.2.3:5353"};
+  if (has_ipv6()) wanted.push_back("[ff02::fb]:5353");
+  for (const std::string& text : wanted) {
+    io::Address group = *io::Address::parse(text);
+    const bool ipv4 = group.family() == io::AddressFamily::ipv4;
+    const io::Address any = ipv4 ? io::Address::ipv4({}, 5'353) : io::Address::ipv6({}, 5'353);
+    if (!ipv4) {
+      std::array<std::uint8_t, 16> octets;
+      std::ranges::copy(group.octets(), octets.begin());
+      group = io::Address::ipv6(octets, 5'353, if_nametoindex("lichen0"));
+      CO_TRY(co_await ipv6_addresses(beside.inet));
+    }
+    auto ours = CO_TRY(co_await beside.inet.bind(any));
+    auto theirs = CO_TRY(co_await beside.host.network().bind(any));
+    for (io::Datagram* one : {ours.get(), theirs.get()}) {
+      CO_TRY(co_await one->join(group));
+      EXPECT_TRUE((co_await one->join(group)).failed_with(Error::address_in_use));
+      EXPECT_TRUE((co_await one->join(io::Address::ipv4({10, 9, 0, 1}, 1)))
+                      .failed_with(Error::invalid_argument));
+    }
+    std::array<std::byte, 32> got;
+    CO_TRY(co_await ours->send(bytes_of("from ours"), group));
+    auto received = CO_TRY(co_await theirs->receive(got));
+    EXPECT_EQ(text_of(std::span{got}.first(received.size)), "from ours");
+    CO_TRY(co_await theirs->send(bytes_of("from theirs"), group));
+    received = CO_TRY(co_await ours->receive(got));
+    EXPECT_EQ(text_of(std::span{got}.first(received.size)), "from theirs");
+  }
+  co_return Result<void>{};
+}
+TEST_F(Tools, GroupsReachAcross) { run_told<groups, true>(); }
 
 }  // namespace
 }  // namespace lichen::driver::test

@@ -1,9 +1,11 @@
 #include "lichen/driver/linux/datagram.hpp"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cerrno>
+#include <cstring>
 #include <new>
 
 #include "lichen/base/error_map.hpp"
@@ -62,6 +64,29 @@ Task<Result<void>> HostDatagram::send(std::span<const std::byte> from, const io:
     sqe.msg_flags = MSG_NOSIGNAL;
   }));
   co_return Result<void>{};
+}
+
+Task<Result<void>> HostDatagram::join(const io::Address& group) {
+  const auto octets = group.octets();
+  int failed = -1;
+  if (group.family() == io::AddressFamily::ipv4) {
+    ip_mreqn request{};
+    std::memcpy(&request.imr_multiaddr, octets.data(), octets.size());
+    failed = setsockopt(fd_.get(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request);
+  } else if (group.family() == io::AddressFamily::ipv6) {
+    ipv6_mreq request{};
+    std::memcpy(&request.ipv6mr_multiaddr, octets.data(), octets.size());
+    request.ipv6mr_interface = group.scope();
+    failed = setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &request, sizeof request);
+  } else {
+    co_return Error::invalid_argument;
+  }
+  if (failed == 0) co_return Result<void>{};
+  switch (errno) {
+    case ENOBUFS: co_return Error::limit_reached;  // net.ipv4.igmp_max_memberships
+    case ENODEV: co_return Error::not_found;
+    default: co_return from_errno(errno);
+  }
 }
 
 }  // namespace lichen::driver

@@ -15,6 +15,7 @@ class HostDatagram final : public io::Datagram {
 
   Task<Result<io::Received>> receive(std::span<std::byte> into) override;
   Task<Result<void>> send(std::span<const std::byte> from, const io::Address& to) override;
+  Task<Result<void>> join(const io::Address& group) override;
   [[nodiscard]] io::Address local() const override { return local_; }
 
  private:

@@ -1,5 +1,6 @@
 #include "lichen/net/inet/datagram.hpp"
 
+#include <algorithm>
 #include <new>
 
 #include "lichen/io/operation.hpp"
@@ -10,6 +11,9 @@ namespace lichen::net::inet {
 
 InetDatagram::~InetDatagram() {
   if (socket_.is_open()) inet_.udp_.close(socket_);
+  for (const wire::IpAddress& group : std::span{groups_}.first(group_count_))
+    inet_.stack_.leave(*inet_.interface_, group);
+  if (group_count_ > 0) inet_.after(inet_.now());
 }
 
 Result<void> InetDatagram::open(const io::Address& at) noexcept {
@@ -40,6 +44,20 @@ Task<Result<void>> InetDatagram::send(std::span<const std::byte> from, const io:
       inet_.udp_.send(socket_, {address_of(to), to.port()}, ip::Pieces{from}, at);
   inet_.after(at);
   co_return sent;
+}
+
+Task<Result<void>> InetDatagram::join(const io::Address& group) {
+  const io::Stay stay = co_await io::StayOn{inet_.home()};
+  if (group.family() != io::AddressFamily::ipv4 && group.family() != io::AddressFamily::ipv6)
+    co_return Error::invalid_argument;
+  const wire::IpAddress address = address_of(group);
+  const auto joined = std::span{groups_}.first(group_count_);
+  if (std::ranges::find(joined, address) != joined.end()) co_return Error::address_in_use;
+  if (group_count_ == most_groups) co_return Error::limit_reached;
+  CO_TRY(inet_.stack_.join(*inet_.interface_, address));
+  groups_[group_count_++] = address;
+  inet_.after(inet_.now());
+  co_return Result<void>{};
 }
 
 io::Address InetDatagram::local() const {

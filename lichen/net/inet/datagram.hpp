@@ -24,16 +24,21 @@ class InetDatagram final : public io::Datagram, ip::UdpWaiter {
 
   Task<Result<io::Received>> receive(std::span<std::byte> into) override;
   Task<Result<void>> send(std::span<const std::byte> from, const io::Address& to) override;
+  // The scope does not count: there is one network.
+  Task<Result<void>> join(const io::Address& group) override;
   [[nodiscard]] io::Address local() const override;
 
  private:
   void readable(ip::UdpSocket&) noexcept override { news_.notify(); }
 
+  static constexpr std::size_t most_groups = 20;         // as many as the host allows
   static constexpr std::size_t queue_size = 128 * 1024;  // of datagrams that nobody has received
 
   Inet& inet_;
   io::HomeSignal news_;
   bool receiving_ = false;
+  std::array<wire::IpAddress, most_groups> groups_;
+  std::size_t group_count_ = 0;
   alignas(8) std::array<std::byte, queue_size> queue_;
   ip::UdpSocket socket_;
 };

@@ -69,6 +69,7 @@ bool Interface::join(const wire::IpAddress& address) noexcept {
     }
     *found = {.address = address};
   }
+  if (found->members == UINT16_MAX) return false;
   if (++found->members > 1 || !answers || is_loopback() || !found->is_told()) return true;
   found->changes_left = repeats;
   found->report_at = 0;
