@@ -1,6 +1,7 @@
 #include "lichen/net/tcp/congestion.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace lichen::net::tcp {
 
@@ -19,9 +20,44 @@ void grow(CongestionWindow& window, std::uint32_t bytes) noexcept {
 
 }  // namespace
 
+void HyStart::note(CongestionWindow& window, const Acked& acked) noexcept {
+  // RFC 9406 section 4.3.
+  constexpr std::uint32_t least_samples = 8;
+  constexpr std::uint32_t most_slow_rounds = 5;
+  constexpr std::uint64_t least_step = 4 * millisecond;
+  constexpr std::uint64_t most_step = 16 * millisecond;
+  if (acked.round) {
+    last_ = std::exchange(current_, 0);
+    samples_ = 0;
+    if (baseline_ != 0 && ++slow_rounds_ >= most_slow_rounds) {
+      window.threshold = window.size;
+      return;
+    }
+  }
+  if (acked.sample != 0) {
+    current_ = current_ == 0 ? acked.sample : std::min(current_, acked.sample);
+    ++samples_;
+  }
+  if (samples_ < least_samples) return;
+  if (baseline_ != 0) {
+    if (current_ < baseline_) baseline_ = 0;  // it was not for long
+  } else if (last_ != 0 && current_ >= last_ + std::clamp(last_ / 8, least_step, most_step)) {
+    baseline_ = current_;
+    slow_rounds_ = 0;
+  }
+}
+
+std::uint32_t HyStart::grow(CongestionWindow& window, const Acked& acked) noexcept {
+  if (window.threshold != CongestionWindow::unlimited) return slow_start(window, acked.bytes);
+  note(window, acked);
+  if (!window.in_slow_start()) return acked.bytes;
+  slow_start(window, baseline_ == 0 ? acked.bytes : acked.bytes / 4);
+  return 0;
+}
+
 void NewReno::acked(CongestionWindow& window, const Acked& acked) noexcept {
   std::uint32_t bytes = acked.bytes;
-  if (window.in_slow_start()) bytes = slow_start(window, bytes);
+  if (window.in_slow_start()) bytes = start_.grow(window, acked);
   if (bytes == 0) return;
   // RFC 5681 section 3.1: a segment for each window acknowledged.
   credit_ += bytes;
@@ -67,7 +103,7 @@ void Cubic::begin_epoch(const CongestionWindow& window, const Acked& acked) noex
 
 void Cubic::acked(CongestionWindow& window, const Acked& acked) noexcept {
   std::uint32_t bytes = acked.bytes;
-  if (window.in_slow_start()) bytes = slow_start(window, bytes);
+  if (window.in_slow_start()) bytes = start_.grow(window, acked);
   if (bytes == 0) return;
   if (epoch_ == 0) begin_epoch(window, acked);
 

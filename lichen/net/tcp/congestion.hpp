@@ -23,7 +23,9 @@ struct Acked {
   std::uint64_t now;
   std::uint32_t bytes;  // newly acknowledged, in order or not
   std::uint32_t mss;
-  std::uint64_t rtt;  // smoothed; 0: not known yet
+  std::uint64_t rtt;         // smoothed; 0: not known yet
+  std::uint64_t sample = 0;  // of the round trip, by this acknowledgment; 0: none
+  bool round = false;        // what was sent when the last round began is acknowledged
 };
 
 class Congestion {
@@ -44,6 +46,25 @@ class Congestion {
   ~Congestion() = default;
 };
 
+// The first slow start ends before it loses something: when the round trips of a round have become
+// longer it goes on at a quarter of the pace, and when they stay so for five rounds it is over
+// (HyStart++, RFC 9406). Windows grow by whole acknowledgments here (L is without bound), as in
+// Linux.
+class HyStart {
+ public:
+  // Grows the window; what is left of the bytes once slow start has taken its part.
+  std::uint32_t grow(CongestionWindow& window, const Acked& acked) noexcept;
+
+ private:
+  void note(CongestionWindow& window, const Acked& acked) noexcept;
+
+  std::uint64_t last_ = 0;      // the least round trip of the round before; 0: none
+  std::uint64_t current_ = 0;   // of this one
+  std::uint64_t baseline_ = 0;  // when it went slower; 0: it does not
+  std::uint32_t samples_ = 0;
+  std::uint32_t slow_rounds_ = 0;
+};
+
 // RFC 5681 and RFC 6582, counting bytes (RFC 3465) and stretched acknowledgments whole.
 class NewReno final : public Congestion {
  public:
@@ -55,6 +76,7 @@ class NewReno final : public Congestion {
   void idled(std::uint64_t, std::uint64_t) noexcept override {}
 
  private:
+  HyStart start_;
   std::uint32_t credit_ = 0;  // bytes acknowledged towards the next segment
 };
 
@@ -71,6 +93,7 @@ class Cubic final : public Congestion {
  private:
   void begin_epoch(const CongestionWindow& window, const Acked& acked) noexcept;
 
+  HyStart start_;
   std::uint64_t epoch_ = 0;     // when congestion avoidance began; 0: it has not
   std::uint64_t k_ms_ = 0;      // from then until the window is w_max_ again
   std::uint32_t w_max_ = 0;     // before the last reduction

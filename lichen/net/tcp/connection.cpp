@@ -114,7 +114,7 @@ void Connection::established(std::uint64_t now) noexcept {
   else
     changes_ |= change::connected | change::writable;
   set_initial_window();
-  usage_end_ = snd_una_;
+  usage_end_ = round_end_ = snd_una_;
   last_data_sent_ = last_data_received_ = now;  // as Linux counts
   retries_ = backoff_ = 0;
   rack_farthest_ = snd_una_;

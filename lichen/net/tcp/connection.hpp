@@ -358,6 +358,8 @@ class Connection {
   bool usage_limited_ = false;
   std::uint32_t usage_most_ = 0;
   Seq usage_end_;
+  Seq round_end_;  // of the round trips that slow start counts
+  bool round_over_ = false;
   bool first_again_ = false;  // the next lost segment is sent whatever the window says
   std::uint32_t prr_delivered_ = 0;
   std::uint32_t prr_out_ = 0;

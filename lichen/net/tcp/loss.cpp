@@ -2,6 +2,7 @@
 // (RACK-TLP), RFC 6582 (without SACK), RFC 6937 and RFC 9937 (proportional rate reduction), RFC
 // 3168 (ECN).
 #include <algorithm>
+#include <utility>
 
 #include "lichen/net/tcp/connection.hpp"
 
@@ -83,6 +84,10 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     // Numbers that are compared later must not fall half a circle behind.
     small_end_ = later(small_end_, ack);
     rack_farthest_ = later(rack_farthest_, ack);
+    if (ack >= round_end_) {
+      round_over_ = true;
+      round_end_ = snd_nxt_;
+    }
     if (recovery_ == Recovery::none && ack - recovery_point_ > 0x40000000)
       recovery_point_ = ack - 1;
   }
@@ -118,8 +123,10 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
                       (window_.in_slow_start() && window_.size < 2 * usage_most_);
     // RFC 5681 section 3.2 step 1: duplicate acknowledgments let new segments go (RFC 3042), but
     // the window does not grow by them.
-    if (used && summary.advanced && !cwr_round_)
-      policy_->acked(window_, {now, summary.grows_by, send_mss(), rtt_.smoothed()});
+    if (used && summary.advanced && !cwr_round_) {
+      policy_->acked(window_, {now, summary.grows_by, send_mss(), rtt_.smoothed(), summary.rtt,
+                               std::exchange(round_over_, false)});
+    }
   }
   process_echo(segment);
 }

@@ -214,5 +214,64 @@ EXCHANGE(FewIsToldOfAsRoom, "Linux TCP_NOTSENT_LOWAT",
   s.forget();
 }
 
+// A round of ten acknowledgments of a segment each, with one round trip.
+void round_of(Congestion& policy, CongestionWindow& window, std::uint64_t rtt) {
+  for (int i = 0; i < 10; ++i) policy.acked(window, {second, 1'000, 1'000, rtt, rtt, i == 0});
+}
+
+EXCHANGE(SlowStartEndsBeforeALoss, "RFC 9406 4.2 (HyStart++)",
+         "longer round trips: a quarter of the pace for five rounds, then the threshold is there") {
+  NewReno reno;
+  Cubic cubic;
+  for (Congestion* policy : {static_cast<Congestion*>(&reno), static_cast<Congestion*>(&cubic)}) {
+    CongestionWindow window{.size = 10'000};
+    round_of(*policy, window, 100 * millisecond);
+    round_of(*policy, window, 112 * millisecond);  // less than an eighth more
+    EXPECT_EQ(window.size, 30'000u);
+    round_of(*policy, window, 126 * millisecond);
+    EXPECT_EQ(window.size, 30'000u + 7 * 1'000 + 3 * 250) << "known with the eighth";
+    for (int i = 0; i < 4; ++i) round_of(*policy, window, 130 * millisecond);
+    EXPECT_EQ(window.size, 37'750u + 40 * 250);
+    EXPECT_EQ(window.threshold, CongestionWindow::unlimited);
+    policy->acked(window, {second, 1'000, 1'000, 130 * millisecond, 130 * millisecond, true});
+    EXPECT_EQ(window.threshold, 47'750u);
+  }
+}
+
+EXCHANGE(SlowStartGoesOn, "RFC 9406 4.2 (HyStart++)",
+         "when the round trips become short again it was jitter") {
+  Cubic policy;
+  CongestionWindow window{.size = 10'000};
+  round_of(policy, window, 100 * millisecond);
+  round_of(policy, window, 120 * millisecond);
+  EXPECT_EQ(window.size, 20'000u + 7 * 1'000 + 3 * 250);
+  round_of(policy, window, 101 * millisecond);
+  EXPECT_EQ(window.size, 27'750u + 7 * 250 + 3 * 1'000);
+  round_of(policy, window, 101 * millisecond);
+  EXPECT_EQ(window.size, 42'500u);
+  EXPECT_EQ(window.threshold, CongestionWindow::unlimited);
+}
+
+EXCHANGE(RoundTripsAreCounted, "RFC 9406 4.2 (HyStart++)",
+         "a connection whose round trips grow leaves slow start without a loss") {
+  Script s{modern()};
+  open_slowly(s, sack_peer);
+  s.write(900'000);
+  std::uint32_t at = 1;
+  for (int round = 0; round < 8; ++round) {
+    const std::uint32_t out = s.info().unacked;
+    s.forget();
+    s.pass(round == 0 ? 100 : 150);
+    for (std::uint32_t i = 0; i < out / 1'000; ++i) {
+      at += 1'000;
+      s.in("A 1 ack=" + std::to_string(at));
+      if (s.info().unsent == 0) break;
+    }
+    s.forget();
+  }
+  EXPECT_NE(s.info().slow_start_threshold, CongestionWindow::unlimited);
+  EXPECT_EQ(s.info().statistics.retransmissions, 0u);
+}
+
 }  // namespace
 }  // namespace lichen::net::tcp
