@@ -187,7 +187,7 @@ class Channel {
       std::construct_at(in.next, std::move(message));
       in.taken = 1;
       guard.unlock();
-      receiver->waiting->complete();
+      receiver->waiting->complete(guard.core());
       return true;
     }
     if (size_ == slots_ || size_ >= capacity_) return false;
@@ -196,6 +196,11 @@ class Channel {
   }
   enum class Quick : std::uint8_t { done, nothing, undecided };
   Quick receive_one(Inbox& in) noexcept {
+    // Where only this core looks, a glance will do: whoever then waits looks once more.
+    if (!cores_share && size_ == 0 && senders_.empty() && closed_ == Error{}) return Quick::nothing;
+    return take_one(in);
+  }
+  [[gnu::noinline]] Quick take_one(Inbox& in) noexcept {
     SpinGuard guard{lock_};
     if (!senders_.empty()) [[unlikely]]
       return Quick::undecided;
@@ -465,10 +470,9 @@ class Channel {
       return channel_.collect(in_, nullptr);
     }
     Enqueued enqueue(Waiter& waiter) noexcept {
-      if (channel_.wait_for_one(in_, waiter)) return Enqueued::waiting;
-      bool refused = false;
-      if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;
-      return refused ? Enqueued::refused : Enqueued::waiting;
+      if (channel_.wait_for_one(in_, waiter)) [[likely]]
+        return Enqueued::waiting;
+      return look_again(waiter);
     }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
     Result<T> result() noexcept {
@@ -478,6 +482,12 @@ class Channel {
     }
 
    private:
+    [[gnu::noinline]] Enqueued look_again(Waiter& waiter) noexcept {
+      bool refused = false;
+      if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;
+      return refused ? Enqueued::refused : Enqueued::waiting;
+    }
+
     Channel& channel_;
     alignas(T) std::byte storage_[sizeof(T)];
     Inbox in_{reinterpret_cast<T*>(storage_), 1};

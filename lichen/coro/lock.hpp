@@ -83,6 +83,8 @@ class [[clang::scoped_lockable]] SpinGuard {
     lock_.lock();
     locked_ = true;
   }
+  // Whose preemption is off; null on a thread that is no core, or if it was off already.
+  [[nodiscard]] Preemption* core() const noexcept { return section_.core(); }
   SpinGuard(const SpinGuard&) = delete;
   SpinGuard& operator=(const SpinGuard&) = delete;
 

@@ -97,6 +97,7 @@ class [[nodiscard]] PreemptionOff {
     if (core_) [[likely]]
       core_->leave_section(before_);
   }
+  [[nodiscard]] Preemption* core() const noexcept { return core_; }
 
  private:
   Preemption* core_;

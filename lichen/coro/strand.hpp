@@ -97,6 +97,11 @@ inline void begin_wait(Strand& strand, Wait& wait) noexcept {
   strand.wait = &wait;
 }
 inline void end_wait(Strand& strand) noexcept {
+  if (!cores_share) {
+    // One step for everything else on its core, and taken before the wait's memory is used again.
+    strand.wait = nullptr;
+    return std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
   SpinGuard guard{strand.lock};
   strand.wait = nullptr;
 }
@@ -150,5 +155,13 @@ void wake(Runnable& runnable) noexcept {
 inline void wake_forked(Runnable& runnable) noexcept { wake<Order::forked>(runnable); }
 // The same, but the task runs next on this core: for a task that was handed something.
 inline void wake_next(Runnable& runnable) noexcept { wake<Order::next>(runnable); }
+// The same in a section without preemption of `core`, the calling one; null on a thread that is
+// none.
+inline void wake_next(Runnable& runnable, Preemption* core) noexcept {
+  if (core) [[likely]]
+    make_ready<Order::next>(*static_cast<Core*>(core), runnable);
+  else
+    hooks::make_ready(nullptr, runnable, Order::next);
+}
 
 }  // namespace lichen::coro

@@ -50,6 +50,13 @@ class Waiting : public Wait {
     else
       complete_one_of_several();
   }
+  // The same in a section of `core`, see wake_next().
+  void complete(Preemption* core) noexcept {
+    if (!several_) [[likely]]
+      wake_next(*waiter, core);
+    else
+      complete_one_of_several();
+  }
   // The same for one of many that are woken together: they run in order behind what is ready.
   void complete_in_order() noexcept {
     if (!several_) [[likely]]
