@@ -2,61 +2,8 @@
 
 import json
 
+from perfetto_trace import notice_damage, slices_of
 from site_process import Site, expect, running, wait_for
-
-
-def fields(message):
-    """The fields of a protocol buffer message: (number, an integer or bytes)."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-        elif key & 7 == 1:
-            yield key >> 3, int.from_bytes(message[at:at + 8], "little")
-            at += 8
-        else:
-            expect(key & 7 == 2, f"wire type {key & 7}")
-            size = varint()
-            expect(at + size <= len(message), "a field passes the end of its message")
-            yield key >> 3, message[at:at + size]
-            at += size
-
-
-def tracks_of(trace):
-    """The slices that began in each track of a Perfetto trace, by the track's name; checks that they
-    nest and that time does not go back."""
-    names, slices, still_open, now = {}, {}, {}, 0
-    for number, packet in fields(trace):
-        expect(number == 1, "a trace is a sequence of packets")
-        packet = dict(fields(packet))
-        if 60 in packet:
-            track = dict(fields(packet[60]))
-            name = track.get(2) or dict(fields(track[3]))[6]
-            names[track[1]] = name.decode()
-        if 11 in packet:
-            expect(packet[8] >= now, "time goes back")
-            now = packet[8]
-            event = dict(fields(packet[11]))
-            expect(event[11] in names, "an event of a track that was not described")
-            change = {1: 1, 2: -1}.get(event[9], 0)
-            still_open[event[11]] = still_open.get(event[11], 0) + change
-            expect(still_open[event[11]] >= 0, "a slice ends that did not begin")
-            slices[names[event[11]]] = slices.get(names[event[11]], 0) + (change == 1)
-    expect(not any(still_open.values()), "a slice does not end")
-    return slices
 
 
 def check_bands(world):
@@ -84,7 +31,8 @@ def check_trace(world):
             got = recorder.response()
         expect(got.status == 200 and got.whole, f"{got.status}")
         expect("lichen.pftrace" in got.fields["content-disposition"], f"{got.fields}")
-        slices = tracks_of(got.content)
+        slices = slices_of(got.content)
+        notice_damage(got.content)
         expect(slices.get("core 0", 0) + slices.get("core 1", 0) > 20, f"{slices}")
         post = site.ask("/trace", "Content-Length: 0\r\n", "POST")
         expect((post.status, post.fields["allow"]) == (405, "GET"), f"POST: {post.status}")
@@ -114,7 +62,7 @@ def demo(world, *options):
             events.send(b"GET /events?every=50 HTTP/1.1\r\nHost: h\r\n\r\n")
             while b'"samples":[[' not in events.received:
                 expect(events.more(), "the stream of events ended")
-        slices = tracks_of(site.ask("/trace?seconds=1").content)
+        slices = slices_of(site.ask("/trace?seconds=1").content)
         return slices, site.state()
 
 
