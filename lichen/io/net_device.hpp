@@ -66,6 +66,10 @@ class NetDevice {
   // takes).
   virtual Task<Result<std::size_t>> send(std::span<const OutgoingFrame> frames) = 0;
 
+  // Whether so many buffers of received frames are still held that soon none might be left for what
+  // comes: from then on a receiver keeps copies instead. On the device's core.
+  [[nodiscard]] virtual bool is_short_of_buffers() noexcept { return false; }
+
   [[nodiscard]] virtual std::array<std::byte, 6> address() const noexcept = 0;
   [[nodiscard]] virtual std::size_t mtu() const noexcept = 0;  // bytes behind the Ethernet header
   [[nodiscard]] virtual NetFeatures features() const noexcept = 0;

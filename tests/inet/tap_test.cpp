@@ -1,6 +1,10 @@
 // Our own TCP/IP over a TAP device, in a network namespace of the test's own, with the host's stack
 // as its peer.
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <array>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -102,6 +106,45 @@ TEST_F(InetOverTap, ServesConnectionAfterConnection) {
   run_on_host([] [[clang::coro_wrapper]] (HostSystem & host) {
     return beside_host<true>(host, many_connections);
   });
+}
+
+// Peers whose data nobody reads keep no buffers from others, however small their segments are.
+Task<Result<void>> not_read(Inet& inet) {
+  auto listener = CO_TRY(co_await inet.listen(io::Address::ipv4({0, 0, 0, 0}, 7)));
+  constexpr int silent = 24;  // each would hold 15 of the device's 256 buffers
+  std::atomic<bool> sent{false};
+  std::vector<std::byte> back;
+  const std::vector<std::byte> data = noise(3'000);
+  HostThread clients{[&] {
+    std::vector<std::unique_ptr<HostClient>> open;
+    for (int i = 0; i < silent; ++i) {
+      open.push_back(std::make_unique<HostClient>(7));
+      const int on = 1;
+      setsockopt(open.back()->fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      for (int segment = 0; segment < 20; ++segment) {
+        EXPECT_TRUE(open.back()->send_all(std::span{data}.first(400)));
+        // The next one is a segment of its own.
+        for (int unsent = 1; unsent != 0; std::this_thread::yield())
+          if (ioctl(open.back()->fd.get(), SIOCOUTQNSD, &unsent) != 0) break;
+      }
+    }
+    sent = true;
+    const HostClient talks{7};
+    EXPECT_TRUE(talks.send_all(data));
+    shutdown(talks.fd.get(), SHUT_WR);
+    back = talks.receive_all(data.size() + 1);
+  }};
+  std::vector<std::unique_ptr<io::Stream>> streams;
+  for (int i = 0; i < silent; ++i) streams.push_back(CO_TRY(co_await listener->accept()));
+  while (!sent) CO_TRY(co_await sleep_for(1ms));
+  const Result<void> served = co_await serve_echo(*listener, 1);
+  CO_TRY(co_await clients.join());
+  EXPECT_EQ(back, data);
+  co_return served;
+}
+TEST_F(InetOverTap, WhoIsNotReadKeepsNobodyFromBeingHeard) {
+  run_on_host(
+      [] [[clang::coro_wrapper]] (HostSystem & host) { return beside_host<true>(host, not_read); });
 }
 
 Task<Result<void>> connects(Inet& inet) {

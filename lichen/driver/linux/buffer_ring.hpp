@@ -62,6 +62,7 @@ class BufferRing final : public io::BufferOwner {
   [[nodiscard]] std::uint32_t& length(std::uint16_t id) noexcept { return notes_[id].length; }
 
   [[nodiscard]] std::uint16_t group() const noexcept { return group_; }
+  [[nodiscard]] unsigned count() const noexcept { return count_; }
   [[nodiscard]] unsigned buffer_size() const noexcept { return size_; }
   // Buffers that neither the kernel nor the pool has: queued or lent. Any thread.
   [[nodiscard]] std::uint64_t in_use() const noexcept { return in_use_.get(); }

@@ -89,6 +89,13 @@ class TapQueue {
   // 0 frames: it only sends.
   static Result<TapQueue*> create(UringCore& core, Descriptor fd, unsigned frames) noexcept;
 
+  [[nodiscard]] bool is_short_of_buffers() noexcept {
+    const auto many_held = [this] { return buffers_->in_use() > buffers_->count() / 2; };
+    if (!buffers_ || !many_held()) [[likely]]
+      return false;
+    buffers_->collect_returned();
+    return many_held();
+  }
   [[nodiscard]] UringCore& core() noexcept { return core_; }
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
@@ -333,6 +340,7 @@ class HostTap final : public io::NetDevice {
     co_return co_await SendFrames{queue_, std::span{outgoing_}.first(frames.size())};
   }
 
+  bool is_short_of_buffers() noexcept override { return queue_.is_short_of_buffers(); }
   std::array<std::byte, 6> address() const noexcept override { return address_; }
   std::size_t mtu() const noexcept override { return mtu_; }
   io::NetFeatures features() const noexcept override { return features_; }

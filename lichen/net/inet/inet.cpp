@@ -167,11 +167,11 @@ struct Inet::Parts {
                           wire::ecn_of(arrival.traffic_class));
     }
 
-    // The payload in the buffer in which it came, or in one of its own.
-    static io::Buffer payload_of(const ip::Arrival& arrival,
-                                 std::span<const std::byte> payload) noexcept {
+    // The payload in the buffer in which it came; in one of its own where there is none, or where
+    // the device needs its buffers back: who reads nothing keeps no others from being heard.
+    io::Buffer payload_of(const ip::Arrival& arrival, std::span<const std::byte> payload) noexcept {
       if (payload.empty()) return {};
-      if (arrival.buffer) {
+      if (arrival.buffer && !inet_.device_.is_short_of_buffers()) {
         io::Buffer buffer = std::move(*arrival.buffer);
         buffer.consume(static_cast<std::size_t>(payload.data() - buffer.bytes().data()));
         buffer.shorten(buffer.size() - payload.size());
