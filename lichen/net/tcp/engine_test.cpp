@@ -131,6 +131,42 @@ class EngineTest : public testing::Test {
   Listener listener;
 };
 
+TEST_F(EngineTest, ListenersOfAFamily) {
+  Listener ipv4, ipv6, both;
+  ipv4.families = Families::ipv4;
+  ipv6.families = Families::ipv6;
+  for (Listener* each : {&ipv4, &ipv6, &both}) {
+    each->local = {{}, 81};
+    each->backlog = 4;
+  }
+  EXPECT_TRUE(server.engine->listen(ipv4));
+  EXPECT_TRUE(server.engine->listen(ipv6));
+  EXPECT_EQ(server.engine->listen(both).error(), Error::address_in_use);
+  Packet packet = syn(1, 1);
+  packet.path.local.port = 81;
+  server.input(now, packet);
+  EXPECT_EQ(ipv4.opening, 1u);
+  const auto ip6 = *wire::IpAddress::parse("2001:db8::1");
+  packet.path = {{ip6, 81}, {ip6, 1'000}};
+  server.input(now, packet);
+  EXPECT_EQ(ipv6.opening, 1u);
+  server.engine->close(now, ipv4);
+  server.engine->close(now, ipv6);
+}
+
+TEST_F(EngineTest, ListenersHaveSettings) {
+  Config config = small().connection;
+  config.largest_mss = 700;
+  listener.config = &config;
+  EXPECT_FALSE(server.engine->has_connections({{}, 80}));
+  server.input(now, syn(1, 1));
+  EXPECT_EQ(server.sent.front().header.options.mss, 700u);
+  EXPECT_TRUE(server.engine->has_connections({{}, 80}));
+  EXPECT_TRUE(server.engine->has_connections({there, 80}));
+  EXPECT_FALSE(server.engine->has_connections({here, 80}));
+  EXPECT_FALSE(server.engine->has_connections({{}, 81}));
+}
+
 TEST_F(EngineTest, ConnectsAcceptsAndEnds) {
   Connection* ours = connect();
   ASSERT_NE(ours, nullptr);
