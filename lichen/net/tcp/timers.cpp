@@ -204,8 +204,9 @@ void Connection::on_persist(std::uint64_t now) noexcept {
   const Seq edge = window_end();
   const std::uint32_t open = edge > snd_nxt_ ? edge - snd_nxt_ : 0;
   if (const std::uint32_t size = std::min({unsent(), open, send_mss()}); size > 0) {
-    // Section 3.8.6.2.1: a small window has been waited on long enough.
-    send_segment(now, size);
+    // Section 3.8.6.2.1: a small window has been waited on long enough. Pushed, as Linux does: more
+    // may not come for long.
+    send_segment(now, size, Part::last);
     return;
   }
   ++persist_unanswered_;
