@@ -61,6 +61,10 @@ class GuestNetwork:
     def connect(self, port=ECHO):
         connection = socket.create_connection(("127.0.0.1", self.ports["TCP", port]), timeout=20)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if port == ECHO:
+            # QEMU has accepted it, and the image has, too.
+            connection.sendall(b"?")
+            assert connection.recv(1) == b"?"
         return connection
 
 
@@ -133,20 +137,24 @@ def one_megabyte(network):
 
 
 def many_connections(network):
+    # One after the other: QEMU has room for one that it has not accepted.
+    connections = [network.connect() for _ in range(8)]
     failures = []
 
-    def one(seed):
+    def one(connection, seed):
         try:
-            with network.connect() as connection:
-                echo(connection, pattern(20_000 + seed, seed))
+            echo(connection, pattern(20_000 + seed, seed))
         except (OSError, AssertionError) as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=one, args=(seed,)) for seed in range(8)]
+    threads = [threading.Thread(target=one, args=(connection, seed))
+               for seed, connection in enumerate(connections)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for connection in connections:
+        connection.close()
     assert not failures, failures[0]
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -64,7 +65,7 @@ PackedRing::PackedRing(const SharedMemory& memory, const RingOptions& options,
 }
 
 void PackedRing::clear() noexcept {
-  std::ranges::fill(memory_, std::byte{});
+  std::memset(memory_.data(), 0, memory_.size());
   for (std::uint16_t i = 0; i < options_.size; ++i)
     notes_[i] = {.next_free = static_cast<std::uint16_t>(i + 1)};
   first_free_ = 0;

@@ -1,7 +1,7 @@
 #include "lichen/driver/virtio/split_ring.hpp"
 
-#include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <new>
 
 #include "lichen/base/bits.hpp"
@@ -60,7 +60,7 @@ SplitRing::SplitRing(const SharedMemory& memory, const RingOptions& options,
 }
 
 void SplitRing::clear() noexcept {
-  std::ranges::fill(memory_, std::byte{});
+  std::memset(memory_.data(), 0, memory_.size());
   for (std::uint16_t i = 0; i < options_.size; ++i)
     notes_[i] = {.next = static_cast<std::uint16_t>(i + 1)};
   first_free_ = 0;

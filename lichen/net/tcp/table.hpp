@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "lichen/net/tcp/connection.hpp"
 #include "lichen/net/tcp/memory.hpp"
@@ -18,7 +19,7 @@ class Table {
     const std::size_t size = std::bit_ceil(most < 16 ? std::size_t{16} : most);
     buckets_ = static_cast<Connection**>(memory_.allocate(size * sizeof(Connection*)));
     if (buckets_ == nullptr) return;
-    for (std::size_t i = 0; i < size; ++i) buckets_[i] = nullptr;
+    std::memset(buckets_, 0, size * sizeof(Connection*));
     mask_ = size - 1;
   }
   Table(const Table&) = delete;
