@@ -109,7 +109,7 @@ class [[nodiscard]] Stay {
       : strand_{std::exchange(other.strand_, nullptr)}, bound_to_{other.bound_to_} {}
   Stay& operator=(Stay&&) = delete;
   ~Stay() {
-    if (strand_) strand_->pin(bound_to_);
+    if (strand_ && strand_->pinned() != bound_to_) strand_->pin(bound_to_);
   }
 
  private:
@@ -130,7 +130,7 @@ class [[nodiscard("co_await it")]] StayOn {
     coro::Core* here = coro::this_core();
     strand_ = here->current();
     bound_to_ = strand_->pinned();
-    strand_->pin(&core_);
+    if (bound_to_ != &core_) strand_->pin(&core_);
     return here == &core_;
   }
   template <class Promise>

@@ -311,6 +311,7 @@ Task<Result<void>> Inet::receive_all() {
   std::array<io::ReceivedFrame, 32> frames;
   for (;;) {
     const std::size_t count = CO_TRY(co_await device_.receive(frames));
+    const io::Stay stay = co_await io::StayOn{home_};  // a device of another core took it there
     const std::uint64_t at = now();
     for (io::ReceivedFrame& frame : std::span{frames}.first(count)) take(frame, at);
     after(at);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lichen/coro/sleep.hpp"
+#include "lichen/io/operation.hpp"
 #include "lichen/net/wire/wire.hpp"
 
 namespace lichen::net::inet {
@@ -66,6 +67,8 @@ Task<Result<void>> TransmitQueue::send_some() {
     frames[i] = {std::span{slot.pieces}.first(slot.piece_count), slot.work};
   }
   auto taken = co_await device_.send(std::span{frames}.first(wanted));
+  // A device of another core has taken the task there; the queue is of this one.
+  const io::Stay stay = co_await io::StayOn{home_};
   std::size_t done = taken ? *taken : 0;
   if (!taken) {
     if (taken.failed_with(Error::stopped)) co_return Error::stopped;
