@@ -3,8 +3,10 @@
 #include <cstdio>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
+#include "lichen/driver/linux/host_system.hpp"
 #include "lichen/image/options.hpp"
 #include "lichen/image/run.hpp"
 #include "lichen/image/tap_network.hpp"
@@ -15,6 +17,7 @@ namespace {
 using namespace lichen;
 
 constexpr std::string_view net_help =
+    "  --net host=ADDRESS serve at that address of the host instead of 127.0.0.1; 0.0.0.0: at all\n"
     "  --net NAME[=ADDRESS/BITS[,GATEWAY] | =dhcp]\n"
     "                     Lichen's own TCP/IP over the TAP device NAME, instead of the\n"
     "                     host's sockets; default address 10.9.0.2/24, or what DHCP and routers\n"
@@ -22,11 +25,31 @@ constexpr std::string_view net_help =
 
 void print(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-Result<void> run_program(const image::ProgramOptions& options,
-                         const std::optional<image::TapWish>& tap) {
+struct NetWish {
+  std::optional<image::TapWish> tap;
+  std::optional<io::Address> serve_at;
+
+  // Error::invalid_argument.
+  static Result<NetWish> parse(std::string_view text) {
+    NetWish wish;
+    constexpr std::string_view host = "host=";
+    if (!text.starts_with(host)) {
+      wish.tap = TRY(image::TapWish::parse(text));
+      return wish;
+    }
+    const std::string_view address = text.substr(host.size());
+    const bool is_ipv6 = address.find(':') != std::string_view::npos;
+    wish.serve_at = TRY(io::Address::parse(is_ipv6 ? "[" + std::string{address} + "]:0"
+                                                   : std::string{address} + ":0"));
+    return wish;
+  }
+};
+
+Result<void> run_program(const image::ProgramOptions& options, const NetWish& net) {
   image::Host host = TRY(image::Host::create());
-  return host.run(tap ? image::run_over_tap(host, *tap, options.rest)
-                      : program_main(Program{host.system(), options.rest}),
+  if (net.serve_at) host.linux_system().serve_at(*net.serve_at);
+  return host.run(net.tap ? image::run_over_tap(host, *net.tap, options.rest)
+                          : program_main(Program{host.system(), options.rest}),
                   options.run);
 }
 
@@ -40,13 +63,13 @@ int main(int count, char** words) {
     image::write_help(&print, net_help);
     return 0;
   }
-  std::optional<image::TapWish> tap;
+  NetWish net;
   if (!options->net.empty()) {
-    Result<image::TapWish> wish = image::TapWish::parse(options->net);
+    const Result<NetWish> wish = NetWish::parse(options->net);
     if (!wish)
-      return image::refuse_option("--net",
-                                  "NAME, NAME=ADDRESS/BITS[,GATEWAY] or NAME=dhcp is wanted");
-    tap = *std::move(wish);
+      return image::refuse_option(
+          "--net", "host=ADDRESS, NAME, NAME=ADDRESS/BITS[,GATEWAY] or NAME=dhcp is wanted");
+    net = *wish;
   }
-  return image::exit_status(run_program(*options, tap));
+  return image::exit_status(run_program(*options, net));
 }

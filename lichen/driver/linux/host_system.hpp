@@ -37,6 +37,9 @@ class HostSystem final : public io::System {
   Result<std::unique_ptr<sched::EventSource>> make_event_source(unsigned core);
 
   io::Network& network() noexcept override { return network_; }
+  // Where apps serve that are not told an address; its port does not count. Before the machine
+  // runs.
+  void serve_at(const io::Address& at) noexcept { network_.serve_at(at); }
   Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
   Result<Pipe> make_pipe() override;
   // See open_tap() in tap.hpp.

@@ -28,6 +28,14 @@ Task<Result<void>> port_in_use(HostSystem& host) {
 }
 TEST(HostListener, TellsThatAPortIsInUse) { run_on_host(port_in_use); }
 
+Task<Result<void>> serve_elsewhere(HostSystem& host) {
+  EXPECT_EQ(host.network().service_address(80), io::Address::loopback(80));
+  host.serve_at(io::Address::ipv4({127, 0, 0, 9}, 0));
+  EXPECT_EQ(host.network().service_address(80), io::Address::ipv4({127, 0, 0, 9}, 80));
+  co_return Result<void>{};
+}
+TEST(HostListener, ServesWhereItIsTold) { run_on_host(serve_elsewhere); }
+
 Task<Result<void>> share_port(HostSystem& host) {
   auto first =
       CO_TRY(co_await host.network().listen(io::Address::loopback(0), {.share_port = true}));
