@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <span>
 
 namespace lichen::net::ip {
@@ -16,14 +18,14 @@ class Pieces {
  public:
   static constexpr std::size_t most = 64;
 
-  Pieces() noexcept = default;
+  Pieces() noexcept {}  // NOLINT(modernize-use-equals-default): `Pieces{}` leaves the room as it is
   Pieces(Bytes piece) noexcept { add(piece); }
 
   // False when there are too many already.
   bool add(Bytes piece) noexcept {
     if (piece.empty()) return true;
     if (count_ == most) return false;
-    pieces_[count_++] = piece;
+    std::construct_at(pieces() + count_++, piece);
     size_ += piece.size();
     return true;
   }
@@ -50,13 +52,18 @@ class Pieces {
     }
   }
 
-  [[nodiscard]] std::span<const Bytes> all() const noexcept {
-    return std::span{pieces_}.first(count_);
-  }
+  [[nodiscard]] std::span<const Bytes> all() const noexcept { return {pieces(), count_}; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
-  std::array<Bytes, most> pieces_;
+  Bytes* pieces() noexcept { return std::launder(reinterpret_cast<Bytes*>(room_.data())); }
+  [[nodiscard]] const Bytes* pieces() const noexcept {
+    return std::launder(reinterpret_cast<const Bytes*>(room_.data()));
+  }
+
+  // Of Bytes. Each packet has several of these on its way: to zero a KiB each time costs more than
+  // what else is done with them.
+  alignas(Bytes) std::array<std::byte, most * sizeof(Bytes)> room_;
   std::size_t count_ = 0;
   std::size_t size_ = 0;
 };
