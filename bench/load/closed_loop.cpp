@@ -25,7 +25,7 @@ ClosedLoop::ClosedLoop(const Options& options, Expectation& expectation, std::st
       answers_{answers} {
   connections_.reserve(options.connections);
   for (uint32_t i = 0; i < options.connections; ++i) {
-    int socket = connect_to(options.port);
+    int socket = connect_to(options.address, options.port);
     if (socket < 0) raw::die("connect");
     connections_.emplace_back(socket, expectation);
   }
@@ -164,7 +164,7 @@ void ClosedLoop::fail(uint32_t index) {
 void ClosedLoop::replace(uint32_t index) {
   Connection& connection = connections_[index];
   close(connection.socket);
-  int socket = connect_to(options_.port);
+  int socket = connect_to(options_.address, options_.port);
   if (socket < 0) raw::die("connect again");
   connection = Connection{socket, expectation_};
   if (sending_) start(index, now());

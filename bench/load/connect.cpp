@@ -10,13 +10,13 @@
 
 namespace bench::load {
 
-int connect_to(uint16_t port) {
+int connect_to(uint32_t to, uint16_t port) {
   int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return -1;
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(to);
   if (connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
     close(socket);
     return -1;

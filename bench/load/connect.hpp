@@ -7,8 +7,8 @@
 
 namespace bench::load {
 
-// A blocking connection to 127.0.0.1 with TCP_NODELAY, or -1.
-int connect_to(uint16_t port);
+// A blocking connection to an IPv4 address with TCP_NODELAY, or -1.
+int connect_to(uint32_t to, uint16_t port);
 
 // Sends the request on a blocking socket and reads one response; false when that fails or the
 // response is not as expected.

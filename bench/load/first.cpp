@@ -70,7 +70,7 @@ uint64_t first_response(const Options& options, const std::string& request) {
   pid_t pid = start(options.command, port);
   uint64_t time = 0;
   while (now() < begin + patience) {
-    int socket = connect_to(port);
+    int socket = connect_to(options.address, port);
     if (socket < 0) {
       if (waitpid(pid, nullptr, WNOHANG) == pid) {
         std::fprintf(stderr, "bench_load: the command ended by itself\n");

@@ -58,7 +58,7 @@ void print(const char* mode, const Options& options, const Measured& measured) {
 
 // The first response of all sets what the others must look like.
 void learn(const Options& options, Expectation& expectation) {
-  int socket = connect_to(options.port);
+  int socket = connect_to(options.address, options.port);
   if (socket < 0) raw::die("connect");
   Responses responses{expectation};
   if (!ask(socket, get_request(options, 1), responses)) {
@@ -102,7 +102,7 @@ int run_idle(const Options& options) {
   uint64_t errors = 0;
   std::string request = get_request(options, 1);
   for (uint32_t i = 0; i < options.idle; ++i) {
-    int socket = connect_to(options.port);
+    int socket = connect_to(options.address, options.port);
     Responses responses{expectation};
     if (socket < 0 || !ask(socket, request, responses))
       ++errors;

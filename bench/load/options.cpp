@@ -1,21 +1,26 @@
 #include "bench/load/options.hpp"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 namespace bench::load {
 namespace {
 
 constexpr const char* usage =
-    "bench_load MODE --port N [--param value]... : load on a server on 127.0.0.1, one JSON line\n"
+    "bench_load MODE --port N [--param value]... : load on a server, one JSON line\n"
     "  echo   closed loop of --bytes N (512) on each of --connections N (100)\n"
     "  http   closed loop of GET --path P (/plaintext), --pipeline N (1) at once, on each of\n"
     "         --connections N; --body-bytes N checks the length of every body\n"
     "  idle   http without and with --idle N (10000) more keep-alive connections held open\n"
     "  first  time from starting a command to its first complete response: first --path P\n"
     "         --runs N (10) -- COMMAND ... with {port} where the port belongs\n"
+    "  all: --address A (127.0.0.1) is where the server is\n"
     "  all: --seconds S (2) and --requests N bound what is measured, after --warmup S (0.3);\n"
     "       --server-pid PID reports the server's CPU time; --spin 1 polls instead of sleeping\n";
 
@@ -32,6 +37,13 @@ Number number(std::string_view key, std::string_view text, Number least, Number 
   if (error != std::errc{} || end != text.end() || value < least || value > most)
     fail("out of range or not a number:", key);
   return value;
+}
+
+uint32_t ipv4(std::string_view text) {
+  in_addr address{};
+  if (inet_pton(AF_INET, std::string{text}.c_str(), &address) != 1)
+    fail("not an IPv4 address:", text);
+  return ntohl(address.s_addr);
 }
 
 }  // namespace
@@ -59,7 +71,9 @@ Options parse(int count, char** words) {
     }
     if (at + 1 == count) fail("a value is missing after", key);
     std::string_view text = words[at + 1];
-    if (key == "--port")
+    if (key == "--address")
+      options.address = ipv4(text);
+    else if (key == "--port")
       options.port = number<uint16_t>(key, text, 1, 65535);
     else if (key == "--connections")
       options.connections = number<uint32_t>(key, text, 1, 20'000);

@@ -11,7 +11,8 @@ struct Options {
   enum class Mode { echo, http, idle, first };
 
   Mode mode = Mode::echo;
-  uint16_t port = 0;           // of the server, always on 127.0.0.1
+  uint32_t address = 0x7F000001;  // of the server, IPv4
+  uint16_t port = 0;
   uint32_t connections = 100;  // active ones
   uint32_t idle = 10'000;      // idle: how many are held open beside the active ones
   uint32_t pipeline = 1;       // http: requests sent at once on a connection

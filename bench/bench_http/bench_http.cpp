@@ -36,8 +36,8 @@ class Handler final : public net::http::Handler {
 
 Task<Result<void>> serve(io::System& system, std::uint16_t port, std::string_view root) {
   auto folder = CO_TRY(co_await system.open_folder(root));
-  auto listener =
-      CO_TRY(co_await system.network().listen(io::Address::loopback(port), {.backlog = 4096}));
+  auto& network = system.network();
+  auto listener = CO_TRY(co_await network.listen(network.service_address(port), {.backlog = 4096}));
   log::info("bench_http on {}", listener->local().text());
   Handler handler{*folder};
   net::http::Server server{*listener, handler, system};
@@ -58,7 +58,7 @@ Task<Result<void>> serve(io::System& system, std::uint16_t port, std::string_vie
 }  // namespace
 
 const std::string_view program_help =
-    "bench_http: answers /plaintext from memory and serves a folder, on 127.0.0.1.\n"
+    "bench_http: answers /plaintext from memory and serves a folder.\n"
     "  --port N           the port\n"
     "  --root DIR         the folder (default .)\n";
 

@@ -1,0 +1,113 @@
+// bench_counter: a plugin for QEMU 7.2 to 8.2 (its interface of version 1) that counts the
+// instructions of an emulated machine by the place where they are. The counts are in a file that
+// others may map and read meanwhile:
+//
+//   qemu-system-x86_64 -plugin bench_counter.so,counts=PATH ...
+//
+// QEMU translates code in blocks. Each block has a counter here that is raised by its length
+// whenever it is begun, so an interrupted block counts whole, and a halted processor counts
+// nothing. The file is an array of Block; those with `length` 0 are free. Written by one virtual
+// processor; with several, counts are lost.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+// What of QEMU's interface is used here.
+extern "C" {
+using qemu_plugin_id_t = uint64_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+struct qemu_info_t;
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+                                           void (*callback)(qemu_plugin_id_t, qemu_plugin_tb*));
+void qemu_plugin_register_vcpu_tb_exec_inline(qemu_plugin_tb* block, int operation, void* counter,
+                                              uint64_t more);
+size_t qemu_plugin_tb_n_insns(const qemu_plugin_tb* block);
+uint64_t qemu_plugin_tb_vaddr(const qemu_plugin_tb* block);
+qemu_plugin_insn* qemu_plugin_tb_get_insn(const qemu_plugin_tb* block, size_t index);
+const void* qemu_plugin_insn_data(const qemu_plugin_insn* instruction);
+size_t qemu_plugin_insn_size(const qemu_plugin_insn* instruction);
+[[gnu::visibility("default")]] extern const int qemu_plugin_version;
+[[gnu::visibility("default")]] int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info,
+                                                       int count, char** words);
+}
+
+const int qemu_plugin_version = 1;
+
+namespace {
+
+constexpr int add_u64 = 0;  // QEMU_PLUGIN_INLINE_ADD_U64
+
+struct Block {
+  uint64_t address;
+  uint64_t count;  // of instructions
+  uint32_t length;
+  // It begins with an instruction that repeats itself (rep movsb and its like). QEMU begins a block
+  // of it anew for each further step, where a processor counts one instruction.
+  uint32_t repeats;
+};
+
+constexpr size_t blocks_size = size_t{1} << 20;
+Block* blocks = nullptr;
+
+// A byte string operation behind F2 or F3, whatever other prefixes there are.
+bool repeats_itself(const qemu_plugin_insn* instruction) {
+  const auto* bytes = static_cast<const uint8_t*>(qemu_plugin_insn_data(instruction));
+  const size_t size = qemu_plugin_insn_size(instruction);
+  bool prefix = false;
+  for (size_t i = 0; i < size; ++i) {
+    const uint8_t byte = bytes[i];
+    if (byte == 0xF2 || byte == 0xF3) {
+      prefix = true;
+    } else if ((byte & 0xF0U) != 0x40 && byte != 0x66 && byte != 0x67) {  // not REX, size, address
+      return prefix && ((byte >= 0x6C && byte <= 0x6F) || (byte >= 0xA4 && byte <= 0xA7) ||
+                        (byte >= 0xAA && byte <= 0xAF));
+    }
+  }
+  return false;
+}
+
+// The place of a block, which keeps it when it is translated anew; null: the table is full.
+Block* find(uint64_t address, uint32_t length, uint32_t repeats) {
+  size_t at = (address ^ (address >> 17U)) * 0x9E3779B97F4A7C15U >> 44U;
+  for (size_t tries = 0; tries < 1000; ++tries, ++at) {
+    Block& block = blocks[at % blocks_size];
+    if (block.length == 0) block = {address, 0, length, repeats};
+    if (block.address == address && block.length == length && block.repeats == repeats)
+      return &block;
+  }
+  return nullptr;
+}
+
+void translated(qemu_plugin_id_t, qemu_plugin_tb* block) {
+  const size_t length = qemu_plugin_tb_n_insns(block);
+  if (length == 0) return;
+  Block* place = find(qemu_plugin_tb_vaddr(block), static_cast<uint32_t>(length),
+                      repeats_itself(qemu_plugin_tb_get_insn(block, 0)) ? 1 : 0);
+  if (!place) {
+    constexpr const char message[] = "bench_counter: too much code for the table\n";
+    static_cast<void>(!write(STDERR_FILENO, message, sizeof message - 1));
+    _exit(1);
+  }
+  qemu_plugin_register_vcpu_tb_exec_inline(block, add_u64, &place->count, length);
+}
+
+}  // namespace
+
+int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t*, int count, char** words) {
+  constexpr const char key[] = "counts=";
+  if (count != 1 || std::strncmp(words[0], key, sizeof key - 1) != 0) return 1;
+  const int file = open(words[0] + sizeof key - 1, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0 || ftruncate(file, sizeof(Block) * blocks_size) != 0) return 1;
+  void* memory =
+      mmap(nullptr, sizeof(Block) * blocks_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  close(file);
+  if (memory == MAP_FAILED) return 1;
+  blocks = static_cast<Block*>(memory);
+  qemu_plugin_register_vcpu_tb_trans_cb(id, &translated);
+  return 0;
+}
