@@ -111,6 +111,8 @@ struct Inet::Parts {
       return true;
     }
 
+    [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.transmit_.loans(); }
+
     bool transmit(const tcp::Outgoing& segment) noexcept override {
       const std::uint64_t now = inet_.now_;
       const tcp::Path& path = segment.path;

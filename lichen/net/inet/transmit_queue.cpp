@@ -51,10 +51,12 @@ bool TransmitQueue::transmit(const ip::Frame& frame) noexcept {
     refused_ = true;
     return false;
   }
-  if (!fill(ring_[(first_ + count_) % slots], frame)) {
+  Slot& slot = ring_[(first_ + count_) % slots];
+  if (!fill(slot, frame)) {
     ++lost_;
     return true;
   }
+  if (slot.piece_count > 1) ++loans_.lent;
   if (count_++ == 0) news_.notify();
   return true;
 }
@@ -78,6 +80,8 @@ Task<Result<void>> TransmitQueue::send_some() {
   } else {
     sent_ += done;
   }
+  for (std::size_t i = 0; i < done; ++i)
+    if (ring_[(first_ + i) % slots].piece_count > 1) ++loans_.returned;
   first_ = (first_ + done) % slots;
   count_ -= done;
   if (done < wanted) CO_TRY(co_await coro::sleep_for(std::chrono::microseconds{100}));

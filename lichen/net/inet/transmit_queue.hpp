@@ -12,6 +12,7 @@
 #include "lichen/io/home_signal.hpp"
 #include "lichen/io/net_device.hpp"
 #include "lichen/net/ip/frame.hpp"
+#include "lichen/net/tcp/output.hpp"
 
 namespace lichen::net::inet {
 
@@ -22,8 +23,7 @@ class TransmitQueue final : public ip::FrameOutput {
   explicit TransmitQueue(io::NetDevice& device, coro::Core& home) noexcept
       : device_{device}, home_{home} {}
 
-  // Frames are copied, but the payload of segments that the device is to cut, which stays until it
-  // is acknowledged.
+  // Frames are copied, but the payload of segments that the device is to cut, which is borrowed.
   bool transmit(const ip::Frame& frame) noexcept override;
 
   // Hands over frames until it is stopped; calls has_room() when there is room after there was
@@ -40,6 +40,7 @@ class TransmitQueue final : public ip::FrameOutput {
     }
   }
 
+  [[nodiscard]] const tcp::Loans& loans() const noexcept { return loans_; }
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
   // Frames that the device did not take.
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
@@ -49,7 +50,7 @@ class TransmitQueue final : public ip::FrameOutput {
   struct Slot {
     std::array<std::byte, slot_size> bytes;
     std::array<std::span<const std::byte>, io::NetDevice::most_pieces> pieces;
-    std::size_t piece_count = 0;
+    std::size_t piece_count = 0;  // beyond the first: borrowed
     io::FrameWork work;
   };
 
@@ -62,6 +63,7 @@ class TransmitQueue final : public ip::FrameOutput {
   std::size_t first_ = 0;
   std::size_t count_ = 0;
   bool refused_ = false;
+  tcp::Loans loans_;
   std::uint64_t sent_ = 0;
   std::uint64_t lost_ = 0;
   std::array<Slot, slots> ring_;

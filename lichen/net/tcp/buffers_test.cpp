@@ -134,6 +134,64 @@ EXCHANGE(KeepAliveWaitsForOtherTimers, "RFC 1122 4.2.3.6", "no probes while data
   s.out("A 100 ack=11");
 }
 
+// Reads payload later than it was told of it, as a device does.
+class Borrowing final : public Output {
+ public:
+  bool transmit(const Outgoing& segment) noexcept override {
+    next = segment.header.sequence + segment.payload_size;
+    if (segment.payload_size > 0) ++so_far.lent;
+    return true;
+  }
+  [[nodiscard]] Loans loans() const noexcept override { return so_far; }
+  std::uint32_t next = 0;
+  Loans so_far;
+};
+
+EXCHANGE(PayloadStaysWhileTheDeviceReadsIt, "RFC 9293 3.10.7.4",
+         "acknowledged too early, or cut by a reset: freed when the device has read it") {
+  for (const bool reset : {false, true}) {
+    TestMemory memory;
+    TestBuffers buffers;
+    Borrowing output;
+    TestPools pools{memory, 1'000, &output};
+    Resources resources{pools.chunks, pools.flights, pools.pieces, pools.blocks, output};
+    const Config config;
+    {
+      Connection connection{config,
+                            resources,
+                            {{wire::Ipv4Address::of(1), 80}, {wire::Ipv4Address::of(2), 1'024}},
+                            0};
+      std::uint64_t now = second;
+      wire::TcpSegment peer;
+      peer.flags = wire::tcp_flag::syn;
+      peer.sequence = 7;
+      peer.window = 0xffff;
+      peer.options.mss = 1'460;
+      connection.accept(now, peer, Seq{100});
+      peer.flags = wire::tcp_flag::ack;
+      peer.acknowledgment = 101;
+      peer.sequence = 8;
+      peer.options = {};
+      connection.input(now, peer, {});
+      ASSERT_EQ(connection.state(), State::established);
+      const std::vector<std::byte> bytes(1'000);
+      io::Buffer buffer = buffers.make(bytes);
+      ASSERT_TRUE(connection.send(now, buffer));
+      connection.flush(now);
+      ASSERT_EQ(output.so_far.lent, 1u);
+      peer.flags = reset ? wire::tcp_flag::rst : wire::tcp_flag::ack;
+      peer.acknowledgment = output.next;
+      connection.input(++now, peer, {});
+      EXPECT_EQ(buffers.lent, 1u);
+    }
+    pools.chunks.sweep();
+    EXPECT_EQ(buffers.lent, 1u);
+    output.so_far.returned = 1;
+    pools.chunks.sweep();
+    EXPECT_EQ(buffers.lent, 0u);
+  }
+}
+
 // Lends the same bytes again and again.
 class Lender final : public io::BufferOwner {
  public:

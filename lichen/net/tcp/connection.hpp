@@ -46,7 +46,7 @@ inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max()
 
 // What connections share. It MUST outlive them.
 struct Resources {
-  Pool<Chunk>& chunks;
+  ChunkPool& chunks;
   Pool<Flight>& flights;
   Pool<Piece>& pieces;
   BlockPool& blocks;
@@ -117,8 +117,9 @@ class Connection {
   // 3.9.1.2).
   Result<std::size_t> write(std::uint64_t now, std::span<const std::byte> bytes,
                             bool more = false) noexcept;
-  // Takes the buffer, which MUST NOT be empty and is given back when the peer has acknowledged it;
-  // on errors it stays with the caller. There is room as long as there is any for write().
+  // Takes the buffer, which MUST NOT be empty and is given back when the peer has acknowledged it
+  // and the output does not read it any more; on errors it stays with the caller. There is room as
+  // long as there is any for write().
   Result<void> send(std::uint64_t now, io::Buffer& buffer) noexcept;
   [[nodiscard]] std::uint32_t writable() const noexcept;
   // Whether it is so much that it is worth telling of.

@@ -31,7 +31,7 @@ Engine::Engine(const EngineConfig& config, Memory& memory, Output& output, Obser
     : config_{config},
       observer_{observer},
       secrets_{secret},
-      chunks_{memory, config.chunks},
+      chunks_{memory, config.chunks, &output},
       flights_{memory, config.flights},
       pieces_{memory, config.pieces},
       blocks_{memory, config.blocks},
@@ -43,6 +43,7 @@ Engine::~Engine() {
   if (table_.created()) table_.for_each([&](Connection& connection) { destroy(connection); });
   while (listeners_.pop_front() != nullptr) {
   }
+  chunks_.clear();
 }
 
 // ---- connections come and go --------------------------------------------------------------------
@@ -171,6 +172,7 @@ bool Engine::would_take(std::uint64_t now, const Path& path,
 }
 
 void Engine::flush(std::uint64_t now) noexcept {
+  chunks_.sweep();
   // What has no room comes back to the list, and is not looked at again now.
   base::List<Connection, &Connection::kept> batch;
   batch.append(dirty_);

@@ -163,7 +163,7 @@ class Engine {
   const EngineConfig config_;
   Observer& observer_;
   Secrets secrets_;
-  Pool<Chunk> chunks_;
+  ChunkPool chunks_;
   Pool<Flight> flights_;
   Pool<Piece> pieces_;
   BlockPool blocks_;

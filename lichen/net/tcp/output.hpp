@@ -39,12 +39,22 @@ struct Outgoing {
   IpOptions ip = {};
 };
 
-// The way to the network layer. What it is given is valid during the call only, but the payload
-// until it is acknowledged.
+// Segments whose payload is read where it lies after transmit() has returned. They come back in
+// the order in which they were lent.
+struct Loans {
+  std::uint64_t lent = 0;
+  std::uint64_t returned = 0;
+};
+
+// The way to the network layer. What it is given is valid during the call only, but the payload of
+// loans until they have come back: also when a peer acknowledges what it has not received, or the
+// connection is cut.
 class Output {
  public:
   // False: there is no room now, and nothing was sent. Who says so calls flush() later.
   virtual bool transmit(const Outgoing& segment) noexcept = 0;
+  // So far.
+  [[nodiscard]] virtual Loans loans() const noexcept { return {}; }
 
  protected:
   ~Output() = default;

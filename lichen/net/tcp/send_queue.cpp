@@ -7,6 +7,30 @@
 
 namespace lichen::net::tcp {
 
+void ChunkPool::give_back(Chunk& chunk) noexcept {
+  const Loans loans = output_ == nullptr ? Loans{} : output_->loans();
+  if (loans.returned == loans.lent) {
+    pool_.give_back(chunk);
+    return;
+  }
+  chunk.loan = loans.lent;
+  lent_.push_back(chunk);
+}
+
+void ChunkPool::sweep() noexcept {
+  if (lent_.front() == nullptr) return;
+  const std::uint64_t returned = output_->loans().returned;
+  while (Chunk* chunk = lent_.front()) {
+    if (chunk->loan > returned) break;
+    lent_.pop_front();
+    pool_.give_back(*chunk);
+  }
+}
+
+void ChunkPool::clear() noexcept {
+  while (Chunk* chunk = lent_.pop_front()) pool_.give_back(*chunk);
+}
+
 std::size_t SendQueue::write(std::span<const std::byte> bytes, bool more) noexcept {
   std::size_t written = 0;
   while (written < bytes.size()) {

@@ -8,6 +8,7 @@
 #include "lichen/base/queue.hpp"
 #include "lichen/io/buffer.hpp"
 #include "lichen/net/tcp/memory.hpp"
+#include "lichen/net/tcp/output.hpp"
 #include "lichen/net/tcp/sequence.hpp"
 
 namespace lichen::net::tcp {
@@ -16,17 +17,48 @@ struct Chunk {
   Chunk* next = nullptr;
   io::Buffer buffer;
   Seq begin;
-  bool ours = false;  // of our pool: there may be room behind the bytes
-  bool push = false;  // a write ended with its last byte
+  bool ours = false;       // of our pool: there may be room behind the bytes
+  bool push = false;       // a write ended with its last byte
+  std::uint64_t loan = 0;  // in a ChunkPool: the last one that may need the bytes
 
   [[nodiscard]] Seq end() const noexcept {
     return begin + static_cast<std::uint32_t>(buffer.size());
   }
 };
 
+// The chunks of one stack, and those that no connection needs any more while the output may still
+// read their bytes.
+class ChunkPool {
+ public:
+  // Null: the output borrows nothing.
+  ChunkPool(Memory& memory, std::size_t most, const Output* output) noexcept
+      : pool_{memory, most}, output_{output} {}
+  ChunkPool(const ChunkPool&) = delete;
+  ChunkPool& operator=(const ChunkPool&) = delete;
+  ~ChunkPool() { clear(); }
+
+  // Null when there is no memory or as many exist as may.
+  [[nodiscard]] Chunk* make() noexcept {
+    sweep();
+    return pool_.make();
+  }
+  void give_back(Chunk& chunk) noexcept;
+  // Frees what has come back.
+  void sweep() noexcept;
+  // The output MUST NOT read any more.
+  void clear() noexcept;
+
+  [[nodiscard]] std::size_t used() const noexcept { return pool_.used(); }
+
+ private:
+  Pool<Chunk> pool_;
+  const Output* output_;
+  base::Queue<Chunk, &Chunk::next> lent_;  // in the order of their loans
+};
+
 class SendQueue {
  public:
-  SendQueue(Pool<Chunk>& chunks, BlockPool& blocks) noexcept : chunks_{chunks}, blocks_{blocks} {}
+  SendQueue(ChunkPool& chunks, BlockPool& blocks) noexcept : chunks_{chunks}, blocks_{blocks} {}
   SendQueue(const SendQueue&) = delete;
   SendQueue& operator=(const SendQueue&) = delete;
   ~SendQueue() { clear(); }
@@ -60,7 +92,7 @@ class SendQueue {
  private:
   Chunk* chunk_at(Seq from) noexcept;
 
-  Pool<Chunk>& chunks_;
+  ChunkPool& chunks_;
   BlockPool& blocks_;
   base::Queue<Chunk, &Chunk::next> queue_;
   Chunk* tail_ = nullptr;    // the last of the queue; null when that is empty

@@ -49,13 +49,16 @@ class TestBuffers final : public io::BufferOwner {
 
 // The pools of one stack.
 struct TestPools {
-  explicit TestPools(Memory& memory, std::size_t most = 100'000)
-      : chunks{memory, most}, flights{memory, most}, pieces{memory, most}, blocks{memory, most} {}
+  explicit TestPools(Memory& memory, std::size_t most = 100'000, const Output* output = nullptr)
+      : flights{memory, most},
+        pieces{memory, most},
+        blocks{memory, most},
+        chunks{memory, most, output} {}
 
-  Pool<Chunk> chunks;
   Pool<Flight> flights;
   Pool<Piece> pieces;
   BlockPool blocks;
+  ChunkPool chunks;  // goes before the blocks in it
 };
 
 }  // namespace lichen::net::tcp
