@@ -168,7 +168,9 @@ function(lichen_executable name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS})
-  precompile(${name} programs)
+  if(arg_DEPENDS)  # others are compiled in their own way
+    precompile(${name} programs)
+  endif()
 endfunction()
 
 include(${CMAKE_CURRENT_LIST_DIR}/LichenPreemptible.cmake)

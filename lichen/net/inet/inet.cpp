@@ -104,11 +104,9 @@ struct Inet::Parts {
 
     bool failed(const wire::Quote& quote, const ip::Failure& failure,
                 std::uint64_t now) noexcept override {
-      if (failure.kind == ip::FailureKind::too_big)
-        inet_.engine_.too_big(now, quote, failure.mtu);
-      else
-        inet_.engine_.unreachable(now, quote);
-      return true;
+      return failure.kind == ip::FailureKind::too_big
+                 ? inet_.engine_.too_big(now, quote, failure.mtu)
+                 : inet_.engine_.unreachable(now, quote);
     }
 
     [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.transmit_.loans(); }

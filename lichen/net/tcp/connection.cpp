@@ -290,13 +290,12 @@ void Connection::configure(std::uint64_t now, const Config& config) noexcept {
 
 // ---- messages about the path --------------------------------------------------------------------
 
-void Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept {
-  // A message that quotes nothing of what is on its way is not about this connection (RFC 5927).
-  if (!can_send() || sequence < snd_una_ || sequence >= snd_nxt_) return;
+bool Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept {
+  if (!can_send() || sequence < snd_una_ || sequence >= snd_nxt_) return false;
   // RFC 1191 section 3 and RFC 8201 section 4: no less than every link must carry.
   const std::uint32_t least = path_.remote.address.is_ipv4() ? 552 : 1'280;
   mtu = std::max(mtu, least);
-  if (mtu >= path_mtu_) return;
+  if (mtu >= path_mtu_) return true;
   path_mtu_ = mtu;
   // What was sent in segments that were too large is sent again, and the network is not blamed.
   flights_.mark_all_lost();
@@ -307,11 +306,13 @@ void Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) no
   }
   first_again_ = wants_flush_ = true;
   arm_loss_timer(now);
+  return true;
 }
 
-void Connection::unreachable(std::uint64_t /*now*/, Seq sequence) noexcept {
-  if (state_ == State::closed || sequence < snd_una_ || sequence >= snd_nxt_) return;
+bool Connection::unreachable(std::uint64_t /*now*/, Seq sequence) noexcept {
+  if (state_ == State::closed || sequence < snd_una_ || sequence >= snd_nxt_) return false;
   soft_error_ = true;
+  return true;
 }
 
 // ---- what it is ---------------------------------------------------------------------------------

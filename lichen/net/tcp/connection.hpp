@@ -157,10 +157,12 @@ class Connection {
   [[nodiscard]] const Config& config() const noexcept { return config_; }
 
   // ---- messages about the path
-  // A router cannot forward more than `mtu` bytes; `sequence` from what it quotes.
-  void path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept;
-  // An error that time may heal (RFC 5927): told if the connection fails otherwise.
-  void unreachable(std::uint64_t now, Seq sequence) noexcept;
+  // Both: `sequence` from what they quote. False: nothing that is on its way, so it is not believed
+  // (RFC 5927 section 4.1).
+  // A router cannot forward more than `mtu` bytes.
+  bool path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) noexcept;
+  // An error that time may heal: told if the connection fails otherwise.
+  bool unreachable(std::uint64_t now, Seq sequence) noexcept;
 
   // ---- what it is
   [[nodiscard]] State state() const noexcept { return state_; }

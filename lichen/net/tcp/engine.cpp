@@ -330,18 +330,16 @@ Connection* Engine::quoted(const wire::Quote& quote) noexcept {
   return table_.find(path, secrets_.hash(path));
 }
 
-void Engine::too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t mtu) noexcept {
+bool Engine::too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t mtu) noexcept {
   Connection* connection = quoted(quote);
-  if (connection == nullptr) return;
-  connection->path_mtu(now, mtu, Seq{quote.sequence});
+  if (connection == nullptr || !connection->path_mtu(now, mtu, Seq{quote.sequence})) return false;
   settle(*connection);
+  return true;
 }
 
-void Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
+bool Engine::unreachable(std::uint64_t now, const wire::Quote& quote) noexcept {
   Connection* connection = quoted(quote);
-  if (connection == nullptr) return;
-  connection->unreachable(now, Seq{quote.sequence});
-  settle(*connection);
+  return connection != nullptr && connection->unreachable(now, Seq{quote.sequence});
 }
 
 // ---- the app ------------------------------------------------------------------------------------

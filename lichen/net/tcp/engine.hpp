@@ -103,9 +103,10 @@ class Engine {
   [[nodiscard]] bool has(const Path& path) noexcept;
   [[nodiscard]] bool would_take(std::uint64_t now, const Path& path,
                                 const wire::TcpSegment& segment) noexcept;
-  // ICMP: a router cannot forward packets of more than `mtu`; something cannot be reached.
-  void too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t mtu) noexcept;
-  void unreachable(std::uint64_t now, const wire::Quote& quote) noexcept;
+  // ICMP: a router cannot forward packets of more than `mtu`; something cannot be reached. False:
+  // what it quotes is not on its way from here, so it is not believed (RFC 5927 section 4.1).
+  bool too_big(std::uint64_t now, const wire::Quote& quote, std::uint32_t mtu) noexcept;
+  bool unreachable(std::uint64_t now, const wire::Quote& quote) noexcept;
 
   // ---- time
   // No later than when advance() has something to do; `never`.

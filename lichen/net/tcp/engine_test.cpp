@@ -482,14 +482,18 @@ TEST_F(EngineTest, RoutersAreHeard) {
   quote.to_port = 80;
   quote.sequence = client.sent.front().header.sequence;
   client.sent.clear();
-  client.engine->too_big(now, quote, 1'000);
-  client.engine->unreachable(now, quote);
+  EXPECT_TRUE(client.engine->too_big(now, quote, 1'000));
+  EXPECT_TRUE(client.engine->unreachable(now, quote));
   client.engine->flush(now);
   ASSERT_FALSE(client.sent.empty());
   EXPECT_EQ(client.sent.front().payload.size(), 948u);
   client.sent.clear();
+  quote.sequence -= 1;
+  EXPECT_FALSE(client.engine->too_big(now, quote, 600));  // acknowledged long ago
+  EXPECT_FALSE(client.engine->unreachable(now, quote));
+  quote.sequence += 1;
   quote.from_port ^= 1;
-  client.engine->too_big(now, quote, 600);  // of no connection
+  EXPECT_FALSE(client.engine->too_big(now, quote, 600));  // of no connection
   EXPECT_EQ(ours->info(now).send_mss, 948u);
 }
 
