@@ -2,11 +2,11 @@
 #include <charconv>
 #include <cstdint>
 #include <memory>
-#include <utility>
 
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/io/program.hpp"
+#include "lichen/io/serve.hpp"
 #include "lichen/sched/machine.hpp"
 
 namespace lichen {
@@ -25,17 +25,7 @@ Task<> echo(std::unique_ptr<io::Stream> stream) {
 Task<Result<void>> serve(io::Network& network, io::Address at, io::ListenOptions options) {
   auto listener = CO_TRY(co_await network.listen(at, options));
   log::info("echo on {}", listener->local().text());
-  Scope connections{OnError::keep_going};
-  Result<void> outcome;
-  while (outcome) {
-    if (auto stream = co_await listener->accept())
-      connections.spawn(echo(std::move(*stream)), coro::this_core());
-    else
-      outcome = stream.error();
-  }
-  connections.request_stop();
-  CO_TRY(co_await connections.join());
-  co_return outcome;
+  co_return co_await io::serve_connections(*listener, &echo);
 }
 
 Task<Result<void>> serve_until_asked_to_stop(io::System& system, std::uint16_t port) {
@@ -46,8 +36,7 @@ Task<Result<void>> serve_until_asked_to_stop(io::System& system, std::uint16_t p
                         {.backlog = 4096, .share_port = machine.cores() > 1}),
                   &machine.core(i));
   auto watch = [](io::System& outside, Scope& running) -> Task<Result<void>> {
-    while (CO_TRY(co_await outside.next_request()) != io::Request::stop) {
-    }
+    CO_TRY(co_await io::wait_for_stop(outside));
     running.request_stop();
     co_return Result<void>{};
   };

@@ -26,6 +26,7 @@
 #include "lichen/coro/select.hpp"
 #include "lichen/coro/sleep.hpp"
 #include "lichen/io/program.hpp"
+#include "lichen/io/serve.hpp"
 #include "lichen/net/http/file_service.hpp"
 #include "lichen/net/http/server.hpp"
 #include "lichen/sched/machine.hpp"
@@ -245,8 +246,7 @@ Task<Result<void>> run(io::System& system, Arguments arguments) {
   }
   Scope scope;
   auto watch = [](Site& whole) -> Task<Result<void>> {
-    while (CO_TRY(co_await whole.system.next_request()) != io::Request::stop) {
-    }
+    CO_TRY(co_await io::wait_for_stop(whole.system));
     log::info("stopping: requests in flight have {} s to end", 5);
     whole.stopping.set();
     co_return Result<void>{};

@@ -7,6 +7,7 @@
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/io/program.hpp"
+#include "lichen/io/serve.hpp"
 #include "lichen/net/http/file_service.hpp"
 #include "lichen/net/http/server.hpp"
 #include "lichen/sched/machine.hpp"
@@ -43,8 +44,7 @@ Task<Result<void>> serve(io::System& system, std::uint16_t port, std::string_vie
   net::http::Server server{*listener, handler, system};
   Scope scope{OnError::keep_going};
   auto watch = [](io::System& outside, net::http::Server& running) -> Task<Result<void>> {
-    while (CO_TRY(co_await outside.next_request()) != io::Request::stop) {
-    }
+    CO_TRY(co_await io::wait_for_stop(outside));
     running.drain(std::chrono::seconds{1});
     co_return Result<void>{};
   };

@@ -15,6 +15,7 @@
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/io/program.hpp"
+#include "lichen/io/serve.hpp"
 #include "lichen/sched/machine.hpp"
 
 namespace lichen {
@@ -65,17 +66,7 @@ Task<> serve(std::unique_ptr<io::Stream> stream) {
 // Connections stay on the core that accepted them.
 Task<Result<void>> serve_core(io::Network& network, io::Address at, bool shared) {
   auto listener = CO_TRY(co_await network.listen(at, {.backlog = 4096, .share_port = shared}));
-  Scope connections{OnError::keep_going};
-  Result<void> outcome;
-  while (outcome) {
-    if (auto stream = co_await listener->accept())
-      connections.spawn(serve(std::move(*stream)), coro::this_core());
-    else
-      outcome = stream.error();
-  }
-  connections.request_stop();
-  CO_TRY(co_await connections.join());
-  co_return outcome;
+  co_return co_await io::serve_connections(*listener, &serve);
 }
 
 }  // namespace
@@ -104,8 +95,7 @@ Task<Result<void>> program_main(Program program) {
     servers.spawn(serve_core(network, network.service_address(port), machine.cores() > 1),
                   &machine.core(i));
   auto watch = [](io::System& outside, Scope& running) -> Task<Result<void>> {
-    while (CO_TRY(co_await outside.next_request()) != io::Request::stop) {
-    }
+    CO_TRY(co_await io::wait_for_stop(outside));
     running.request_stop();
     co_return Result<void>{};
   };

@@ -9,6 +9,7 @@
 #include "lichen/coro/semaphore.hpp"
 #include "lichen/driver/linux/host_test.hpp"
 #include "lichen/io/operation.hpp"
+#include "lichen/net/inet/device_share.hpp"
 #include "lichen/net/inet/inet_cores.hpp"
 #include "lichen/sched/machine.hpp"
 #include "tests/inet/host_peer.hpp"
@@ -34,32 +35,6 @@ struct InetOnCores : testing::TestWithParam<Queues> {
 
 coro::Core& core(unsigned index) { return sched::Machine::current().core(index); }
 
-// What a core has of a device that is the first one's.
-class Visited final : public io::NetDevice {
- public:
-  Visited(io::NetDevice& device, coro::Mutex& sending, bool receives) noexcept
-      : device_{device}, sending_{sending}, receives_{receives} {}
-
-  Task<Result<std::size_t>> receive(std::span<io::ReceivedFrame> into) override {
-    if (receives_) co_return co_await device_.receive(into);
-    CO_TRY(co_await never_.wait());
-    co_return std::size_t{0};
-  }
-  Task<Result<std::size_t>> send(std::span<const io::OutgoingFrame> frames) override {
-    const auto turn = CO_TRY(co_await sending_.lock());
-    co_return co_await device_.send(frames);
-  }
-  std::array<std::byte, 6> address() const noexcept override { return device_.address(); }
-  std::size_t mtu() const noexcept override { return device_.mtu(); }
-  io::NetFeatures features() const noexcept override { return device_.features(); }
-
- private:
-  io::NetDevice& device_;
-  coro::Mutex& sending_;
-  const bool receives_;
-  Event never_;
-};
-
 using Body = Task<Result<void>>(InetCores& inet);
 
 // A machine at 10.9.0.2 beside the host, which is 10.9.0.1, for the length of one task.
@@ -76,7 +51,7 @@ Task<Result<void>> beside_host(HostSystem& host, Queues kind, Body* body) {
     const io::Stay stay = co_await io::StayOn{core(i)};
     if (i == 0 && kind == Queues::visited) device = CO_TRY(host.open_tap("lichen0", options));
     if (kind == Queues::visited)
-      queues.push_back(std::make_unique<Visited>(*device, sending, i == 0));
+      queues.push_back(std::make_unique<net::inet::DeviceShare>(*device, sending, i == 0));
     else
       queues.push_back(CO_TRY(i == 0 || options.several_queues
                                   ? host.open_tap("lichen0", options)

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "lichen/base/log.hpp"
-#include "lichen/coro/event.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/semaphore.hpp"
 #include "lichen/driver/virtio/entropy.hpp"
@@ -20,6 +19,7 @@
 #include "lichen/image/bare/outside.hpp"
 #include "lichen/image/bare/system.hpp"
 #include "lichen/io/operation.hpp"
+#include "lichen/net/inet/device_share.hpp"
 #include "lichen/net/inet/inet_cores.hpp"
 #include "lichen/sched/machine.hpp"
 
@@ -73,35 +73,6 @@ Task<Result<void>> begin_randomness(Devices& devices, PageMemory& memory) {
   co_return filled;
 }
 
-// What a core has of the card, whose queues are those of the first: that one receives for all, and
-// all send, one after the other.
-class CardShare final : public io::NetDevice {
- public:
-  CardShare(io::NetDevice& card, coro::Mutex& sending, bool receives) noexcept
-      : card_{card}, sending_{sending}, receives_{receives} {}
-
-  Task<Result<std::size_t>> receive(std::span<io::ReceivedFrame> into) override {
-    if (receives_) co_return co_await card_.receive(into);
-    CO_TRY(co_await never_.wait());
-    co_return std::size_t{0};
-  }
-  Task<Result<std::size_t>> send(std::span<const io::OutgoingFrame> frames) override {
-    const auto turn = CO_TRY(co_await sending_.lock());
-    co_return co_await card_.send(frames);
-  }
-  [[nodiscard]] std::array<std::byte, 6> address() const noexcept override {
-    return card_.address();
-  }
-  [[nodiscard]] std::size_t mtu() const noexcept override { return card_.mtu(); }
-  [[nodiscard]] io::NetFeatures features() const noexcept override { return card_.features(); }
-
- private:
-  io::NetDevice& card_;
-  coro::Mutex& sending_;
-  const bool receives_;
-  coro::Event never_;
-};
-
 class BareNetwork {
  public:
   BareNetwork(Devices& devices, VirtioDevice& device) noexcept
@@ -135,7 +106,7 @@ class BareNetwork {
     Result<void> joined;
     for (unsigned i = 0; joined && i < machine.cores(); ++i) {
       const io::Stay stay = co_await io::StayOn{machine.core(i)};
-      shares_.push_back(std::make_unique<CardShare>(*card_, sending_, i == 0));
+      shares_.push_back(std::make_unique<net::inet::DeviceShare>(*card_, sending_, i == 0));
       joined = inet_->add(*shares_[i]);
     }
     const io::Stay back = co_await io::StayOn{machine.core(0)};
@@ -148,7 +119,7 @@ class BareNetwork {
   std::unique_ptr<virtio::NetCard> card_;
   std::optional<Interrupts<virtio::NetCard>> interrupts_;
   coro::Mutex sending_;
-  std::vector<std::unique_ptr<CardShare>> shares_;
+  std::vector<std::unique_ptr<net::inet::DeviceShare>> shares_;
   std::unique_ptr<net::inet::InetCores> inet_;
 };
 

@@ -134,6 +134,25 @@ EXCHANGE(KeepAliveWaitsForOtherTimers, "RFC 1122 4.2.3.6", "no probes while data
   s.out("A 100 ack=11");
 }
 
+// Goes through the handshake and yields what the peer sends from then on: acknowledgments without
+// data, as of now.
+wire::TcpSegment opened_by_peer(Connection& connection, std::uint64_t now, Seq ours) {
+  wire::TcpSegment peer;
+  peer.flags = wire::tcp_flag::syn;
+  peer.sequence = 7;
+  peer.window = 0xffff;
+  peer.options.mss = 1'460;
+  peer.options.window_scale = 10;
+  peer.options.sack_permitted = true;
+  connection.accept(now, peer, ours);
+  peer.flags = wire::tcp_flag::ack;
+  peer.acknowledgment = (ours + 1).value;
+  peer.sequence = 8;
+  peer.options = {};
+  connection.input(now, peer, {});
+  return peer;
+}
+
 // Reads payload later than it was told of it, as a device does.
 class Borrowing final : public Output {
  public:
@@ -162,17 +181,7 @@ EXCHANGE(PayloadStaysWhileTheDeviceReadsIt, "RFC 9293 3.10.7.4",
                             {{wire::Ipv4Address::of(1), 80}, {wire::Ipv4Address::of(2), 1'024}},
                             0};
       std::uint64_t now = second;
-      wire::TcpSegment peer;
-      peer.flags = wire::tcp_flag::syn;
-      peer.sequence = 7;
-      peer.window = 0xffff;
-      peer.options.mss = 1'460;
-      connection.accept(now, peer, Seq{100});
-      peer.flags = wire::tcp_flag::ack;
-      peer.acknowledgment = 101;
-      peer.sequence = 8;
-      peer.options = {};
-      connection.input(now, peer, {});
+      wire::TcpSegment peer = opened_by_peer(connection, now, Seq{100});
       ASSERT_EQ(connection.state(), State::established);
       const std::vector<std::byte> bytes(1'000);
       io::Buffer buffer = buffers.make(bytes);
@@ -238,19 +247,7 @@ EXCHANGE(StreamsAreLongerThanTheCircle, "RFC 9293 3.4, RFC 7323 5",
     Connection connection{
         config, resources, {{wire::Ipv4Address::of(1), 80}, {wire::Ipv4Address::of(2), 1'024}}, 0};
     std::uint64_t now = second;
-    wire::TcpSegment peer;
-    peer.flags = wire::tcp_flag::syn;
-    peer.sequence = 7;
-    peer.window = 0xffff;
-    peer.options.mss = 1'460;
-    peer.options.window_scale = 10;
-    peer.options.sack_permitted = true;
-    connection.accept(now, peer, Seq{0xfff0'0000});
-    peer.flags = wire::tcp_flag::ack;
-    peer.acknowledgment = 0xfff0'0001;
-    peer.sequence = 8;
-    peer.options = {};
-    connection.input(now, peer, {});
+    wire::TcpSegment peer = opened_by_peer(connection, now, Seq{0xfff0'0000});
     ASSERT_EQ(connection.state(), State::established);
 
     const std::uint64_t all = 5ull << 30;
