@@ -45,6 +45,7 @@ void on_busy_core(Body body) {
         std::this_thread::sleep_for(std::chrono::microseconds{200});
       }
     }};
+    while (interrupts.load() == 0) yield_to_host();  // a body may be over before the sender begins
     body();
     over = true;
     sender.join();
