@@ -149,6 +149,7 @@ Task<Result<bool>> Connection::serve_requests(io::Buffer first) {
     Status refusal = parsed.error;
     if (!parsed.failed()) {
       input.pending().remove_prefix(parsed.size);
+      context.more_wait = !input.pending().empty();
       ++server_.counters_.requests;
       if (head.framing == Framing::length && head.content_length > options.max_body)
         refusal = Status::content_too_large;

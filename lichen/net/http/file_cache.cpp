@@ -54,8 +54,12 @@ Task<Result<FileReference>> FileCache::open(std::string_view path) {
   fresh->tag = base::format<64>("\"{:x}-{:x}-{:x}\"", info.size,
                                 static_cast<std::uint64_t>(info.modified_ns), info.inode);
   fresh->modified_seconds = info.modified_ns / second_ns - (info.modified_ns % second_ns < 0);
-  fresh->modified = DateText{fresh->modified_seconds};
   fresh->media_type = media_type(path);
+  fresh->validator_lines = base::format<128>("ETag: {}\r\nLast-Modified: {}\r\n", fresh->tag.view(),
+                                             DateText{fresh->modified_seconds}.text());
+  fresh->content_lines = base::format<192>(
+      "Content-Type: {}\r\nAccept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n",
+      fresh->media_type);
   fresh->checked_ns = coro::this_core()->batch_now_ns();
 
   // Without memory for the content it is served from the file.

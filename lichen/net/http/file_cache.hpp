@@ -34,8 +34,10 @@ struct CachedFile {
   io::FileInfo info;
   FixedString<64> tag;                // strong: size, time of change and identity
   std::int64_t modified_seconds = 0;  // since 1970-01-01 00:00 UTC
-  DateText modified{0};
   std::string_view media_type;
+  // Fields of a head: what a client needs to ask again, and what belongs to the content.
+  FixedString<128> validator_lines;
+  FixedString<192> content_lines;
   // Its content: a copy if it is small, else to be read from the file, or where the file itself has
   // it in memory.
   Block content;

@@ -109,9 +109,7 @@ Task<Result<void>> FileService::send_file(Request& request, Response& response, 
   const Validators current{
       .exists = true, .tag = {.opaque = file.tag.view()}, .modified = file.modified_seconds};
   const auto begin = [&](Status status) -> Response& {
-    return response.status(status)
-        .field("ETag", file.tag.view())
-        .field("Last-Modified", file.modified.text());
+    return response.status(status).trusted_lines(file.validator_lines.view());
   };
 
   switch (evaluate(request.head(), current)) {
@@ -138,10 +136,7 @@ Task<Result<void>> FileService::send_file(Request& request, Response& response, 
     co_return co_await send_parts(response, file, wanted.ranges());
   }
   const bool partial = !wanted.ranges().empty();
-  begin(partial ? Status::partial_content : Status::ok)
-      .field("Content-Type", file.media_type)
-      .field("Accept-Ranges", "bytes")
-      .field("X-Content-Type-Options", "nosniff");
+  begin(partial ? Status::partial_content : Status::ok).trusted_lines(file.content_lines.view());
   if (partial) {
     const ByteRange range = wanted.ranges().front();
     response.field("Content-Range", ContentRange{range, size}.text()).length(range.size());

@@ -42,6 +42,12 @@ Response& Response::field(std::string_view name, std::uint64_t value) noexcept {
   return *this;
 }
 
+Response& Response::trusted_lines(std::string_view lines) noexcept {
+  if (state_ == State::fresh) status(Status::ok);
+  if (state_ == State::head) writer_.lines(lines);
+  return *this;
+}
+
 Response& Response::length(std::uint64_t length) noexcept {
   if (state_ == State::fresh) status(Status::ok);
   has_length_ = true;
@@ -85,7 +91,8 @@ Task<Result<void>> Response::send(std::string_view content) {
   CO_TRY(end_head(content.size()));
   state_ = State::done;
   if (drops_content() || content.empty()) co_return Result<void>{};
-  if (content.size() <= output_.room().size()) {
+  const bool gathers = context_.more_wait || content.size() < borrowed_size;
+  if (gathers && content.size() <= output_.room().size()) {
     output_.append(content);
     co_return Result<void>{};
   }

@@ -54,6 +54,9 @@ class Response {
   // A head is at most so many bytes long; send() and write() fail with Error::too_large when it is
   // longer, and with Error::invalid_argument when a field would break the format.
   static constexpr std::size_t max_head = 8'192;
+  // Content from this size on is worth a write of its own to spare a copy, unless answers can be
+  // gathered.
+  static constexpr std::size_t borrowed_size = 2'048;
 
   // What the response depends on and the handler does not decide.
   struct Context {
@@ -61,6 +64,7 @@ class Response {
     bool may_chunk = true;         // the client speaks HTTP/1.1
     bool keep_alive = true;        // the connection stays
     bool tell_keep_alive = false;  // and a client of HTTP/1.0 must be told so
+    bool more_wait = false;        // further requests are here, whose answers may go with this one
     std::string_view common;       // lines that every head gets
     std::int64_t now = 0;          // the date in them: seconds since 1970-01-01 00:00 UTC
   };
@@ -73,10 +77,13 @@ class Response {
   Response& status(Status status) noexcept;
   Response& field(std::string_view name, std::string_view value) noexcept;
   Response& field(std::string_view name, std::uint64_t value) noexcept;
+  // Fields that are known to be right, as whole lines with their CRLF: nothing checks them.
+  Response& trusted_lines(std::string_view lines) noexcept;
   // Announces how much write() will send; MUST come after status().
   Response& length(std::uint64_t length) noexcept;
 
-  // The whole content. What is small is copied and leaves together with what else there is to send.
+  // The whole content. What is small is copied and leaves together with what else there is to send;
+  // the rest is borrowed until the connection has taken it.
   Task<Result<void>> send(std::string_view content = {});
   // A complete answer for people: the status in words. Drops what was begun.
   Task<Result<void>> send_error(Status status);

@@ -18,7 +18,8 @@ const LocalAddress* Interface::find_usable(const wire::IpAddress& address) const
 }
 
 bool Interface::is_broadcast(const wire::IpAddress& to) const noexcept {
-  if (!to.is_ipv4()) return false;
+  // A network with such an address has at least two bits for hosts, all ones here.
+  if ((to.octets[15] & 3) != 3 || !to.is_ipv4()) return false;
   if (to.ipv4().is_broadcast()) return true;
   return std::ranges::any_of(
       addresses(), [&](const LocalAddress& a) { return a.is_usable() && a.is_broadcast(to); });

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lichen/net/wire/ipv6.hpp"
+
 namespace lichen::net::tcp {
 
 std::uint8_t scale_for(std::uint32_t buffer) noexcept {
@@ -25,6 +27,9 @@ Connection::Connection(const Config& config, Resources& resources, const Path& p
       path_{path},
       no_delay_{config.no_delay},
       path_mtu_{config.mtu},
+      headers_size_{
+          (path.remote.address.is_ipv4() ? wire::Ipv4Header::size : wire::Ipv6Header::size) +
+          wire::TcpHeader::size},
       send_{resources.chunks, resources.blocks},
       flights_{resources.flights},
       receive_scale_{scale_for(config.receive_buffer)},

@@ -325,8 +325,9 @@ class Connection {
   Seq small_end_;  // of the last segment that was less than full (Minshall's form of Nagle's rule)
   bool fin_queued_ = false;
   bool fin_sent_ = false;
-  bool full_ = false;       // write() met no room
-  std::uint32_t path_mtu_;  // of IP packets
+  bool full_ = false;               // write() met no room
+  std::uint32_t path_mtu_;          // of IP packets
+  const std::size_t headers_size_;  // of IP and TCP, without options
   SendQueue send_;
   Flights flights_;
 

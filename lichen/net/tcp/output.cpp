@@ -14,23 +14,18 @@ constexpr std::size_t max_pieces = 20;
 // The first segments of a connection are not spaced out, as in Linux.
 constexpr std::uint32_t unpaced_segments = 10;
 
-std::uint32_t ip_header(const Path& path) noexcept {
-  return path.remote.address.is_ipv4() ? wire::Ipv4Header::size : 40;
-}
-
 }  // namespace
 
 // Of a segment without options.
 std::uint32_t Connection::base_mss() const noexcept {
-  const std::uint32_t headers = ip_header(path_) + wire::TcpHeader::size;
-  const std::uint32_t mss = std::min<std::uint32_t>(agreed_.mss, path_mtu_ - headers);
+  const std::uint32_t mss = std::min<std::size_t>(agreed_.mss, path_mtu_ - headers_size_);
   return config_.largest_mss == 0 ? mss : std::min<std::uint32_t>(mss, config_.largest_mss);
 }
 
 std::uint16_t Connection::offered_mss() const noexcept {
-  const std::uint32_t most = config_.mtu - ip_header(path_) - wire::TcpHeader::size;
+  const std::size_t most = config_.mtu - headers_size_;
   return static_cast<std::uint16_t>(
-      config_.largest_mss == 0 ? most : std::min<std::uint32_t>(most, config_.largest_mss));
+      config_.largest_mss == 0 ? most : std::min<std::size_t>(most, config_.largest_mss));
 }
 
 // RFC 6691: what options take is taken from the payload.
@@ -40,7 +35,8 @@ std::uint32_t Connection::send_mss() const noexcept {
     const std::uint32_t blocks = agreed_.timestamps ? 3 : 4;
     options += 4 + 8 * blocks;
   }
-  return std::max<std::uint32_t>(base_mss() - std::min(options, base_mss()), 8);
+  const std::uint32_t mss = base_mss();
+  return std::max<std::uint32_t>(mss - std::min(options, mss), 8);
 }
 
 std::uint32_t Connection::burst() const noexcept {
