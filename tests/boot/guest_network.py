@@ -10,6 +10,7 @@ import threading
 import time
 
 ECHO, END = 7, 9  # ports of the image
+READY = r"^info: ready$"  # what it says
 
 
 class GuestNetwork:

@@ -20,7 +20,7 @@ void check_range(const BoardRange& one) {
 
 void check_device(const BoardDevice& one, const BoardTree& board) {
   check_range(one.registers);
-  CHECK(one.line <= board.plic.lines);
+  CHECK(one.line <= std::max(board.plic.lines, board.aplic.lines));
 }
 
 void check_board(const BoardTree& board, TreeBytes tree) {
@@ -34,6 +34,18 @@ void check_board(const BoardTree& board, TreeBytes tree) {
                                [](const BoardDevice& one) { return one.registers.begin; }));
   CHECK(board.plic.lines < 1024);
   check_range(board.plic.registers);
+  CHECK(board.aplic.lines <= BoardAplic::most_lines);
+  check_range(board.aplic.registers);
+  CHECK(!board.aplic.registers || board.aplic.registers.size >= BoardAplic::first_hart);
+  CHECK(board.message_identities < 2048);
+  for (const BoardHart& hart : board.harts.all()) {
+    CHECK(hart.messages < address_end && hart.messages % 4096 == 0);
+    if (board.aplic.registers && hart.context != BoardHart::no_context)
+      CHECK(hart.context < BoardAplic::most_harts &&
+            (board.aplic.by_messages ||
+             hart.context <
+                 (board.aplic.registers.size - BoardAplic::first_hart) / BoardAplic::hart_size));
+  }
   check_device(board.serial.device, board);
   check_device(board.calendar, board);
   CHECK(!board.serial.device ||
@@ -43,7 +55,8 @@ void check_board(const BoardTree& board, TreeBytes tree) {
   CHECK(!pci.configuration || pci.configuration.size >> 20 > pci.last_bus - pci.first_bus);
   for (const BoardPciWindow& window : pci.windows.all()) check_range(window.memory);
   for (const auto& device : pci.lines)
-    for (const std::uint32_t line : device) CHECK(line <= board.plic.lines);
+    for (const std::uint32_t line : device)
+      CHECK(line <= std::max(board.plic.lines, board.aplic.lines));
   const auto* words = reinterpret_cast<const std::byte*>(board.words.data());
   CHECK(board.words.empty() ||
         (words >= tree.data() && words + board.words.size() <= tree.data() + tree.size()));

@@ -1,6 +1,7 @@
 #include "lichen/hal/riscv64/board_tree.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace lichen::hal::detail {
 
@@ -13,6 +14,17 @@ constexpr std::uint64_t address_end = std::uint64_t{1} << 56;
 // Of the interrupt controller's binding: causes of a hart's interrupts (privileged architecture
 // 1.12, table 4.2).
 constexpr std::uint32_t supervisor_external = 9;
+
+// A controller's list of the interrupts that it pulls: pairs of a hart's controller and a cause.
+std::size_t pairs(TreeBytes list) noexcept { return list.size() / 8; }
+bool pulls_supervisor(TreeBytes list, std::size_t index) noexcept {
+  return cell(list, 2 * index) != 0 && cell(list, 2 * index + 1) == supervisor_external;
+}
+bool pulls_supervisors(TreeBytes list) noexcept {
+  for (std::size_t i = 0; i < pairs(list); ++i)
+    if (pulls_supervisor(list, i)) return true;
+  return false;
+}
 
 BoardRange range(std::uint64_t begin, std::uint64_t size) noexcept {
   if (begin >= address_end || size > address_end - begin) return {};
@@ -32,6 +44,26 @@ class Reader {
   struct Wire {
     std::uint32_t controller = 0;
     std::uint32_t line = 0;
+    std::uint32_t trigger = 0;  // if its specifier has it
+  };
+  // Of the machine's mode, too; which of them is ours is known in the end.
+  struct Aplic {
+    BoardRange registers;
+    std::uint32_t lines = 0;
+    std::uint32_t phandle = 0;
+    std::uint32_t message_parent = 0;
+    TreeBytes harts;
+  };
+  struct Imsic {
+    Found<BoardRange, 8> files{};
+    std::uint32_t phandle = 0;
+    std::uint32_t identities = 0;
+    // What an address tells of a hart: bits above that of a page.
+    std::uint32_t guest_bits = 0;
+    std::uint32_t hart_bits = 0;
+    std::uint32_t group_bits = 0;
+    std::uint32_t group_shift = 0;
+    TreeBytes harts;
   };
 
   [[nodiscard]] TreeBytes value(const TreeNode& node, std::string_view name) const noexcept {
@@ -42,15 +74,21 @@ class Reader {
   }
   [[nodiscard]] std::uint64_t from_bus(Path path, std::uint64_t address,
                                        std::uint64_t size) const noexcept;
-  [[nodiscard]] BoardRange registers(Path path) const noexcept;
+  [[nodiscard]] BoardRange registers(Path path, std::size_t index = 0) const noexcept;
   [[nodiscard]] Wire wire(const TreeNode& node) const noexcept;
-  [[nodiscard]] std::uint32_t line_of(Wire wire) const noexcept;
+  std::uint32_t line_of(Wire wire) noexcept;
   void take_at_root(const TreeNode& node, const TreeNode& root) noexcept;
   void take_hart(const TreeNode& node, const TreeNode& harts) noexcept;
   void take_device(Path path) noexcept;
   void take_pci(Path path) noexcept;
-  void take_pci_lines(const TreeNode& node) noexcept;
+  void take_imsic(Path path) noexcept;
   void find_contexts() noexcept;
+  void find_files() noexcept;
+  void find_aplic() noexcept;
+  void place_files(const Imsic& imsic) noexcept;
+  void find_pci_lines() noexcept;
+  template <class Use>
+  void each_hart_of(TreeBytes list, Use use) noexcept;
   void add_ranges(TreeBytes reg, const TreeNode& parent, auto& found) noexcept;
 
   const FlatTree& tree_;
@@ -62,7 +100,10 @@ class Reader {
   std::array<Wire, 32> virtio_wires_{};
   Wire serial_wire_;
   Wire calendar_wire_;
-  std::uint32_t pci_controller_ = 0;
+  TreeBytes pci_map_;
+  Found<Aplic, 8> aplics_;
+  Found<Imsic, 4> imsics_;
+  std::uint32_t message_parent_ = 0;  // of the harts' files
 };
 
 constexpr std::uint64_t nowhere = UINT64_MAX;
@@ -93,27 +134,41 @@ std::uint64_t Reader::from_bus(Path path, std::uint64_t address,
   return address;
 }
 
-BoardRange Reader::registers(Path path) const noexcept {
+BoardRange Reader::registers(Path path, std::size_t index) const noexcept {
   if (path.size() < 2) return {};
   const TreeNode& parent = path[path.size() - 2];
   const TreeBytes reg = value(path.back(), "reg");
-  if (reg.size() / 4 < parent.address_cells + parent.size_cells) return {};
-  const std::uint64_t size = cells(reg, parent.address_cells, parent.size_cells);
-  const std::uint64_t begin = from_bus(path, cells(reg, 0, parent.address_cells), size);
+  const std::size_t step = parent.address_cells + parent.size_cells;
+  const std::size_t at = index * step;
+  if (reg.size() / 4 < at + step) return {};
+  const std::uint64_t size = cells(reg, at + parent.address_cells, parent.size_cells);
+  const std::uint64_t begin = from_bus(path, cells(reg, at, parent.address_cells), size);
   return begin == nowhere ? BoardRange{} : range(begin, size);
 }
 
-// The first interrupt, if the number of it is one cell.
+// The first interrupt. What follows its number is for some controllers a part of it.
 Reader::Wire Reader::wire(const TreeNode& node) const noexcept {
-  if (const TreeBytes both = value(node, "interrupts-extended"); both.size() >= 8)
-    return {cell(both, 0), cell(both, 1)};
-  return {node.interrupt_parent, number(node, "interrupts")};
+  if (const TreeBytes all = value(node, "interrupts-extended"); all.size() >= 8)
+    return {cell(all, 0), cell(all, 1), cell(all, 2)};
+  const TreeBytes specifier = value(node, "interrupts");
+  return {node.interrupt_parent, cell(specifier, 0), cell(specifier, 1)};
 }
 
-std::uint32_t Reader::line_of(Wire wire) const noexcept {
+std::uint32_t Reader::line_of(Wire wire) noexcept {
   const BoardPlic& plic = board_.plic;
-  return plic.registers && wire.controller == plic.phandle && wire.line <= plic.lines ? wire.line
-                                                                                      : 0;
+  if (plic.registers && wire.controller == plic.phandle && wire.line <= plic.lines)
+    return wire.line;
+  BoardAplic& aplic = board_.aplic;
+  if (!aplic.registers || wire.controller != aplic.phandle || wire.line > aplic.lines) return 0;
+  using enum BoardAplic::Trigger;
+  switch (wire.trigger) {
+    case rising_edge:
+    case falling_edge:
+    case high_level:
+    case low_level: aplic.trigger[wire.line] = static_cast<std::uint8_t>(wire.trigger); break;
+    default: return 0;
+  }
+  return wire.line;
 }
 
 void Reader::add_ranges(TreeBytes reg, const TreeNode& parent, auto& found) noexcept {
@@ -160,6 +215,14 @@ void Reader::take_device(Path path) noexcept {
     board_.plic = {registers(path), std::min(number(node, "riscv,ndev"), BoardPlic::most_lines),
                    number(node, "phandle")};
     contexts_ = value(node, "interrupts-extended");
+  } else if (is("riscv,aplic")) {
+    aplics_.add({.registers = registers(path),
+                 .lines = std::min(number(node, "riscv,num-sources"), BoardAplic::most_lines),
+                 .phandle = number(node, "phandle"),
+                 .message_parent = number(node, "msi-parent"),
+                 .harts = value(node, "interrupts-extended")});
+  } else if (is("riscv,imsics")) {
+    take_imsic(path);
   } else if (is("ns16550a")) {
     const std::uint32_t shift = number(node, "reg-shift");
     const BoardRange where = registers(path);
@@ -209,21 +272,47 @@ void Reader::take_pci(Path path) noexcept {
       board_.pci.windows.add(
           {.bus = cells(ranges, at + 1, 2), .memory = memory, .wide = kind == memory_64});
   }
-  take_pci_lines(node);
+  pci_map_ = value(node, "interrupt-map");
 }
 
 // Entries of an address (its first cell has the device's number from bit 11 on), a pin from 1, and
-// a line of a controller without addresses.
-void Reader::take_pci_lines(const TreeNode& node) noexcept {
-  const TreeBytes map = value(node, "interrupt-map");
-  pci_controller_ = cell(map, 4);
-  constexpr std::size_t step = 6;
-  for (std::size_t at = 0; (at + step) * 4 <= map.size(); at += step) {
-    const std::uint32_t device = cell(map, at) >> 11 & 31;
-    const std::uint32_t pin = cell(map, at + 3);
-    if (cell(map, at + 4) == pci_controller_ && device < 4 && pin >= 1 && pin <= 4)
-      board_.pci.lines[device][pin - 1] = cell(map, at + 5);
+// a line of a controller without addresses, which says how many cells that has.
+void Reader::find_pci_lines() noexcept {
+  constexpr std::size_t before_line = 5;
+  const std::uint32_t controller = cell(pci_map_, 4);
+  const std::size_t step =
+      before_line + (board_.aplic.registers && controller == board_.aplic.phandle ? 2 : 1);
+  for (std::size_t at = 0; (at + step) * 4 <= pci_map_.size(); at += step) {
+    const std::uint32_t device = cell(pci_map_, at) >> 11 & 31;
+    const std::uint32_t pin = cell(pci_map_, at + 3);
+    if (cell(pci_map_, at + 4) == controller && device < 4 && pin >= 1 && pin <= 4)
+      board_.pci.lines[device][pin - 1] = line_of(
+          {controller, cell(pci_map_, at + before_line), cell(pci_map_, at + before_line + 1)});
   }
+}
+
+// Binding riscv,imsics.
+void Reader::take_imsic(Path path) noexcept {
+  constexpr std::uint32_t most_identities = 2047;
+  const TreeNode& node = path.back();
+  Imsic imsic{.phandle = number(node, "phandle"),
+              .identities = std::min(number(node, "riscv,num-ids"), most_identities),
+              .guest_bits = number(node, "riscv,guest-index-bits"),
+              .group_bits = number(node, "riscv,group-index-bits"),
+              .harts = value(node, "interrupts-extended")};
+  const auto or_else = [&](std::string_view name, std::size_t usual) {
+    const auto given = tree_.property(node, name);
+    return given ? cell(*given, 0) : static_cast<std::uint32_t>(usual);
+  };
+  const std::size_t harts = pairs(imsic.harts);
+  imsic.hart_bits = or_else("riscv,hart-index-bits", harts < 2 ? 0 : std::bit_width(harts - 1));
+  imsic.group_shift = or_else("riscv,group-index-shift", 24);
+  if (imsic.guest_bits > 7 || imsic.hart_bits > 15 || imsic.group_bits > 7 ||
+      imsic.group_shift > 55)
+    return;
+  for (std::size_t i = 0; const BoardRange files = registers(path, i); ++i)
+    if (!imsic.files.add(files)) break;
+  imsics_.add(imsic);
 }
 
 void Reader::take(Path path) noexcept {
@@ -240,18 +329,91 @@ void Reader::take(Path path) noexcept {
   take_device(path);
 }
 
-// The PLIC's contexts are numbered as the interrupts that it pulls are listed: pairs of a hart's
-// controller and a cause.
+// Calls use(hart, its place in the list).
+template <class Use>
+void Reader::each_hart_of(TreeBytes list, Use use) noexcept {
+  for (std::size_t i = 0; i < pairs(list); ++i) {
+    if (!pulls_supervisor(list, i)) continue;
+    for (BoardHart& hart : board_.harts.all())
+      if (hart.controller == cell(list, 2 * i)) use(hart, i);
+  }
+}
+
+// The PLIC's contexts are numbered as the interrupts that it pulls are listed.
 void Reader::find_contexts() noexcept {
   const std::uint64_t size = board_.plic.registers.size;
   if (size < BoardPlic::first_context) return;
-  const std::uint64_t count =
-      std::min(contexts_.size() / 8, (size - BoardPlic::first_context) / BoardPlic::context_size);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t controller = cell(contexts_, 2 * i);
-    if (controller == 0 || cell(contexts_, 2 * i + 1) != supervisor_external) continue;
-    for (BoardHart& hart : board_.harts.all())
-      if (hart.controller == controller) hart.context = static_cast<std::uint32_t>(i);
+  const std::uint64_t count = (size - BoardPlic::first_context) / BoardPlic::context_size;
+  each_hart_of(contexts_, [count](BoardHart& hart, std::size_t at) {
+    if (at < count) hart.context = static_cast<std::uint32_t>(at);
+  });
+}
+
+// The harts' interrupt files lie side by side, as the interrupts that they pull are listed.
+void Reader::place_files(const Imsic& imsic) noexcept {
+  constexpr std::uint64_t page_bits = 12;
+  constexpr std::uint64_t page = std::uint64_t{1} << page_bits;
+  each_hart_of(imsic.harts, [&](BoardHart& hart, std::size_t at) {
+    std::uint64_t offset = at << (page_bits + imsic.guest_bits);
+    for (const BoardRange& files : imsic.files.all()) {
+      if (offset >= files.size) {
+        offset -= files.size;
+        continue;
+      }
+      if (files.size - offset >= page && files.begin % page == 0)
+        hart.messages = files.begin + offset;
+      return;
+    }
+  });
+}
+
+// Of several that are for supervisor mode the first.
+void Reader::find_files() noexcept {
+  for (const Imsic& imsic : imsics_.all()) {
+    if (!pulls_supervisors(imsic.harts) || imsic.identities == 0) continue;
+    board_.message_identities = imsic.identities;
+    message_parent_ = imsic.phandle;
+    place_files(imsic);
+    return;
+  }
+}
+
+// Its domain for supervisor mode either pulls the harts' interrupts, or sends messages to their
+// files.
+void Reader::find_aplic() noexcept {
+  const auto messages = std::ranges::find_if(imsics_.all(), [this](const Imsic& imsic) {
+    return board_.message_identities != 0 && imsic.phandle == message_parent_;
+  });
+  for (const Aplic& aplic : aplics_.all()) {
+    const bool by_messages =
+        messages != imsics_.all().end() && aplic.message_parent == messages->phandle;
+    if (aplic.registers.size < BoardAplic::first_hart) continue;
+    if (!by_messages && !pulls_supervisors(aplic.harts)) continue;
+    board_.aplic.registers = aplic.registers;
+    board_.aplic.lines = aplic.lines;
+    board_.aplic.phandle = aplic.phandle;
+    board_.aplic.by_messages = by_messages;
+    if (!by_messages) {
+      const std::uint64_t count =
+          std::min((aplic.registers.size - BoardAplic::first_hart) / BoardAplic::hart_size,
+                   std::uint64_t{BoardAplic::most_harts});
+      each_hart_of(aplic.harts, [count](BoardHart& hart, std::size_t at) {
+        if (at < count) hart.context = static_cast<std::uint32_t>(at);
+      });
+      return;
+    }
+    // AIA, 4.9.1: the number of a hart is what of its file's address differs from others'.
+    const auto bits = [](std::uint64_t address, std::uint32_t shift, std::uint32_t width) {
+      return static_cast<std::uint32_t>(address >> shift & ((std::uint64_t{1} << width) - 1));
+    };
+    for (BoardHart& hart : board_.harts.all()) {
+      if (hart.messages == 0) continue;
+      const std::uint32_t number =
+          bits(hart.messages, 12 + messages->guest_bits, messages->hart_bits) |
+          bits(hart.messages, messages->group_shift, messages->group_bits) << messages->hart_bits;
+      if (number < BoardAplic::most_harts) hart.context = number;
+    }
+    return;
   }
 }
 
@@ -262,13 +424,16 @@ void Reader::finish() noexcept {
     if (const BoardRange one = range(begin, size)) board_.reserved.add(one);
   });
   find_contexts();
+  if (!board_.plic.registers) {
+    find_files();
+    find_aplic();
+  }
   const std::span<BoardDevice> virtio = board_.virtio.all();
   for (std::size_t i = 0; i < virtio.size(); ++i) virtio[i].line = line_of(virtio_wires_[i]);
   std::ranges::sort(virtio, {}, [](const BoardDevice& one) { return one.registers.begin; });
   board_.serial.device.line = line_of(serial_wire_);
   board_.calendar.line = line_of(calendar_wire_);
-  for (auto& device : board_.pci.lines)
-    for (std::uint32_t& line : device) line = line_of({pci_controller_, line});
+  find_pci_lines();
 }
 
 }  // namespace

@@ -48,8 +48,10 @@ struct BoardHart {
   static constexpr std::uint32_t no_context = UINT32_MAX;
   std::uint32_t id = 0;
   std::uint32_t controller = 0;  // the phandle of what takes its interrupts
-  // Of the PLIC, for external interrupts of its supervisor mode.
+  // What takes external interrupts of its supervisor mode. Of the PLIC: its context; of the APLIC
+  // the number by which that names it.
   std::uint32_t context = no_context;
+  std::uint64_t messages = 0;  // where its interrupt file takes messages (IMSIC); 0: nowhere
 };
 
 // riscv,plic0: the platform-level interrupt controller (RISC-V PLIC specification 1.0.0).
@@ -60,6 +62,22 @@ struct BoardPlic {
   BoardRange registers;
   std::uint32_t lines = 0;  // the highest number of one
   std::uint32_t phandle = 0;
+};
+
+// riscv,aplic: the advanced platform-level interrupt controller, the domain of supervisor mode
+// (RISC-V Advanced Interrupt Architecture 1.0, chapter 4).
+struct BoardAplic {
+  static constexpr std::uint32_t most_lines = 1023;
+  static constexpr std::uint32_t most_harts = 1 << 14;
+  static constexpr std::uint64_t first_hart = 0x4000;  // where its registers are
+  static constexpr std::uint64_t hart_size = 32;
+  // How a line is raised, as its specifier says.
+  enum Trigger : std::uint8_t { rising_edge = 1, falling_edge = 2, high_level = 4, low_level = 8 };
+  BoardRange registers;
+  std::uint32_t lines = 0;  // the highest number of one
+  std::uint32_t phandle = 0;
+  bool by_messages = false;                            // lines become messages of the harts' files
+  std::array<std::uint8_t, most_lines + 1> trigger{};  // of a line; 0: nobody has it
 };
 
 // ns16550a.
@@ -96,6 +114,9 @@ struct BoardTree {
   bool has_timer_register = false;  // Sstc, on every hart
   std::uint64_t test_device = 0;    // QEMU's, and SiFive's: takes a status; 0: none
   BoardPlic plic;
+  BoardAplic aplic;
+  // riscv,imsics: of each hart's file (AIA, chapter 3) the highest identity; 0: there is none.
+  std::uint32_t message_identities = 0;
   BoardSerialPort serial;
   BoardDevice calendar;  // google,goldfish-rtc
   BoardPci pci;

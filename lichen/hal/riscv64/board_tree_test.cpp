@@ -265,6 +265,126 @@ TEST(BoardTree, TellsOfPci) {
   EXPECT_EQ(pci.lines[1][2], 0);
 }
 
+// A board with the APLIC's two domains and the files of both modes, as far as they are asked for.
+struct Advanced {
+  bool messages = true;
+  std::uint32_t own_size = 0x8000;  // of the domain of supervisor mode
+  std::uint32_t guest_bits = 0;
+  std::uint32_t trigger = 4;
+  std::uint32_t files_size = 0x2000;
+
+  static constexpr std::uint32_t machine = 11, own = 12, machine_files = 13, own_files = 14;
+
+  void add_domain(Tree& tree, std::uint32_t at, std::uint32_t size, std::uint32_t phandle,
+                  std::uint32_t files, std::uint32_t cause) const {
+    tree.node("aplic").text("compatible", "riscv,aplic").cells("reg", {0, at, 0, size});
+    tree.cells("riscv,num-sources", {96}).cells("phandle", {phandle});
+    if (messages)
+      tree.cells("msi-parent", {files});
+    else
+      tree.cells("interrupts-extended", {2, cause, 4, cause});
+    tree.end();
+  }
+  void add_files(Tree& tree, std::uint32_t at, std::uint32_t phandle, std::uint32_t cause) const {
+    tree.node("imsics").text("compatible", "riscv,imsics");
+    tree.cells("reg", {0, at, 0, files_size, 0, at + 0x10'0000, 0, files_size});
+    tree.cells("riscv,num-ids", {255}).cells("phandle", {phandle});
+    tree.cells("riscv,guest-index-bits", {guest_bits});
+    tree.cells("interrupts-extended", {2, cause, 4, cause}).end();
+  }
+  [[nodiscard]] Tree tree() const {
+    Tree tree = begin_board();
+    add_harts(tree);
+    tree.node("pci@30000000")
+        .text("compatible", "pci-host-ecam-generic")
+        .cells("#address-cells", {3})
+        .cells("#size-cells", {2})
+        .cells("reg", {0, 0x3000'0000, 0, 0x1000'0000})
+        .cells("interrupt-map", {0, 0, 0, 1, own, 32, trigger, 0x800, 0, 0, 2, own, 34, trigger})
+        .end();
+    tree.node("a").text("compatible", "virtio,mmio").cells("reg", {0, 0x1000'1000, 0, 0x1000});
+    tree.cells("interrupts-extended", {own, 7, trigger}).end();
+    add_domain(tree, 0x0c00'0000, 0x8000, machine, machine_files, 11);
+    add_domain(tree, 0x0d00'0000, own_size, own, own_files, 9);
+    if (messages) {
+      add_files(tree, 0x2400'0000, machine_files, 11);
+      add_files(tree, 0x2800'0000, own_files, 9);
+    }
+    tree.end();
+    return tree;
+  }
+};
+
+TEST(BoardTree, TellsOfAnAplicThatPullsTheHarts) {
+  Tree tree = Advanced{.messages = false}.tree();
+  const Board read{tree};
+  ASSERT_TRUE(read.outcome);
+  const BoardTree& board = read.board;
+  EXPECT_EQ(board.aplic.registers.begin, 0x0d00'0000);
+  EXPECT_EQ(board.aplic.lines, 96);
+  EXPECT_FALSE(board.aplic.by_messages);
+  EXPECT_EQ(board.message_identities, 0);
+  EXPECT_EQ(board.harts.all()[0].context, 0);
+  EXPECT_EQ(board.harts.all()[1].context, 1);
+  EXPECT_EQ(board.harts.all()[1].messages, 0);
+  EXPECT_EQ(board.virtio.all()[0].line, 7);
+  EXPECT_EQ(board.pci.lines[0][0], 32);
+  EXPECT_EQ(board.pci.lines[1][1], 34);
+  EXPECT_EQ(board.aplic.trigger[7], BoardAplic::high_level);
+  EXPECT_EQ(board.aplic.trigger[34], BoardAplic::high_level);
+  EXPECT_EQ(board.aplic.trigger[8], 0);
+}
+
+TEST(BoardTree, TellsOfAnAplicThatSendsMessages) {
+  Tree tree = Advanced{.trigger = 1}.tree();
+  const Board read{tree};
+  ASSERT_TRUE(read.outcome);
+  const BoardTree& board = read.board;
+  EXPECT_EQ(board.aplic.registers.begin, 0x0d00'0000);
+  EXPECT_TRUE(board.aplic.by_messages);
+  EXPECT_EQ(board.message_identities, 255);
+  EXPECT_EQ(board.harts.all()[0].messages, 0x2800'0000);
+  EXPECT_EQ(board.harts.all()[1].messages, 0x2800'1000);
+  EXPECT_EQ(board.harts.all()[0].context, 0);
+  EXPECT_EQ(board.harts.all()[1].context, 1);
+  EXPECT_EQ(board.virtio.all()[0].line, 7);
+  EXPECT_EQ(board.aplic.trigger[7], BoardAplic::rising_edge);
+}
+
+// Files of guests lie between those of the harts, and what does not fit lies in the next range.
+TEST(BoardTree, PlacesTheFilesOfHarts) {
+  const auto second = [](const Advanced& how) {
+    Tree tree = how.tree();
+    const Board read{tree};
+    EXPECT_TRUE(read.outcome);
+    return read.board.harts.all()[1];
+  };
+  EXPECT_EQ(second({.guest_bits = 2, .files_size = 0x8000}).messages, 0x2800'4000);
+  EXPECT_EQ(second({.guest_bits = 2, .files_size = 0x8000}).context, 1);
+  EXPECT_EQ(second({.files_size = 0x1000}).messages, 0x2810'0000);
+  EXPECT_EQ(second({.files_size = 0x800}).messages, 0) << "half a page is none";
+  EXPECT_EQ(second({.guest_bits = 8}).messages, 0) << "no such hart has so many guests";
+}
+
+TEST(BoardTree, BelievesNoAplic) {
+  const auto lines = [](const Advanced& how) {
+    Tree tree = how.tree();
+    const Board read{tree};
+    EXPECT_TRUE(read.outcome);
+    return read.board.aplic.lines;
+  };
+  EXPECT_EQ(lines({.own_size = 0x3fff}), 0);
+  EXPECT_EQ(lines({.messages = false, .own_size = 0x3fff}), 0);
+  Tree short_one = Advanced{.messages = false, .own_size = 0x4020}.tree();
+  const Board few{short_one};
+  EXPECT_EQ(few.board.harts.all()[0].context, 0);
+  EXPECT_EQ(few.board.harts.all()[1].context, BoardHart::no_context);
+  Tree strange = Advanced{.trigger = 3}.tree();
+  const Board no_trigger{strange};
+  EXPECT_EQ(no_trigger.board.virtio.all()[0].line, 0);
+  EXPECT_EQ(no_trigger.board.pci.lines[0][0], 0);
+}
+
 TEST(BoardTree, RefusesWhatIsNone) {
   Tree tree = begin_board();
   tree.end();

@@ -44,6 +44,10 @@ Result<void> find_devices() noexcept;
 void load_traps(CoreId core) noexcept;
 void enable_external_interrupts(CoreId core) noexcept;
 
-void take_external_interrupt() noexcept;
+void take_external_interrupt(TrapFrame& frame) noexcept;
+// What other cores have told this one.
+void take_signals(TrapFrame& frame) noexcept;
+// Makes a core call that; false: there is no such way.
+bool send_by_message(CoreId core) noexcept;
 
 }  // namespace lichen::hal::detail

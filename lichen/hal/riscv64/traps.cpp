@@ -44,14 +44,18 @@ constexpr std::array<const char*, 16> exception_names{"misaligned instruction",
                                                       "reserved",
                                                       "a write where none is allowed"};
 
-void take_signals(TrapFrame& frame) noexcept {
+void take_software_interrupt(TrapFrame& frame) noexcept {
   asm volatile("csrc sip, %0" : : "r"(software_bit) : "memory");
+  take_signals(frame);
+}
+
+}  // namespace
+
+void take_signals(TrapFrame& frame) noexcept {
   const unsigned signals = pending[local().core].signals.exchange(0);
   for (const Signal signal : {Signal::wake, Signal::preempt})
     if (signals >> static_cast<unsigned>(signal) & 1) take_interrupt(signal, frame);
 }
-
-}  // namespace
 
 extern "C" {
 void lichen_trap_entry() noexcept;
@@ -59,8 +63,8 @@ void lichen_trap_entry() noexcept;
 [[gnu::used]] void lichen_trap(TrapFrame& frame, std::uint64_t cause,
                                std::uintptr_t address) noexcept {
   if (cause == (is_interrupt | timer_interrupt)) return take_interrupt(Signal::timer, frame);
-  if (cause == (is_interrupt | software_interrupt)) return take_signals(frame);
-  if (cause == (is_interrupt | external_interrupt)) return take_external_interrupt();
+  if (cause == (is_interrupt | software_interrupt)) return take_software_interrupt(frame);
+  if (cause == (is_interrupt | external_interrupt)) return take_external_interrupt(frame);
   if ((cause & is_interrupt) != 0) return;  // nobody asked for it
   const bool at_memory = cause == 1 || (cause >= 4 && cause <= 7) || cause >= 12;
   take_fault(cause < exception_names.size() ? exception_names[cause] : "unknown exception",
@@ -149,6 +153,7 @@ void flush_everywhere() noexcept {
 
 void send_signal(CoreId core, Signal signal) noexcept {
   pending[core].signals.fetch_or(1U << static_cast<unsigned>(signal));
+  if (send_by_message(core)) return;
   constexpr std::uintptr_t send = 0;
   sbi_call(sbi_interrupt, send, 1, board().harts.all()[core].id);
 }

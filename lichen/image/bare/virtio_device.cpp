@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "lichen/base/log.hpp"
 #include "lichen/hal/hal.hpp"
 
 namespace lichen::image {
@@ -82,6 +83,8 @@ Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_function(const hal::Found
   const std::uint32_t line = bridge.pin_lines[(where.device + *pin) % bridge.pin_lines.size()];
   if (line == hal::no_line) return Error::not_supported;
   TRY(hal::attach_line(line, hal::this_core(), &take_line, device.get()));
+  base::log::info("the PCI device {:02x}:{:02x}.{} raises a line: it can send no messages",
+                  unsigned{where.bus}, unsigned{where.device}, unsigned{where.function});
   return device;
 }
 

@@ -1,0 +1,66 @@
+// Messages to the harts' interrupt files, sent as a device does, in an image that has booted.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+
+#include "lichen/hal/hal.hpp"
+
+namespace lichen::hal {
+namespace {
+
+struct Taken {
+  std::atomic<unsigned> times{0};
+  std::atomic<CoreId> core{no_core};
+};
+
+void take(void* taken) noexcept {
+  Taken& mine = *static_cast<Taken*>(taken);
+  mine.core.store(this_core());
+  mine.times.fetch_add(1);
+}
+
+TEST(Messages, ReachTheCoreThatIsNamed) {
+  const unsigned count = core_count_available();
+  std::array<Taken, max_cores> taken;
+  std::atomic<bool> supported{true};
+  auto entry = [&](CoreId core) {
+    const auto message = attach_message(core, &take, &taken[core]);
+    if (message.failed_with(Error::not_supported)) {
+      supported.store(false);
+      return;
+    }
+    ASSERT_TRUE(message);
+    const auto page = map_device({.address = message->address, .size = page_size});
+    ASSERT_TRUE(page);
+    for (unsigned time = 1; time <= 100; ++time) {
+      write_register<std::uint32_t>(page->data(), message->data);
+      while (taken[core].times.load() < time) wait(core, no_deadline);
+    }
+    EXPECT_EQ(taken[core].core.load(), core);
+    interrupts_off();
+    write_register<std::uint32_t>(page->data(), message->data);
+    EXPECT_EQ(taken[core].times.load(), 100u);
+    interrupts_on();
+    while (taken[core].times.load() < 101) wait(core, no_deadline);
+    detach_interrupt(&take, &taken[core]);
+    write_register<std::uint32_t>(page->data(), message->data);
+    EXPECT_EQ(taken[core].times.load(), 101u);
+  };
+  ASSERT_TRUE(start_cores({.count = count}, entry));
+  if (!supported.load()) GTEST_SKIP();
+  // To another core.
+  for (CoreId core = 0; core < count; ++core) {
+    const auto message = attach_message(core, &take, &taken[core]);
+    ASSERT_TRUE(message);
+    const auto page = map_device({.address = message->address, .size = page_size});
+    ASSERT_TRUE(page);
+    write_register<std::uint32_t>(page->data(), message->data);
+    while (taken[core].times.load() < 102) pause();
+    EXPECT_EQ(taken[core].core.load(), core);
+  }
+  EXPECT_TRUE(attach_message(count, &take, &taken[0]).failed_with(Error::invalid_argument));
+}
+
+}  // namespace
+}  // namespace lichen::hal
