@@ -195,6 +195,7 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
   plan_again_ns_ = 0;
   const unsigned band = machine_.band_of(lane);
   running_band_.store(static_cast<std::uint8_t>(band), std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with post()
   batch_tasks_ = 0;
   watch_.begin(lane, band, here_.size(), now);
   if (lane.kind == LaneKind::frame) clock_the_host(now);
@@ -308,7 +309,12 @@ void Executor::take_posted() noexcept {
 void Executor::post(Runnable& runnable) noexcept {
   const unsigned band = machine_.band_of(runnable);
   posted_.push(runnable);
-  if (!notify() && band < running_band_.load(std::memory_order_relaxed)) interrupt();
+  if (notify()) return;
+  // A core at which nothing runs is in its loop and looks before it runs anything or sleeps: an
+  // interrupt would cost both sides more than the rest of the wake. Pairs with install(), which
+  // says what runs before run_batch() looks: either it sees what we put in or we see what runs.
+  const unsigned running = running_band_.load(std::memory_order_seq_cst);
+  if (running != nothing_runs && band < running) interrupt();
 }
 
 void Executor::post_stop(coro::Strand& strand) noexcept {
@@ -329,8 +335,9 @@ bool Executor::notify() noexcept {
 
 void Executor::interrupt() noexcept {
   if (!machine_.preempts()) return;
-  if (!interrupt_sent_.exchange(true, std::memory_order_seq_cst))
-    hal::send_interrupt(index_).ignore();
+  if (interrupt_sent_.exchange(true, std::memory_order_seq_cst)) return;
+  called_.fetch_add(1, std::memory_order_relaxed);
+  hal::send_interrupt(index_).ignore();
 }
 
 // Idle cores lower our sharing threshold when they announce themselves; here it rises again, and
@@ -502,6 +509,7 @@ CoreStatistics Executor::statistics() const noexcept {
           .posted = taken_.load(relaxed),
           .parks = parks_.load(relaxed),
           .interrupts = interrupts_.load(relaxed),
+          .called = called_.load(relaxed),
           .preemptions = preemptions_.load(relaxed),
           .retries = retries_.load(relaxed),
           .no_stack = no_stack_.load(relaxed),

@@ -45,6 +45,7 @@ struct CoreStatistics {
   std::uint64_t posted = 0;       // Runnables that came from other threads
   std::uint64_t parks = 0;        // times the core slept
   std::uint64_t interrupts = 0;   // preempting and deadline interrupts
+  std::uint64_t called = 0;       // preempting interrupts that were sent to it
   std::uint64_t preemptions = 0;  // tasks set aside in the middle
   std::uint64_t retries = 0;      // interrupts that came where no task may be set aside
   std::uint64_t no_stack = 0;     // preemptions that were given up for want of a stack
@@ -318,6 +319,7 @@ class Executor final : public coro::Core {
   alignas(64) std::atomic<State> state_{State::awake};
   std::atomic<std::uint8_t> running_band_{nothing_runs};
   std::atomic<bool> interrupt_sent_{false};
+  Counter called_{0};  // by those who send
 
   alignas(64) Counter tasks_run_{0};
   Counter batches_{0};

@@ -72,6 +72,17 @@ Task<Result<void>> answer(Court& court, std::uint64_t seed) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> play(World& world) {
+  // With one core they take turns.
+  Court court;
+  Scope playing;
+  playing.spawn(serve(court, world.random()), &world.machine.core(0));
+  playing.spawn(answer(court, world.random()), &world.machine.core(world.machine.cores() - 1));
+  CO_TRY(co_await playing.join());
+  check(court.count == 2 * rounds, "both have counted each round");
+  co_return Result<void>{};
+}
+
 Task<Result<void>> open(Event& event, Latch& latch, std::uint64_t seed) {
   Random random{seed};
   dawdle(random);
@@ -144,17 +155,18 @@ Task<Result<void>> notify_at_home(Home& home, std::uint64_t seed) {
 
 }  // namespace
 
+Task<Result<void>> wakes(World& world) {
+  CO_TRY(co_await play(world));
+  // Each found the other's core without work, or with work that was as urgent.
+  for (unsigned i = 0; i < world.machine.cores(); ++i)
+    check(world.machine.core(i).statistics().called == 0, "a wake needs no interrupt");
+  co_return Result<void>{};
+}
+
 Task<Result<void>> pairs(World& world) {
-  // With one core they take turns.
   coro::Core& one = world.machine.core(0);
   coro::Core& other = world.machine.core(world.machine.cores() - 1);
-  Court court;
-  Scope playing;
-  playing.spawn(serve(court, world.random()), &one);
-  playing.spawn(answer(court, world.random()), &other);
-  CO_TRY(co_await playing.join());
-  check(court.count == 2 * rounds, "both have counted each round");
-
+  CO_TRY(co_await play(world));
   for (unsigned i = 0; i < rounds; ++i) {
     Event event;
     Latch latch{1};

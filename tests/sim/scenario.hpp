@@ -52,6 +52,7 @@ inline void check(bool holds, std::string_view what) noexcept {
 Task<Result<void>> trees(World& world);
 Task<Result<void>> forks(World& world);
 Task<Result<void>> moves(World& world);
+Task<Result<void>> wakes(World& world);
 Task<Result<void>> pairs(World& world);
 Task<Result<void>> channels(World& world);
 Task<Result<void>> selects(World& world);

@@ -23,6 +23,8 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"trees", "trees of scopes: every task runs once, and ends before its parent", trees},
       Scenario{"forks", "divide and conquer: forks, the largest stolen first", forks},
       Scenario{"moves", "tasks that move, and tasks that are pinned", moves},
+      Scenario{"wakes", "a core at which nothing is less urgent is woken without an interrupt",
+               wakes},
       Scenario{"pairs", "two tasks that wait for each other: no wake is lost", pairs},
       Scenario{"channels", "senders and receivers: order, and no message lost", channels},
       Scenario{"selects",
