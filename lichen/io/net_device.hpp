@@ -49,6 +49,14 @@ struct NetFeatures {
   bool segmentation6 = false;  // and over IPv6
 };
 
+// Of the medium behind a device.
+struct LinkState {
+  bool up = true;
+  // So often it was asked that the machine make itself known anew: it is reached another way now.
+  std::uint32_t announcements = 0;
+  bool operator==(const LinkState&) const = default;
+};
+
 // A device's queues belong to the core that opened it; calls from elsewhere go there first.
 class NetDevice {
  public:
@@ -65,6 +73,14 @@ class NetDevice {
   // may drop it or try again. Errors: those of the device, too_large (more pieces or bytes than it
   // takes).
   virtual Task<Result<std::size_t>> send(std::span<const OutgoingFrame> frames) = 0;
+
+  // Waits until the state is another than `seen`, and yields it; at first the link is up for
+  // whoever has not heard otherwise. While it is down what is sent is lost. One task at a time.
+  // Errors: not_supported (the device does not tell), stopped.
+  virtual Task<Result<LinkState>> link_changed(LinkState seen) {
+    static_cast<void>(seen);
+    co_return Error::not_supported;
+  }
 
   // Whether so many buffers of received frames are still held that soon none might be left for what
   // comes: from then on a receiver keeps copies instead. On the device's core.

@@ -8,49 +8,36 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/driver/virtio/start.hpp"
 #include "lichen/io/operation.hpp"
-#include "lichen/io/turn.hpp"
 
 namespace lichen::driver::virtio {
 
 namespace {
 
-// 5.1.3.
-constexpr Features checksum = Features{1} << 0;
-constexpr Features guest_checksum = Features{1} << 1;
-constexpr Features has_mtu = Features{1} << 3;
-constexpr Features has_address = Features{1} << 5;
-constexpr Features guest_tcp4 = Features{1} << 7;
-constexpr Features guest_tcp6 = Features{1} << 8;
-constexpr Features host_tcp4 = Features{1} << 11;
-constexpr Features host_tcp6 = Features{1} << 12;
-constexpr Features merge_buffers = Features{1} << 15;
+using namespace net_feature;
 
 // 5.1.3.1; and the contract of network devices knows one word for both directions, where a frame to
 // be cut may come in only if buffers can be merged.
-constexpr std::array<FeatureNeeds, 5> needs{{
+constexpr std::array<FeatureNeeds, 10> needs{{
     {guest_checksum, checksum},
     {host_tcp4, checksum},
     {host_tcp6, checksum},
     {guest_tcp4, guest_checksum | host_tcp4 | merge_buffers},
     {guest_tcp6, guest_checksum | host_tcp6 | merge_buffers},
+    {receive_mode, control},
+    {announce, control | net_feature::status},
+    {net_feature::pairs, control},
+    {net_feature::set_address, control},
+    {coalescing, control},
 }};
-
-// 5.1.4.
-constexpr std::size_t address_field = 0;
-constexpr std::size_t mtu_field = 10;
-
-constexpr std::uint16_t receive_queue = 0;
-constexpr std::uint16_t send_queue = 1;
-
-constexpr std::uint8_t told_receive = 1;
-constexpr std::uint8_t told_send = 2;
-constexpr std::uint8_t told_configuration = 4;
+constexpr Features of_control =
+    control | receive_mode | announce | net_feature::pairs | net_feature::set_address | coalescing;
 
 constexpr std::uint64_t first_restart_pause = 1'000'000;
 constexpr std::uint64_t longest_restart_pause = 1'024'000'000;
 
 Features wanted(const NetOptions& options) noexcept {
-  Features features = has_mtu | merge_buffers;
+  Features features = net_feature::mtu | merge_buffers | net_feature::status | of_control;
+  if (options.cores.size() < 2) features &= ~net_feature::pairs;
   if (options.offload)
     features |= checksum | guest_checksum | host_tcp4 | host_tcp6 | guest_tcp4 | guest_tcp6;
   if (options.packed_ring) features |= feature::packed_ring;
@@ -60,11 +47,17 @@ Features wanted(const NetOptions& options) noexcept {
 }
 
 bool is_valid(const NetOptions& options) noexcept {
+  if (!options.cores.empty() && options.cores[0] != coro::this_core()) return false;
   return options.queue_size != 0 && options.receive_buffers != 0 &&
          options.receive_buffers <= 65'536 && options.send_frames != 0 &&
          options.assembled_frames != 0 && options.buffer_size >= 64 &&
          options.buffer_size <= 131'072 && options.buffer_size % 64 == 0 && options.mtu >= 68 &&
          options.mtu <= 65'535;
+}
+
+NetOptions without_cores(NetOptions options) noexcept {
+  options.cores = {};
+  return options;
 }
 
 }  // namespace
@@ -73,7 +66,7 @@ NetCard::NetCard(Transport& transport, DeviceMemory& memory, const NetOptions& o
                  Features agreed) noexcept
     : transport_{transport},
       memory_{memory},
-      options_{options},
+      options_{without_cores(options)},
       agreed_{agreed},
       offloads_{.checksum = (agreed & checksum) != 0,
                 .segmentation4 = (agreed & host_tcp4) != 0,
@@ -84,89 +77,167 @@ Task<Result<std::unique_ptr<NetCard>>> NetCard::open(Transport& transport, Devic
                                                      NetOptions options) noexcept {
   if (!is_valid(options)) co_return Error::invalid_argument;
   if (transport.kind() != DeviceKind::net) co_return Error::not_supported;
-  const io::Stay stay = co_await io::StayOn{*coro::this_core()};
-  const Features agreed = CO_TRY(co_await begin(
-      transport, {.wanted = wanted(options), .required = has_address, .needs = needs}));
-  std::unique_ptr<NetCard> card{new (std::nothrow) NetCard{transport, memory, options, agreed}};
-  if (!card) co_return Error::no_memory;
-  CO_TRY(card->read_configuration());
-  CO_TRY(card->create_queues());
-  CO_TRY(card->enable());
-  co_return std::move(card);
+  coro::Core* const here = coro::this_core();
+  const io::Stay stay = co_await io::StayOn{*here};
+  // Once more without commands, if the device does not really have or do what it offers of them.
+  for (Features features = wanted(options);; features &= ~of_control) {
+    const Features agreed = CO_TRY(co_await begin(
+        transport, {.wanted = features, .required = net_feature::address, .needs = needs}));
+    std::unique_ptr<NetCard> card{new (std::nothrow) NetCard{transport, memory, options, agreed}};
+    if (!card) co_return Error::no_memory;
+    CO_TRY(card->read_configuration());
+    Result<void> ready =
+        card->create_queues(options.cores.empty() ? std::span{&here, 1} : options.cores);
+    if (ready) ready = card->enable();
+    if (ready) ready = co_await card->configure();
+    if (ready) co_return std::move(card);
+    const bool without = (agreed & control) != 0 && !ready.failed_with(Error::no_memory) &&
+                         !ready.failed_with(Error::stopped);
+    if (!without) co_return ready.error();
+  }
 }
 
 Result<void> NetCard::read_configuration() noexcept {
   read_config(transport_, [&](Transport& device) {
     for (std::size_t i = 0; i < address_.size(); ++i)
-      address_[i] = static_cast<std::byte>(device.config8(address_field + i));
-    mtu_ = (agreed_ & has_mtu) != 0 ? device.config16(mtu_field) : options_.mtu;
+      address_[i] = static_cast<std::byte>(device.config8(net_field::address + i));
+    mtu_ = (agreed_ & net_feature::mtu) != 0 ? device.config16(net_field::mtu) : options_.mtu;
+    most_pairs_ = (agreed_ & net_feature::pairs) != 0 ? device.config16(net_field::most_pairs) : 1;
     return 0;
   });
   if (mtu_ < 68) return Error::not_supported;
+  // 5.1.4.1: at least one, and so many that each queue has a number.
+  if (most_pairs_ == 0 || most_pairs_ > 0x7FFF) most_pairs_ = 1;
   // Without merging a frame has one buffer (5.1.6.3.1).
   const bool fits = sizeof(io::NetHeader) + 14 + mtu_ <= options_.buffer_size;
   if (!fits && (agreed_ & merge_buffers) == 0) return Error::not_supported;
   return {};
 }
 
-Result<void> NetCard::create_queues() noexcept {
-  const Vector vectors = transport_.vectors();
-  const auto vector = [&](Vector wished) {
-    if (vectors == 0) return no_vector;
-    return vectors > send_vector ? wished : Vector{0};
-  };
+Result<void> NetCard::create_queues(std::span<coro::Core* const> cores) noexcept {
+  const unsigned count = std::min(static_cast<unsigned>(cores.size()), most_pairs_);
+  plan_ = VectorPlan{count, std::min(transport_.vectors(), options_.vectors)};
   // What the receiver may be told goes by what was agreed on for it.
   const io::NetFeatures incoming{.checksum = (agreed_ & guest_checksum) != 0,
                                  .segmentation4 = (agreed_ & guest_tcp4) != 0,
                                  .segmentation6 = (agreed_ & guest_tcp6) != 0};
-  receive_ = TRY(NetReceive::create(transport_, memory_, agreed_,
-                                    {.queue = receive_queue,
-                                     .vector = vector(receive_vector),
-                                     .most_posted = options_.queue_size,
-                                     .buffers = options_.receive_buffers,
+  for (unsigned i = 0; i < count; ++i) {
+    // 5.1.2.
+    const auto queue = static_cast<std::uint16_t>(2 * i);
+    auto receive = TRY(NetReceive::create(transport_, memory_, agreed_,
+                                          {.queue = queue,
+                                           .vector = plan_.receive(i),
+                                           .most_posted = options_.queue_size,
+                                           .buffers = options_.receive_buffers,
+                                           .buffer_size = options_.buffer_size,
+                                           .assembled = options_.assembled_frames,
+                                           .merge = (agreed_ & merge_buffers) != 0,
+                                           .features = incoming}));
+    auto send = TRY(NetSend::create(transport_, memory_, agreed_,
+                                    {.queue = static_cast<std::uint16_t>(queue + 1),
+                                     .vector = plan_.send(i),
+                                     .most_descriptors = options_.queue_size,
+                                     .frames = options_.send_frames,
                                      .buffer_size = options_.buffer_size,
-                                     .assembled = options_.assembled_frames,
-                                     .merge = (agreed_ & merge_buffers) != 0,
-                                     .features = incoming}));
-  send_ = TRY(NetSend::create(transport_, memory_, agreed_,
-                              {.queue = send_queue,
-                               .vector = vector(send_vector),
-                               .most_descriptors = options_.queue_size,
-                               .frames = options_.send_frames,
-                               .buffer_size = options_.buffer_size,
-                               .features = offloads_}));
+                                     .features = offloads_}));
+    std::unique_ptr<NetPair> pair{
+        new (std::nothrow) NetPair{*this, i, *cores[i], std::move(receive), std::move(send)}};
+    if (!pair) return Error::no_memory;
+    pairs_.push_back(std::move(pair));
+  }
+  if ((agreed_ & control) != 0)
+    control_ = TRY(NetControl::create(transport_, memory_, agreed_,
+                                      static_cast<std::uint16_t>(2 * most_pairs_)));
   return {};
 }
 
-// Steps 7 and 8 of 3.1.1. Before DRIVER_OK no buffer is announced (3.1.1.1).
+// Steps 7 and 8 of 3.1.1.
 Result<void> NetCard::enable() noexcept {
-  if (transport_.vectors() != 0) TRY(transport_.set_config_vector(config_vector));
-  TRY(receive_->enable());
-  TRY(send_->enable());
+  if (transport_.vectors() != 0) TRY(transport_.set_config_vector(VectorPlan::configuration));
+  for (const auto& pair : pairs_) TRY(pair->enable());
+  if (control_) TRY(control_->enable());
   TRY(finish(transport_));
-  up_ = true;
+  state_.store(State::up, std::memory_order_release);
   ++starts_;
-  receive_->post();
   return {};
+}
+
+Task<Result<void>> NetCard::configure() noexcept {
+  if (pairs() > 1)
+    CO_TRY(co_await control_->command(net_command::set_pairs, static_cast<std::uint16_t>(pairs())));
+  if (address_is_set_) CO_TRY(co_await control_->command(net_command::set_address, address_));
+  if (promiscuous_is_set_)
+    CO_TRY(co_await control_->command(net_command::promiscuous,
+                                      static_cast<std::uint8_t>(promiscuous_ ? 1 : 0)));
+  if ((agreed_ & coalescing) != 0) {
+    const auto number = [](const Coalescing& wish) {
+      return std::uint64_t{wish.microseconds} << 32 | wish.frames;
+    };
+    if (const auto wish = number(options_.received))
+      CO_TRY(co_await control_->command(net_command::coalesce_received, wish));
+    if (const auto wish = number(options_.sent))
+      CO_TRY(co_await control_->command(net_command::coalesce_sent, wish));
+  }
+  CO_TRY(co_await start_pairs());
+  look_at_link();
+  co_return Result<void>{};
+}
+
+Task<Result<void>> NetCard::start_pairs() noexcept {
+  for (const auto& pair : pairs_) {
+    const io::Stay stay = co_await io::StayOn{pair->home()};
+    if (state() == State::up) pair->start();
+  }
+  const io::Stay back = co_await io::StayOn{home_};
+  co_return Result<void>{};
+}
+
+Task<Result<void>> NetCard::close() noexcept {
+  if (state_.exchange(State::stopping) == State::up) begin_reset(transport_);
+  CO_TRY(co_await reset(transport_));
+  state_.store(State::stopped, std::memory_order_release);
+  for (const auto& pair : pairs_) {
+    const io::Stay stay = co_await io::StayOn{pair->home()};
+    pair->stop();
+  }
+  const io::Stay back = co_await io::StayOn{home_};
+  co_return Result<void>{};
 }
 
 NetCard::~NetCard() {
   bool stopped = begin_reset(transport_);
   for (unsigned tries = 0; !stopped && tries < 1'000; ++tries) stopped = transport_.status() == 0;
   if (stopped) return;
-  if (receive_) receive_->abandon();
-  if (send_) send_->abandon();
+  for (const auto& pair : pairs_) {
+    pair->receive_->abandon();
+    pair->send_->abandon();
+  }
+  if (control_) control_->abandon();
 }
+
+// ---- a device that fails ------------------------------------------------------------------------
 
 void NetCard::fault() noexcept {
-  if (!std::exchange(up_, false)) return;
-  ++faults_;
+  State expected = State::up;
+  if (!state_.compare_exchange_strong(expected, State::stopping, std::memory_order_acq_rel)) return;
+  faults_.fetch_add(1, std::memory_order_relaxed);
   begin_reset(transport_);
-  send_->drop_all();
-  receive_->news().set();
+  state_.store(State::stopped, std::memory_order_release);
+  for (const auto& pair : pairs_) pair->receive_->news().set();
 }
 
+// On the core of the first pair, which is the card's.
 Task<Result<void>> NetCard::restart() noexcept {
+  // Somebody is about to reset it.
+  for (coro::Event& news = pairs_[0]->receive_->news(); state() == State::stopping;) {
+    news.reset();
+    if (state() == State::stopping) CO_TRY(co_await news.wait());
+  }
+  for (const auto& pair : pairs_) {
+    const io::Stay stay = co_await io::StayOn{pair->home()};
+    pair->stop();
+  }
+  const io::Stay back = co_await io::StayOn{home_};
   // A device that breaks down again and again does not keep us busy.
   if (restart_pause_ != 0) CO_TRY(co_await sleep_for(std::chrono::nanoseconds{restart_pause_}));
   restart_pause_ = std::clamp(restart_pause_ * 2, first_restart_pause, longest_restart_pause);
@@ -175,118 +246,105 @@ Task<Result<void>> NetCard::restart() noexcept {
     fail(transport_);
     co_return enabled.error();
   }
+  if (const Result<void> configured = co_await configure(); !configured) {
+    fault();
+    if (configured.failed_with(Error::stopped)) co_return Error::stopped;
+  }
   co_return Result<void>{};
 }
 
+// ---- what it tells ------------------------------------------------------------------------------
+
 void NetCard::interrupted(Vector vector) noexcept {
-  constexpr std::uint8_t all = told_receive | told_send | told_configuration;
-  constexpr std::array<std::uint8_t, 3> told{told_configuration, told_receive, told_send};
-  const bool own = transport_.vectors() > send_vector && vector <= send_vector;
-  told_.fetch_or(own ? told[vector] : all, std::memory_order_release);
+  constexpr std::uint8_t both = NetPair::told_receive | NetPair::told_send;
+  const unsigned per_pair = plan_.per_pair();
+  if (vector == VectorPlan::configuration || per_pair == 0) {
+    configuration_told_.store(true, std::memory_order_release);
+    if (per_pair == 0)
+      for (const auto& pair : pairs_) pair->note(both);
+    return;
+  }
+  const unsigned index = (vector - 1U) / per_pair;
+  if (index >= pairs_.size()) return;
+  const std::uint8_t half = (vector - 1U) % 2 == 0 ? NetPair::told_receive : NetPair::told_send;
+  pairs_[index]->note(per_pair == 1 ? both : half);
 }
 
 void NetCard::interrupted_by_line() noexcept {
   const InterruptCause cause = transport_.acknowledge_interrupt();
-  std::uint8_t told = 0;
-  if (cause.queues) told |= told_receive | told_send;
-  if (cause.configuration) told |= told_configuration;
-  if (told != 0) told_.fetch_or(told, std::memory_order_release);
+  if (cause.queues)
+    for (const auto& pair : pairs_) pair->note(NetPair::told_receive | NetPair::told_send);
+  if (cause.configuration) configuration_told_.store(true, std::memory_order_release);
 }
 
 bool NetCard::deliver() noexcept {
-  if (told_.load(std::memory_order_relaxed) == 0) return false;
-  const std::uint8_t told = told_.exchange(0, std::memory_order_acquire);
-  if (!up_) return true;
-  if ((told & told_configuration) != 0 && (transport_.status() & status::needs_reset) != 0) {
-    fault();
-    return true;
+  bool any = false;
+  if (configuration_told_.load(std::memory_order_relaxed)) {
+    configuration_told_.exchange(false, std::memory_order_acquire);
+    any = true;
+    if (state() == State::up) {
+      if ((transport_.status() & virtio::status::needs_reset) != 0)
+        pairs_[0]->fault();
+      else
+        look_at_link();
+    }
   }
-  if ((told & told_receive) != 0) receive_->news().set();
-  if ((told & told_send) != 0) {
-    settle_lent();
-    if (up_) send_->news().set();
-  }
-  return true;
+  for (const auto& pair : pairs_)
+    if (pair->has_news() && &pair->home() == &home_) any |= pair->deliver();
+  return any;
 }
 
-// What the device has done with lent bytes, or an interrupt when it has done it all.
-void NetCard::settle_lent() noexcept {
-  while (send_->has_lent()) {
-    if (!send_->reclaim()) return fault();
-    if (send_->has_lent() && send_->interrupt_when_returned()) return;
+void NetCard::look_at_link() noexcept {
+  if ((agreed_ & net_feature::status) == 0 || state() != State::up) return;
+  const std::uint16_t status = transport_.config16(net_field::status);
+  const bool up = (status & net_field::link_is_up) != 0;
+  if (up != link_.up) {
+    ++link_changes_;
+    link_.up = up;
+    link_is_up_.store(up, std::memory_order_relaxed);
+    link_news_.set();
   }
-  send_->interrupts_off();
-  send_->wake_lender();
+  if ((agreed_ & announce) != 0 && (status & net_field::announce) != 0) {
+    announce_ = true;
+    link_news_.set();
+  }
 }
 
-Task<Result<std::size_t>> NetCard::receive(std::span<io::ReceivedFrame> into) {
+Task<Result<io::LinkState>> NetCard::link_changed(io::LinkState seen) {
+  if ((agreed_ & net_feature::status) == 0) co_return Error::not_supported;
   const io::Stay stay = co_await io::StayOn{home_};
-  io::Turn turn{receiving_};
-  if (!turn) co_return Error::busy;
-  if (into.empty()) co_return Error::invalid_argument;
-  for (unsigned looks = 0;;) {
-    if (!up_) CO_TRY(co_await restart());
-    const Result<std::size_t> taken = receive_->take(into);
-    if (!taken) {
-      fault();
-      continue;
-    }
-    receive_->post();
-    if (*taken != 0) {
-      ++full_calls_;
-      restart_pause_ = 0;
-      co_return *taken;
-    }
-    if (full_calls_ >= options_.polling.busy_after && looks < options_.polling.looks) {
-      ++looks;
-      ++looks_;
-      co_await yield();
-      continue;
-    }
-    full_calls_ = 0;
-    if (!receive_->prepare_wait()) continue;
-    ++waits_;
-    const Result<void> waited = co_await receive_->news().wait();
-    receive_->end_wait();
-    CO_TRY(waited);
-  }
-}
-
-Task<Result<std::size_t>> NetCard::send(std::span<const io::OutgoingFrame> frames) {
-  const io::Stay stay = co_await io::StayOn{home_};
-  io::Turn turn{sending_};
-  if (!turn) co_return Error::busy;
-  if (frames.empty()) co_return std::size_t{0};
-  if (frames.size() > most_frames) co_return Error::too_large;
   for (;;) {
-    if (up_ && !send_->reclaim()) fault();
-    if (!up_) {
-      send_->count_lost(frames.size());
-      co_return frames.size();
+    link_news_.reset();
+    if (std::exchange(announce_, false) && state() == State::up) {
+      ++link_.announcements;
+      const Result<void> told =
+          co_await control_->command(net_command::announced, std::span<const std::byte>{});
+      if (told.failed_with(Error::stopped)) co_return Error::stopped;
+      // One that says this and does not want to hear of it is no worse for that.
+      if (told.failed_with(Error::protocol_error)) pairs_[0]->fault();
     }
-    const Result<std::size_t> added = send_->add(frames);
-    if (added) {
-      send_->publish();
-      settle_lent();
-      co_await send_->returned();
-      co_return *added;
-    }
-    if (!added.failed_with(Error::would_block)) co_return added.error();
-    send_->news().reset();
-    if (!send_->interrupt_when_roomy()) continue;
-    const Result<void> waited = co_await send_->news().wait();
-    if (up_) send_->interrupts_off();
-    CO_TRY(waited);
+    if (link_ != seen) co_return link_;
+    CO_TRY(co_await link_news_.wait());
   }
 }
 
-NetCounters NetCard::counters() const noexcept {
-  return {.receive = receive_->counters(),
-          .send = send_->counters(),
-          .waits = waits_,
-          .looks = looks_,
-          .faults = faults_,
-          .starts = starts_};
+// ---- what it is told ----------------------------------------------------------------------------
+
+Task<Result<void>> NetCard::set_address(std::array<std::byte, 6> address) noexcept {
+  if ((agreed_ & net_feature::set_address) == 0) co_return Error::not_supported;
+  CO_TRY(co_await control_->command(net_command::set_address, address));
+  address_ = address;
+  address_is_set_ = true;
+  co_return Result<void>{};
+}
+
+Task<Result<void>> NetCard::set_promiscuous(bool on) noexcept {
+  if ((agreed_ & receive_mode) == 0) co_return Error::not_supported;
+  CO_TRY(
+      co_await control_->command(net_command::promiscuous, static_cast<std::uint8_t>(on ? 1 : 0)));
+  promiscuous_ = on;
+  promiscuous_is_set_ = true;
+  co_return Result<void>{};
 }
 
 }  // namespace lichen::driver::virtio

@@ -40,7 +40,7 @@ Task<Result<void>> breaks_down(World& world) {
   CO_TRY(co_await settle());
   EXPECT_TRUE(returned);
   EXPECT_EQ(CO_TRY(co_await send(*world.card, frame_of(3, 100))), 1U);
-  EXPECT_EQ(world.card->counters().send.lost, 2U);
+  EXPECT_EQ(world.card->pair(0).counters().send.lost, 2U);
   CO_TRY(co_await sleep_for(std::chrono::milliseconds{100}));
   EXPECT_EQ(world.card->counters().faults, 1U);
   EXPECT_EQ(world.card->counters().starts, 2U);
@@ -93,7 +93,7 @@ Task<Result<void>> lies(World& world) {
   world.interrupts();
   CO_TRY(co_await settle());
   EXPECT_EQ(got.size(), 0U);
-  EXPECT_EQ(world.card->counters().receive.bad, headers.size() + 1);
+  EXPECT_EQ(world.card->pair(0).counters().receive.bad, headers.size() + 1);
   EXPECT_EQ(world.card->counters().faults, 0U);
   const auto honest = [&]() -> Task<Result<void>> {
     EXPECT_TRUE(world.device.receive(
@@ -163,12 +163,12 @@ Task<Result<void>> lies(World& world) {
   world.device.break_down();
   world.interrupts();
   CO_TRY(co_await sleep_for(std::chrono::seconds{3}));
-  EXPECT_EQ(world.card->counters().receive.lost, 1U);
+  EXPECT_EQ(world.card->pair(0).counters().receive.lost, 1U);
   CO_TRY(co_await honest());
 
   world.device.queues[1].ring->forge(1, 0);  // sent what nobody gave it
   EXPECT_EQ(CO_TRY(co_await send(*world.card, frame_of(1, 100))), 1U);
-  EXPECT_EQ(world.card->counters().send.lost, 1U);
+  EXPECT_EQ(world.card->pair(0).counters().send.lost, 1U);
   CO_TRY(co_await sleep_for(std::chrono::seconds{3}));
   CO_TRY(co_await honest());
   scope.request_stop();

@@ -7,6 +7,7 @@
 // came; otherwise it is copied together.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -57,6 +58,10 @@ class NetReceive final : public io::BufferOwner {
   // Frames that are there. Errors: protocol_error (the device lies; what was taken before that is
   // dropped).
   Result<std::size_t> take(std::span<io::ReceivedFrame> into) noexcept;
+  // So many frames are lent that the device has few buffers left.
+  [[nodiscard]] bool is_short() const noexcept {
+    return queue_.in_flight() < std::min<unsigned>(queue_.size(), options_.buffers) / 4;
+  }
   // Before the task waits for news(): false if it must look again first.
   bool prepare_wait() noexcept;
   void end_wait() noexcept;

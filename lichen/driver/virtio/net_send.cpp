@@ -127,6 +127,7 @@ Result<void> NetSend::reclaim() noexcept {
     if (!used) return used.error();
     if (std::exchange(is_lent_[used->token], false)) --lent_;
     free_[free_count_++] = used->token;
+    ++counters_.returned;
   }
 }
 

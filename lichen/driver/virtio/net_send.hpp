@@ -33,7 +33,8 @@ struct SendOptions {
 struct SendCounters {
   std::uint64_t frames = 0;  // given to the device
   std::uint64_t copied = 0;  // of these
-  std::uint64_t lost = 0;    // dropped: with the device at a reset, or while it was down
+  std::uint64_t lost = 0;  // dropped: with the device at a reset, or while it or the link was down
+  std::uint64_t returned = 0;  // those that the device has done with, as far as was looked
 };
 
 // Of one core.
@@ -58,6 +59,7 @@ class NetSend {
   // Takes note of what has been sent. Errors: protocol_error (the device lies).
   Result<void> reclaim() noexcept;
 
+  [[nodiscard]] std::uint16_t in_flight() const noexcept { return queue_.in_flight(); }
   // The device still reads bytes of the caller's.
   [[nodiscard]] bool has_lent() const noexcept { return lent_ != 0; }
   // Asks for an interrupt when all that is lent may be back, or there is much room. False if

@@ -196,7 +196,7 @@ Task<Result<void>> receives(World& world) {
   EXPECT_TRUE(got[1].work.needs_checksum);
   EXPECT_EQ(got[1].work.segmentation, io::Segmentation::tcp4);
   EXPECT_EQ(got[1].work.segment_size, 1448);
-  EXPECT_EQ(world.card->counters().receive.assembled, 0U);
+  EXPECT_EQ(world.card->pair(0).counters().receive.assembled, 0U);
 
   world.device.fetch();
   std::ranges::reverse(world.device.buffers);
@@ -210,7 +210,7 @@ Task<Result<void>> receives(World& world) {
   EXPECT_TRUE(same(got[2], frame_of(3, 30'000)));
   EXPECT_TRUE(same(got[3], frame_of(4, 2'036)));
   EXPECT_TRUE(same(got[4], frame_of(5, 2'037)));
-  EXPECT_EQ(world.card->counters().receive.assembled, 2U);
+  EXPECT_EQ(world.card->pair(0).counters().receive.assembled, 2U);
 
   std::array<io::ReceivedFrame, 1> other;
   EXPECT_TRUE((co_await world.card->receive(other)).failed_with(Error::busy));
@@ -279,9 +279,9 @@ Task<Result<void>> polls(World& world) {
   CO_TRY(co_await settle());
   EXPECT_EQ(got.size(), 200U);
   EXPECT_EQ(interrupts, 1U);
-  const std::uint64_t waits = world.card->counters().waits;
+  const std::uint64_t waits = world.card->pair(0).counters().waits;
   CO_TRY(co_await settle());
-  EXPECT_EQ(world.card->counters().waits, waits);  // it sleeps
+  EXPECT_EQ(world.card->pair(0).counters().waits, waits);  // it sleeps
   EXPECT_TRUE(world.device.receive({{}, frame_of(1, 100)}));
   world.device.flush();
   EXPECT_EQ(world.device.line, 1);

@@ -25,7 +25,7 @@ class PciFunction {
 
 class PciTransport final : public Transport {
  public:
-  static constexpr std::uint16_t most_queues = 16;
+  static constexpr std::uint16_t most_queues = 2 * 64 + 1;  // with those of 64 cores
 
   // The function MUST outlive it. Errors: not_found (no virtio device), not_supported (it has only
   // the legacy interface, or its capabilities do not describe the modern one).

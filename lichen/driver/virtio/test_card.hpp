@@ -34,7 +34,8 @@ inline Content frame_of(unsigned number, std::size_t size) {
 }
 
 struct World {
-  explicit World(Features features, std::uint16_t queue_size = 64) : device{features} {
+  explicit World(Features features, std::uint16_t queue_size = 64, std::size_t pairs = 1)
+      : device{features, pairs} {
     for (QueueModel& queue : device.queues) queue.limit = queue_size;
   }
   ~World() { card.reset(); }

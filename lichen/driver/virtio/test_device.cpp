@@ -52,6 +52,7 @@ void DeviceModel::notify(std::size_t queue) {
   ASSERT_LT(queue, queues.size());
   EXPECT_TRUE(queues[queue].enabled);
   ++queues[queue].notified;
+  notified(queue);
 }
 
 void DeviceModel::interrupt_for(QueueModel& queue) {
@@ -71,19 +72,56 @@ void DeviceModel::break_down() {
   change_config();
 }
 
-NetModel::NetModel(Features features) : DeviceModel{DeviceKind::net, 3, features} {
-  const std::array<unsigned char, 12> fields{0x52, 0x54, 0, 0x12, 0x34, 0x56, 1, 0, 1, 0, 0xDC, 5};
+NetModel::NetModel(Features features, std::size_t pairs)
+    : DeviceModel{DeviceKind::net, 2 * pairs + 1, features} {
+  const std::array<unsigned char, 12> fields{
+      0x52, 0x54, 0, 0x12, 0x34, 0x56, 1, 0, static_cast<unsigned char>(pairs), 0, 0xDC, 5};
   std::memcpy(config.data(), fields.data(), fields.size());
 }
 
 void NetModel::was_reset() {
-  buffers.clear();
-  received.clear();
+  halves = {};
+  enabled_pairs = 1;
 }
 
-void NetModel::fetch() {
+void NetModel::set_link(bool up) {
+  config[6] = std::byte(up ? 1 : 0);
+  change_config();
+}
+
+void NetModel::want_announcement() {
+  config[6] |= std::byte{2};
+  change_config();
+}
+
+void NetModel::notified(std::size_t queue) {
+  const std::size_t control = has(Features{1} << 22) ? queues.size() - 1 : 2;
+  if (queue != control || !has(Features{1} << 17) || !answers || !works()) return;
+  std::vector<Done> done;
+  while (std::optional<Popped> buffer = queues[queue].ring->pop()) {
+    std::vector<unsigned> bytes;
+    for (const Bytes part : buffer->read)
+      for (const std::byte each : part) bytes.push_back(std::to_integer<unsigned>(each));
+    ASSERT_GE(bytes.size(), 2U);
+    ASSERT_EQ(buffer->write.size(), 1U);
+    ASSERT_EQ(buffer->write[0].size(), 1U);
+    const Command command{bytes[0], bytes[1], {bytes.begin() + 2, bytes.end()}};
+    if (command.kind == 4 && command.data.size() == 2 && answer == 0)
+      enabled_pairs = command.data[0] | command.data[1] << 8;
+    if (command.kind == 3) config[6] &= ~std::byte{2};
+    commands.push_back(command);
+    buffer->write[0][0] = std::byte{answer};
+    done.push_back({*std::move(buffer), 1});
+  }
+  queues[queue].ring->use(done);
+  queues[queue].ring->notifications(true);
+  interrupt_for(queues[queue]);
+}
+
+void NetModel::fetch(std::size_t pair) {
   if (!works()) return;
-  while (std::optional<Popped> buffer = queues[0].ring->pop()) {
+  auto& buffers = halves[pair].buffers;
+  while (std::optional<Popped> buffer = queues[2 * pair].ring->pop()) {
     EXPECT_TRUE(buffer->read.empty());  // 5.1.6.3.1
     if (shuffles && !buffers.empty() && buffers.size() % 3 == 1)
       buffers.push_front(*std::move(buffer));
@@ -92,9 +130,10 @@ void NetModel::fetch() {
   }
 }
 
-bool NetModel::receive(const Frame& frame) {
+bool NetModel::receive(const Frame& frame, std::size_t pair) {
   if (!works()) return false;
-  fetch();
+  fetch(pair);
+  auto& [buffers, received] = halves[pair];
   std::vector<std::byte> all(sizeof frame.header);
   all.insert(all.end(), frame.bytes.begin(), frame.bytes.end());
   const bool merges = has(Features{1} << 15);
@@ -121,24 +160,26 @@ bool NetModel::receive(const Frame& frame) {
   return true;
 }
 
-void NetModel::flush() {
+void NetModel::flush(std::size_t pair) {
   if (!works()) return;
-  queues[0].ring->use(received);
+  auto& received = halves[pair].received;
+  queues[2 * pair].ring->use(received);
   received.clear();
-  interrupt_for(queues[0]);
+  interrupt_for(queues[2 * pair]);
 }
 
-std::size_t NetModel::transmit(std::size_t most) {
+std::size_t NetModel::transmit(std::size_t most, std::size_t pair) {
   if (!works()) return 0;
+  QueueModel& queue = queues[2 * pair + 1];
   std::vector<Done> done;
   while (done.size() < most) {
-    std::optional<Popped> buffer = queues[1].ring->pop();
+    std::optional<Popped> buffer = queue.ring->pop();
     if (!buffer) break;
     EXPECT_TRUE(buffer->write.empty());
     std::vector<std::byte> all;
     for (const Bytes part : buffer->read) all.insert(all.end(), part.begin(), part.end());
     EXPECT_GT(all.size(), sizeof(io::NetHeader));
-    Frame frame;
+    Frame frame{.header = {}, .bytes = {}, .pair = pair};
     std::memcpy(&frame.header, all.data(), sizeof frame.header);
     EXPECT_EQ(frame.header.flags & ~1, 0);  // 5.1.6.2.1
     EXPECT_EQ(frame.header.buffers, 0);
@@ -146,8 +187,8 @@ std::size_t NetModel::transmit(std::size_t most) {
     sent.push_back(std::move(frame));
     done.push_back({*std::move(buffer), 0});
   }
-  queues[1].ring->use(done);
-  interrupt_for(queues[1]);
+  queue.ring->use(done);
+  interrupt_for(queue);
   return done.size();
 }
 

@@ -40,6 +40,8 @@ class DeviceModel {
   void write_status(std::uint8_t value);
   void enable(QueueModel& queue);
   void notify(std::size_t queue);
+  // A driver is told to do something by it.
+  virtual void notified(std::size_t) {}
   [[nodiscard]] bool works() const {
     return (status & status::driver_ok) != 0 && (status & status::needs_reset) == 0;
   }
@@ -74,27 +76,48 @@ class DeviceModel {
   unsigned reset_left_ = 0;
 };
 
-// A network card (5.1) whose wire is in the hands of the test.
+// A network card (5.1) whose wire is in the hands of the test. `pair`: whose queues are meant.
 class NetModel final : public DeviceModel {
  public:
-  explicit NetModel(Features features);
+  explicit NetModel(Features features, std::size_t pairs = 1);
 
   struct Frame {
     io::NetHeader header;
     std::vector<std::byte> bytes;
+    std::size_t pair = 0;  // of one that was sent
   };
   // A frame comes in. False, and lost, if the driver has offered too few buffers.
-  bool receive(const Frame& frame);
+  bool receive(const Frame& frame, std::size_t pair = 0);
   // Shows frames that came in, and tells.
-  void flush();
+  void flush(std::size_t pair = 0);
   // Takes up to so many frames that were sent, in order, and puts them behind `sent`.
-  std::size_t transmit(std::size_t most = ~std::size_t{0});
-  void fetch();  // all receive buffers that are there
+  std::size_t transmit(std::size_t most = ~std::size_t{0}, std::size_t pair = 0);
+  void fetch(std::size_t pair = 0);  // all receive buffers that are there
+  void set_link(bool up);
+  void want_announcement();
+  void notified(std::size_t queue) override;
 
   std::vector<Frame> sent;
-  std::deque<Popped> buffers;  // for receiving
-  bool shuffles = false;       // uses those in another order
-  std::vector<Done> received;  // not shown yet
+  struct Half {
+    std::deque<Popped> buffers;  // for receiving
+    std::vector<Done> received;  // not shown yet
+  };
+  std::array<Half, 4> halves;
+  // Of the first pair.
+  std::deque<Popped>& buffers = halves[0].buffers;
+  std::vector<Done>& received = halves[0].received;
+  bool shuffles = false;  // uses buffers in another order
+  // 5.1.6.5: commands, answered at once.
+  struct Command {
+    unsigned kind = 0;
+    unsigned number = 0;
+    std::vector<unsigned> data;
+    bool operator==(const Command&) const = default;
+  };
+  std::vector<Command> commands;
+  std::uint8_t answer = 0;        // to each
+  bool answers = true;            // at all
+  std::size_t enabled_pairs = 1;  // since the last reset
 
  private:
   void was_reset() override;
