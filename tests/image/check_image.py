@@ -209,6 +209,44 @@ def check_no_qemu():
 def check_no_image():
     said, status = ends(boot("nothing-there"))
     expect(status == 2 and "nothing-there is no app" in said, f"{status}: {said}")
+    header = pathlib.Path(arguments.hello).read_bytes()[:64]
+    with tempfile.NamedTemporaryFile() as file:
+        for content in (header[:6], header[:32] + b"\xff" * 8 + header[40:]):
+            file.write(content)
+            file.flush()
+            said, status = ends(boot(file.name))
+            expect(status == 1 and "ends before its headers do" in said, f"{status}: {said}")
+            file.seek(0)
+
+
+def check_nobody_reads():
+    """A pipe that is closed, as `| head -1` does, ends the machine and is no bug of the tool's."""
+    with subprocess.Popen(boot(arguments.site, "--port", 0), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    expect(process.returncode == 1 and "nobody reads" in said and "Traceback" not in said,
+           f"{process.returncode}: {said}")
+
+
+def check_early_stop():
+    """Ctrl-C while the firmware runs, which loses what is typed."""
+    process = subprocess.Popen(boot(arguments.site, "--port", 0), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + SECONDS
+    while not any("qemu" in name for name in children(process)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=SECONDS)
+    expect(process.returncode == 0, f"{process.returncode}: {said}")
+
+
+def children(process):
+    """The names of the programs that a process has started."""
+    with contextlib.suppress(OSError):
+        pids = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return [pathlib.Path(f"/proc/{pid}/comm").read_text() for pid in pids]
+    return []
 
 
 def main():

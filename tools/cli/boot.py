@@ -19,6 +19,8 @@ for the app."""
 
 PR_SET_PDEATHSIG = 1
 GRACE = 10  # seconds that a machine has to end when it is asked to
+AGAIN = 0.5  # seconds until it is asked again: its firmware loses what is typed
+REQUESTS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPT = b"\x03"  # Ctrl-C on its console
 
 
@@ -58,8 +60,11 @@ def run(words):
         port = free_port(words.port)
         options = ["--port", str(port), *options]
     line = qemu.command(words.on, path, options, words.cores, words.memory, port)
+    # A request to stop waits until there is a machine that can be asked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     with Machine(line, words.on, path) as machine:
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
             if port is not None and machine.wait_until_it_answers(port, words.seconds):
                 print(f"http://127.0.0.1:{port}/ answers; Ctrl-C ends the machine", flush=True)
             return machine.wait()
@@ -83,6 +88,7 @@ def free_port(wanted):
 
 def ends_with_us():
     """In a child: QEMU does not outlive this program, not even when it is killed."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -94,6 +100,8 @@ class Machine:
         self.symbols = Symbols(path)
         self.latest = collections.deque(maxlen=25)
         self.spoke = False  # of its own: QEMU's words are no machine's
+        self.answered = False
+        self.unheard = False  # nobody reads what it says
         # A session of its own: the terminal's Ctrl-C is for us.
         self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, start_new_session=True,
@@ -115,6 +123,13 @@ class Machine:
         self.symbols.__exit__()
 
     def read_console(self):
+        try:
+            self.show_console()
+        except BrokenPipeError:
+            self.unheard = True
+            self.process.kill()
+
+    def show_console(self):
         firmware = False
         for raw in self.process.stdout:
             line = raw.decode(errors="replace").rstrip("\r\n")
@@ -141,6 +156,7 @@ class Machine:
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             if answers(port):
+                self.answered = True
                 return True
             if time.monotonic() > deadline:
                 raise Failed(f"nothing has answered on port {port} for {seconds:g} s. "
@@ -155,6 +171,8 @@ class Machine:
         code = self.process.wait()
         for reader in self.readers:
             reader.join()
+        if self.unheard:
+            raise Failed("nobody reads what the machine says; it was switched off")
         status = qemu.status_of(self.kind, code)
         if status is None or (not self.spoke and code != 0):
             raise Failed(f"QEMU ended with status {code}. It said:\n{self.last_words()}")
@@ -162,10 +180,17 @@ class Machine:
 
     def stop(self):
         """Asks the machine to end, and waits a little for it."""
+        deadline = time.monotonic() + GRACE
         try:
-            self.process.stdin.write(INTERRUPT)
-            self.process.stdin.flush()
-            self.process.wait(GRACE)
+            while self.process.poll() is None:
+                self.process.stdin.write(INTERRUPT)
+                self.process.stdin.flush()
+                left = deadline - time.monotonic()
+                try:
+                    self.process.wait(left if self.answered else min(left, AGAIN))
+                except subprocess.TimeoutExpired:
+                    if left < AGAIN or self.answered:
+                        raise
         except (OSError, subprocess.TimeoutExpired, KeyboardInterrupt):
             print("the machine did not end; it was switched off", file=sys.stderr)
             return 130

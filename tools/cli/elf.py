@@ -1,5 +1,6 @@
 """What of an ELF file tells where its code lies (System V ABI, 64 bits, little endian)."""
 import dataclasses
+import os
 import struct
 
 from cli.common import Failed
@@ -24,8 +25,12 @@ def read(path):
             machine = struct.unpack_from("<H", header, 18)[0]
             table, = struct.unpack_from("<Q", header, 32)
             size, count = struct.unpack_from("<HH", header, 54)
+            if table > file.seek(0, os.SEEK_END):
+                raise Failed(f"{path} is no image: it ends before its headers do")
             file.seek(table)
             entries = file.read(size * count)
+    except struct.error as why:
+        raise Failed(f"{path} is no image: it ends before its headers do") from why
     except OSError as why:
         raise Failed(f"{path}: {why.strerror}") from why
     segments = []

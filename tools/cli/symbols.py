@@ -1,4 +1,5 @@
 """lichen symbols: what a machine says, with addresses of its image told as functions and lines."""
+import contextlib
 import json
 import pathlib
 import re
@@ -6,7 +7,7 @@ import subprocess
 import sys
 
 from cli import elf
-from cli.common import ROOT, Failed, tool
+from cli.common import ROOT, tool
 
 DESCRIPTION = """Copies what a machine has said from standard input to standard output. Behind each line
 with addresses of the image it says what lies there. Needs IMAGE.debug beside IMAGE, or an IMAGE that was
@@ -40,13 +41,16 @@ class Symbols:
         self.process = subprocess.Popen(
             [tool("llvm-symbolizer"), f"--obj={debug if debug.exists() else image}",
              "--output-style=JSON"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            # A session of its own: the terminal's Ctrl-C is not for it.
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.ended = False
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
     def explain(self, line):
@@ -62,11 +66,16 @@ class Symbols:
 
     def places(self, address):
         """Where an address lies: the function, and those that it was inlined into."""
-        self.process.stdin.write(f"{address:#x}\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+        if self.ended:
+            return []
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{address:#x}\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
         if not answer:
-            raise Failed("llvm-symbolizer has ended")
+            self.ended = True
+            return ["    (llvm-symbolizer has ended)"]
         found = []
         for frame in json.loads(answer).get("Symbol", []):
             name, file, number = (frame.get(key) for key in ("FunctionName", "FileName", "Line"))
