@@ -9,6 +9,7 @@
 namespace lichen::driver::virtio::test {
 
 std::uint8_t DeviceModel::read_status() {
+  if (is_gone) return 0xFF;
   if (reset_left_ != 0 && --reset_left_ != 0) return status::driver_ok;
   return status;
 }
@@ -218,7 +219,10 @@ std::uint32_t MmioRegisters::read32(std::size_t offset) noexcept {
   }
 }
 
-void MmioRegisters::write8(std::size_t offset, std::uint8_t) noexcept { ADD_FAILURE() << offset; }
+void MmioRegisters::write8(std::size_t offset, std::uint8_t value) noexcept {
+  EXPECT_GE(offset, 0x100U);
+  device_.config.at(offset - 0x100) = static_cast<std::byte>(value);
+}
 void MmioRegisters::write16(std::size_t offset, std::uint16_t) noexcept { ADD_FAILURE() << offset; }
 
 void MmioRegisters::write32(std::size_t offset, std::uint32_t value) noexcept {
@@ -327,10 +331,16 @@ std::uint16_t PciModel::Bar::read16(std::size_t offset) noexcept {
   }
 }
 std::uint32_t PciModel::Bar::read32(std::size_t offset) noexcept {
+  if (offset >= device_config)
+    return read16(offset) | static_cast<std::uint32_t>(read16(offset + 2)) << 16;
   EXPECT_EQ(offset, 4U);
   return static_cast<std::uint32_t>(device_.offered >> (device_half_ == 1 ? 32 : 0));
 }
 void PciModel::Bar::write8(std::size_t offset, std::uint8_t value) noexcept {
+  if (offset >= device_config && offset < doorbells) {
+    device_.config.at(offset - device_config) = static_cast<std::byte>(value);
+    return;
+  }
   EXPECT_EQ(offset, 20U);
   device_.write_status(value);
 }

@@ -66,6 +66,7 @@ class DeviceModel {
 
   Features refused = 0;      // FEATURES_OK is not kept with one of these
   unsigned reset_reads = 0;  // of the status, until a reset is over
+  bool is_gone = false;      // nothing but ones is read of the status
   unsigned resets = 0;
   std::vector<std::uint8_t> history;  // of status writes
 

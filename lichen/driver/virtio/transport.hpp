@@ -60,6 +60,8 @@ class Transport {
   virtual std::uint8_t config8(std::size_t offset) noexcept = 0;
   virtual std::uint16_t config16(std::size_t offset) noexcept = 0;
   virtual std::uint32_t config32(std::size_t offset) noexcept = 0;
+  // Nothing where the device has no such field.
+  virtual void set_config8(std::size_t offset, std::uint8_t value) noexcept = 0;
 
   // Most descriptors that the queue may have; 0: there is no such queue.
   virtual std::uint16_t queue_limit(std::uint16_t queue) noexcept = 0;
@@ -68,7 +70,8 @@ class Transport {
   virtual Result<void> enable_queue(std::uint16_t queue, const QueueSetup& setup) noexcept = 0;
   // limit_reached: as above; to be called after each reset.
   virtual Result<void> set_config_vector(Vector vector) noexcept = 0;
-  // Tells the device that buffers are available. The queue MUST be enabled.
+  // Tells the device that buffers are available. The queue MUST be enabled. On any core, for one
+  // flow of each queue at a time.
   virtual void notify(std::uint16_t queue) noexcept = 0;
 
   // Vectors the device can raise; 0: it has the one line.
