@@ -20,6 +20,9 @@ Task<> yield_for_ever(const bool& over) {
   while (!over) co_await yield();
 }
 
+constexpr const char* http_request = "HTTP request";
+constexpr const char* bytes_only = "bytes there and back";  // over the same stream, without HTTP
+
 struct Plan {
   const char* operation;
   std::uint64_t count;
@@ -59,22 +62,32 @@ Task<Result<void>> run_operation(const Plan& plan) {
   co_return co_await others.join();
 }
 
+[[clang::coro_wrapper]] Task<Result<void>> run_any(const Plan& plan) {
+  const std::string_view name = plan.operation;
+  if (name == http_request) return count_requests(plan.count, true);
+  if (name == bytes_only) return count_requests(plan.count, false);
+  return run_operation(plan);
+}
+
 void run_plan(void* argument) {
   const auto& plan = *static_cast<const Plan*>(argument);
   // Interrupts come by the clock, which runs on while single steps make everything 1,000 times
   // slower.
-  on_machine(1, [&] [[clang::coro_wrapper]] () { return run_operation(plan); }, false);
+  on_machine(1, [&] [[clang::coro_wrapper]] () { return run_any(plan); }, false);
 }
 
 }  // namespace
 
 void calls(const Args& args) {
-  const std::uint64_t count = args.number("operations", 1'000);
-  for (const char* operation : {"spawn and join", "yield", "await", "channel message"}) {
-    Plan plan{operation, count};
+  const std::uint64_t all = args.number("operations", 1'000);
+  for (const char* operation :
+       {"spawn and join", "yield", "await", "channel message", http_request, bytes_only}) {
+    // A single step takes the host some 10 us; these have thousands.
+    const bool long_one = operation == http_request || operation == bytes_only;
+    Plan plan{operation, long_one ? std::max<std::uint64_t>(all / 10, 2) : all};
     const Executed executed = count_in_child(&run_plan, &plan);
-    auto each = [count](std::uint64_t n) {
-      return static_cast<double>(n) / static_cast<double>(count);
+    auto each = [&plan](std::uint64_t n) {
+      return static_cast<double>(n) / static_cast<double>(plan.count);
     };
     std::printf(
         "{\"name\":\"calls\",\"variant\":\"%s\",\"instructions\":%.1f,\"atomic_operations\":%.3f,"

@@ -85,4 +85,8 @@ void skynet(const Args& args);
 void timers(const Args& args);
 void calls(const Args& args);
 
+// HTTP requests over a stream in memory, or the stream alone with as many bytes, between
+// counting_starts() and counting_ends().
+Task<Result<void>> count_requests(std::uint64_t times, bool with_server);
+
 }  // namespace bench
