@@ -1,6 +1,9 @@
 // frames: periodic tracks with a reservation each, beside background hogs and an echo pair.
+#include <pthread.h>
+
 #include <array>
 #include <cstddef>
+#include <utility>
 
 #include "bench/frames/ours.hpp"
 #include "lichen/coro/sleep.hpp"
@@ -9,8 +12,96 @@ namespace bench::frames {
 
 namespace {
 
-// How long the host has kept the processor from this thread, which never sleeps while hogs run.
-std::uint64_t kept_by_host() { return now_ns() - now_ns(CLOCK_THREAD_CPUTIME_ID); }
+// Why a track's frames are late. What counts is what has happened since the track was last in time:
+// a frame that waits for a late one is late for the same reason.
+class Witness {
+ public:
+  explicit Witness(const sched::Frames& frames) : frames_{&frames}, start_{look()}, kept_{0} {}
+
+  // The track is in time: it has nothing to do before its next frame is due.
+  void in_time() {
+    start_ = look();
+    gaps_ns_ = 0;
+    late_ = false;
+  }
+  void was_late() { late_ = true; }
+
+  [[nodiscard]] Reason reason(std::uint64_t late_ns) const {
+    const Marks now = look();
+    if (now.thread != start_.thread || now.replaced != start_.replaced) return Reason::stand_in;
+    const std::uint64_t host = more(now.kept_ns, start_.kept_ns);
+    if (host >= late_ns) return Reason::host;
+    if (host + gaps_ns_ + now.unseen_ns - start_.unseen_ns >= late_ns) return Reason::unseen;
+    if (now.overruns != start_.overruns) return Reason::budget;
+    return now.retries - start_.retries > 8 ? Reason::section : Reason::other;
+  }
+
+  // The track was in time, and since then the host took no part of its core.
+  [[nodiscard]] bool undisturbed() const {
+    const Marks now = look();
+    return !late_ && now.thread == start_.thread && now.unseen_ns == start_.unseen_ns &&
+           more(now.kept_ns, start_.kept_ns) < least_gap_us * 1000;
+  }
+
+  // The work of a frame, in pieces. A piece that takes much longer although no interrupt came
+  // meanwhile was interrupted by the host.
+  void work(const Plan& plan) {
+    const auto iterations = static_cast<std::uint64_t>(piece_us * plan.iterations_per_us);
+    kept_ = kept_by_host();
+    std::uint64_t began = now_ns(), interrupts = statistics().interrupts;
+    for (std::uint64_t left = plan.work(); left > 0;) {
+      const std::uint64_t now = std::min(left, iterations);
+      spin(now);
+      left -= now;
+      const std::uint64_t ended = now_ns();
+      const std::uint64_t came = std::exchange(interrupts, statistics().interrupts);
+      if (ended - began > (piece_us + least_gap_us) * 1000 && came == interrupts)
+        note_gap(ended - began);
+      began = ended;
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t piece_us = 25, least_gap_us = 100;
+  struct Marks {
+    std::uint64_t kept_ns, unseen_ns, overruns, retries, replaced;
+    pthread_t thread;
+  };
+
+  // How long the host has kept the processor from this thread, which never sleeps while hogs run.
+  static std::uint64_t kept_by_host() { return now_ns() - now_ns(CLOCK_THREAD_CPUTIME_ID); }
+  static sched::CoreStatistics statistics() { return sched::Executor::current().statistics(); }
+  // The two clocks are not read at the same moment.
+  static std::uint64_t more(std::uint64_t now, std::uint64_t before) {
+    return now > before ? now - before : 0;
+  }
+  [[nodiscard]] Marks look() const {
+    const sched::CoreStatistics core = statistics();
+    return {.kept_ns = kept_by_host(),
+            .unseen_ns = core.unseen_ns,
+            .overruns = frames_->reservation().overruns(),
+            .retries = core.retries,
+            .replaced = core.replaced,
+            .thread = pthread_self()};
+  }
+  void note_gap(std::uint64_t ns) {
+    const std::uint64_t kept = kept_by_host(), said = more(kept, kept_);
+    kept_ = kept;
+    if (ns - piece_us * 1000 > said) gaps_ns_ += ns - piece_us * 1000 - said;
+  }
+
+  const sched::Frames* frames_;
+  Marks start_;
+  std::uint64_t kept_, gaps_ns_ = 0;
+  bool late_ = false;
+};
+
+// How long after its timer's signal the frame runs, or after it was due.
+std::uint64_t after_signal(std::uint64_t due, std::uint64_t now) {
+  const auto [expected, came] = sched::Executor::current().latest_alarm();
+  const std::uint64_t from = std::max(due, expected), to = std::min(now, came);
+  return now - due - (to > from ? to - from : 0);
+}
 
 Task<Result<void>> run_track(const Plan& plan, Track& track, sched::Group& group) {
   const std::chrono::nanoseconds budget{static_cast<std::int64_t>(plan.work_us * 1'400)};
@@ -18,17 +109,20 @@ Task<Result<void>> run_track(const Plan& plan, Track& track, sched::Group& group
       co_await sched::Frames::reserve(group, {.period = std::chrono::nanoseconds{plan.period_ns()},
                                               .budget = budget,
                                               .first_due_ns = track.due(0)}));
-  std::uint64_t kept = kept_by_host();
+  Witness witness{frames};
   for (std::uint64_t number = 0; number < track.frames();) {
     if (CO_TRY(co_await frames.next()).number < number) continue;  // run in place of a dropped one
-    const std::uint64_t host = kept_by_host() - kept;
     // Those that are over already are dropped, as everywhere.
-    std::uint64_t now = now_ns();
-    while (number < track.frames() && track.dropped(track.due(number), now, host)) ++number;
+    const std::uint64_t now = now_ns();
+    for (; number < track.frames() && track.dropped(track.due(number), now); ++number)
+      track.late_for(witness.reason(now - track.due(number) - track.period()));
     if (number == track.frames()) break;
-    spin(plan.work());
-    track.ran(track.due(number), now, now_ns(), kept_by_host() - kept);
-    kept = kept_by_host();
+    const std::uint64_t due = track.due(number);
+    if (witness.undisturbed()) track.ran_after_signal(after_signal(due, now));
+    witness.work(plan);
+    const std::uint64_t ended = now_ns();
+    if (track.ran(due, now, ended)) track.late_for(witness.reason(ended - due - track.period()));
+    ended < due + track.period() ? witness.in_time() : witness.was_late();
     ++number;
   }
   co_return Result<void>{};

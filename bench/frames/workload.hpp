@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -112,6 +113,14 @@ struct Plan {
   static constexpr std::uint64_t lead_ns = 300'000'000;  // from the start to the first frame
 };
 
+// Why a frame was late: without the first of these that explains it, it would have been in time.
+// host: the host says that it kept the thread from its processor. unseen: it took the processor and
+// does not say so. budget: used up, so it ran among fair work. section: its core was in code that
+// must not be left. stand_in: its core's thread was stuck in the host.
+enum class Reason : unsigned { host, unseen, budget, section, stand_in, other };
+inline constexpr std::array<const char*, 6> reasons{"host",    "unseen",   "budget",
+                                                    "section", "stand_in", "other"};
+
 // The frames of one track, each with what became of it.
 class Track {
  public:
@@ -128,33 +137,34 @@ class Track {
   [[nodiscard]] std::uint64_t frames() const { return frames_; }
   [[nodiscard]] std::uint64_t period() const { return period_; }
 
-  // `host_ns`, of who knows it: for how long the host kept the processor from the thread since its
-  // latest frame ended.
   // True when it is not worth beginning: its period is over already. Counts as late.
-  bool dropped(std::uint64_t due, std::uint64_t now, std::uint64_t host_ns = 0) {
+  bool dropped(std::uint64_t due, std::uint64_t now) {
     if (now < due + period_) return false;
     wake_.push_back(now - due);
     done_.push_back(now - due);
-    is_late(due, now, host_ns);
+    ++late_;
     ++dropped_;
     return true;
   }
-  void ran(std::uint64_t due, std::uint64_t began, std::uint64_t ended, std::uint64_t host_ns = 0) {
+  // True when it was late.
+  bool ran(std::uint64_t due, std::uint64_t began, std::uint64_t ended) {
     wake_.push_back(began > due ? began - due : 0);
     done_.push_back(ended - due);
     work_.push_back(ended - began);
-    if (ended > due + period_) is_late(due, ended, host_ns);
+    if (ended <= due + period_) return false;
+    ++late_;
+    return true;
   }
+  // Of who knows: why a frame was late, and how long after its timer's signal one ran.
+  void late_for(Reason reason) { ++reasons_[static_cast<unsigned>(reason)]; }
+  void ran_after_signal(std::uint64_t ns) { after_signal_.push_back(ns); }
 
  private:
   friend class Report;
-  void is_late(std::uint64_t due, std::uint64_t ended, std::uint64_t host_ns) {
-    ++late_;
-    if (ended - std::min(host_ns, ended - due) <= due + period_) ++late_by_host_;
-  }
 
-  std::uint64_t period_, first_, frames_, late_ = 0, late_by_host_ = 0, dropped_ = 0;
-  std::vector<std::uint64_t> wake_, done_, work_;
+  std::uint64_t period_, first_, frames_, late_ = 0, dropped_ = 0;
+  std::array<std::uint64_t, reasons.size()> reasons_{};
+  std::vector<std::uint64_t> wake_, done_, work_, after_signal_;
 };
 
 // What background tasks share with whoever watches them.
@@ -205,32 +215,43 @@ class Report {
  public:
   static void print(const char* variant, const Plan& plan, std::vector<Track>& tracks,
                     const Observed& seen) {
-    std::vector<std::uint64_t> wake, done, work;
-    std::uint64_t late = 0, late_by_host = 0, dropped = 0;
+    std::vector<std::uint64_t> wake, done, work, after_signal;
+    std::uint64_t late = 0, dropped = 0;
+    std::array<std::uint64_t, reasons.size()> late_for{};
     for (Track& track : tracks) {
       wake.insert(wake.end(), track.wake_.begin(), track.wake_.end());
       done.insert(done.end(), track.done_.begin(), track.done_.end());
       work.insert(work.end(), track.work_.begin(), track.work_.end());
       late += track.late_;
-      late_by_host += track.late_by_host_;
+      after_signal.insert(after_signal.end(), track.after_signal_.begin(),
+                          track.after_signal_.end());
+      for (std::size_t i = 0; i < reasons.size(); ++i) late_for[i] += track.reasons_[i];
       dropped += track.dropped_;
     }
-    for (auto* values : {&wake, &done, &work}) std::ranges::sort(*values);
+    for (auto* values : {&wake, &done, &work, &after_signal}) std::ranges::sort(*values);
     const double hogs_us = seen.slices * Plan::slice_us;
     const double left_us = seen.seconds * 1e6 * plan.cores -
                            static_cast<double>(work.size()) * plan.work_us -
                            seen.round_trips * plan.io_us;
+    std::string known;
+    if (!after_signal.empty()) {
+      for (std::size_t i = 0; i < reasons.size(); ++i)
+        known +=
+            std::string{"\"late_for_"} + reasons[i] + "\":" + std::to_string(late_for[i]) + ',';
+      known += "\"after_signal_histogram\":" + histogram(after_signal) + ',';
+    }
     std::printf(
         "{\"name\":\"frames\",\"variant\":\"%s\",\"frames\":%zu,\"late\":%llu,"
-        "\"late_by_host\":%llu,\"dropped\":%llu,"
+        "\"late_by_host\":%llu,\"dropped\":%llu,%s"
         "\"wake_p50_us\":%.1f,\"wake_p99_us\":%.1f,\"wake_p999_us\":%.1f,\"wake_max_us\":%.1f,"
         "\"work_p50_us\":%.1f,\"hog_share\":%.4f,\"hog_us\":%.0f,\"left_us\":%.0f,"
         "\"seconds\":%.3f,\"io_per_second\":%.0f,\"histogram\":%s,\"done_histogram\":%s}\n",
         variant, wake.size(), static_cast<unsigned long long>(late),
-        static_cast<unsigned long long>(late_by_host), static_cast<unsigned long long>(dropped),
-        at(wake, 0.5), at(wake, 0.99), at(wake, 0.999), at(wake, 1), at(work, 0.5),
-        hogs_us / left_us, hogs_us, left_us, seen.seconds, seen.round_trips / seen.seconds,
-        histogram(wake).c_str(), histogram(done).c_str());
+        static_cast<unsigned long long>(late_for[0] + late_for[1]),
+        static_cast<unsigned long long>(dropped), known.c_str(), at(wake, 0.5), at(wake, 0.99),
+        at(wake, 0.999), at(wake, 1), at(work, 0.5), hogs_us / left_us, hogs_us, left_us,
+        seen.seconds, seen.round_trips / seen.seconds, histogram(wake).c_str(),
+        histogram(done).c_str());
   }
 
   static double at(const std::vector<std::uint64_t>& sorted, double quantile) {

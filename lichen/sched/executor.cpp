@@ -139,7 +139,11 @@ void Executor::look_for_events(std::uint64_t now) noexcept {
   batch_now_ns_ = now;
   timers_.plan_look(0);  // a plan follows
   if (!timers_.empty()) add(timers_fired_, timers_.advance(now));
-  active_events_.load(std::memory_order_relaxed)->poll();
+  // What the host has for us may take it longer than a frame that has just become due can wait.
+  if (!schedule_.frames_wait() || now - polled_ns_ >= most_unpolled_ns) [[likely]] {
+    polled_ns_ = now;
+    active_events_.load(std::memory_order_relaxed)->poll();
+  }
   if (interrupt_sent_.load(std::memory_order_relaxed)) [[unlikely]]
     interrupt_sent_.store(false, std::memory_order_seq_cst);
   if (!stops_.empty() || !posted_.empty()) [[unlikely]]
@@ -514,6 +518,7 @@ CoreStatistics Executor::statistics() const noexcept {
           .retries = retries_.load(relaxed),
           .no_stack = no_stack_.load(relaxed),
           .replaced = replaced_.load(relaxed),
+          .unseen_ns = unseen_ns_.load(relaxed),
           .timers_fired = timers_fired_.load(relaxed),
           .ready = ready_seen_.load(relaxed),
           .timers = timers_.size()};

@@ -50,6 +50,7 @@ struct CoreStatistics {
   std::uint64_t retries = 0;      // interrupts that came where no task may be set aside
   std::uint64_t no_stack = 0;     // preemptions that were given up for want of a stack
   std::uint64_t replaced = 0;     // times the core went on while the host kept its thread
+  std::uint64_t unseen_ns = 0;    // kept from tasks by a host that does not say so, as far as known
   std::uint64_t timers_fired = 0;
   std::uint64_t ready = 0;   // Runnables that wait for the core now
   std::uint64_t timers = 0;  // timers set now
@@ -110,6 +111,14 @@ class Executor final : public coro::Core {
   // Says who it was; the host ends the process then.
   static void on_fault(const hal::Fault& fault) noexcept;
 
+  // The latest interrupt of the core's timer that met a task where frames are reserved: when it was
+  // to come at the earliest, and came. On this core.
+  struct Alarm {
+    std::uint64_t due_ns = 0;
+    std::uint64_t came_ns = 0;
+  };
+  [[nodiscard]] Alarm latest_alarm() const noexcept { return alarm_; }
+
   // For loans: a strand whose lane has changed while it may be ready on this core. The strand may
   // have ended; it is only compared.
   struct Promotion {
@@ -156,11 +165,16 @@ class Executor final : public coro::Core {
   // while nothing has.
   static constexpr std::uint64_t first_look_ns = 4'000'000;
   static constexpr unsigned look_doublings = 4;
+  // Frames that wait go before a look at the event source, unless the latest was so long ago.
+  static constexpr std::uint64_t most_unpolled_ns = 10'000'000;
   // For so long a plan of looks holds for further batches, and a lone lane need not be charged.
   static constexpr std::uint64_t plan_for_ns = 200'000;
   // An interrupt that came at a bad moment is repeated after this time, which doubles as well.
   static constexpr std::uint64_t retry_ns = 20'000;
   static constexpr unsigned retry_doublings = 6;
+  static constexpr unsigned urgent_retry_doublings = 2;  // while a frame may be due
+  // A timer's interrupt that meets app text later than this was kept back by the host.
+  static constexpr std::uint64_t alarm_jitter_ns = 200'000;
 
   enum class State : std::uint32_t { awake, parked };
   static constexpr std::uint8_t nothing_runs = 255;
@@ -216,6 +230,7 @@ class Executor final : public coro::Core {
   void look_again() noexcept;
   void reconsider() noexcept;
   void interrupted(hal::Interrupt interrupt) noexcept;
+  void take_alarm() noexcept;
   void plan_look(std::uint64_t now) noexcept;
   void look_at(std::uint64_t deadline_ns) noexcept;
   void arm(std::uint64_t deadline_ns) noexcept;
@@ -279,6 +294,7 @@ class Executor final : public coro::Core {
   std::uint64_t host_ns_ = 0;
   std::uint64_t waited_ns_ = 0;
   std::uint64_t batch_began_ns_ = 0;
+  std::uint64_t polled_ns_ = 0;
   coro::Runnable* batch_ = nullptr;
   unsigned wake_slot_picks_ = 0;
   unsigned fork_picks_ = 0;
@@ -290,6 +306,9 @@ class Executor final : public coro::Core {
   // When a task that still runs is to be interrupted, and when the timer will do so.
   std::uint64_t look_at_ns_ = coro::no_deadline;
   std::uint64_t armed_ns_ = coro::no_deadline;
+  Alarm alarm_;
+  std::uint64_t alarm_due_ns_ = 0;        // of the next; 0 where none are reserved
+  std::uint64_t kept_when_armed_ns_ = 0;  // by the host, in all, before the next
   unsigned fruitless_looks_ = 0;
   unsigned retries_in_a_row_ = 0;
   std::uintptr_t interrupted_at_ = 0;  // where the interrupted task goes on
@@ -332,6 +351,7 @@ class Executor final : public coro::Core {
   Counter retries_{0};
   Counter no_stack_{0};
   Counter replaced_{0};
+  Counter unseen_ns_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
   LaneLoads lane_loads_;

@@ -31,7 +31,7 @@ void Executor::on_interrupt(hal::Interrupt interrupt, hal::CoreId) noexcept {
 void Executor::interrupted(hal::Interrupt interrupt) noexcept {
   add(interrupts_, 1);
   if (interrupt == hal::Interrupt::deadline) {
-    armed_ns_ = coro::no_deadline;
+    if (std::exchange(armed_ns_, coro::no_deadline) != coro::no_deadline) take_alarm();
     if (!current_) {
       // The loop looks before it runs a task, or is just about to run one.
       request_preemption();
@@ -48,23 +48,45 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
     return hal::call_around_host_call(&step_aside, &rejoin);
   }
   interrupted_at_ = hal::interrupted_at();
+  retries_in_a_row_ = 0;
   begin_suspension();
   hal::call_after_interrupt(&after_interrupt);
+}
+
+// Nothing of ours keeps an interrupt from app text. If one comes late and the host says that the
+// core ran meanwhile, somebody took it of whom the host does not know, such as the one below a
+// virtual machine.
+void Executor::take_alarm() noexcept {
+  if (!current_ || alarm_due_ns_ == 0) return;
+  const std::uint64_t now = hal::now_ns();
+  alarm_ = {.due_ns = alarm_due_ns_, .came_ns = now};
+  if (now < alarm_due_ns_ + alarm_jitter_ns || !in_app_text(hal::interrupted_at())) return;
+  // What the host does say may have been before the moment, so this is the least.
+  const std::uint64_t kept = now - hal::core_time_ns();
+  const std::uint64_t said = kept - std::min(kept, kept_when_armed_ns_);
+  const std::uint64_t late = now - alarm_due_ns_;
+  if (said + alarm_jitter_ns >= late) return;
+  add(unseen_ns_, late - said);
 }
 
 void Executor::after_interrupt() noexcept { current().reconsider(); }
 
 // The task is in code that must not be left. It is soon out of it, or never was in any other: the
-// further apart are the looks. Also in interrupt handlers: takes no lock.
+// further apart are the looks, unless a frame may be due. Also in interrupt handlers: takes no
+// lock.
 void Executor::look_again() noexcept {
   add(retries_, 1);
   const std::uint64_t now = hal::now_ns();
-  const std::uint64_t due = std::min(timers_.first_set(), decision_ns_);
+  const std::uint64_t timer = timers_.first_set();
+  const std::uint64_t due = std::min(timer, decision_ns_);
   const bool needed = others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now ||
                       interrupt_sent_.load(std::memory_order_relaxed);
+  const bool urgent = timer <= now && schedule_.admission().admitted_ppm() != 0;
+  const unsigned doublings = urgent ? urgent_retry_doublings : retry_doublings;
   std::uint64_t look =
-      needed ? now + (retry_ns << std::min(retries_in_a_row_++, retry_doublings))
+      needed ? now + (retry_ns << std::min(retries_in_a_row_++, doublings))
              : std::min(due, now + (first_look_ns << std::min(fruitless_looks_++, look_doublings)));
+  if (timer > now) look = std::min(look, timer);
   // One that stays in a call of the host's is looked at again when it is stuck there.
   const std::uint64_t stuck_at_ns = stuck_since_ns_ + machine_.stuck_after_ns();
   if (stuck_since_ns_ != 0 && stuck_at_ns > now) look = std::min(look, stuck_at_ns);
@@ -204,6 +226,12 @@ void Executor::look_at(std::uint64_t deadline_ns) noexcept {
 
 void Executor::arm(std::uint64_t deadline_ns) noexcept {
   armed_ns_ = deadline_ns;
+  alarm_due_ns_ = 0;
+  if (deadline_ns != coro::no_deadline && schedule_.admission().admitted_ppm() != 0) {
+    const std::uint64_t now = hal::now_ns();
+    alarm_due_ns_ = std::max(now, deadline_ns);
+    kept_when_armed_ns_ = now - hal::core_time_ns();
+  }
   hal::arm_deadline(index_, deadline_ns).ignore();
 }
 

@@ -139,6 +139,8 @@ class Schedule {
   // Lanes in the order, throttled ones not counted.
   [[nodiscard]] std::size_t ready() const noexcept { return ready_ + (lone_ ? 1 : 0); }
   [[nodiscard]] bool empty() const noexcept { return ready() == 0; }
+  // A frame lane with budget left waits for its turn.
+  [[nodiscard]] bool frames_wait() const noexcept { return !frames_.empty(); }
   // The lane that runs, or the only one in the order, had no company: it is charged later, and no
   // group change is looked at.
   [[nodiscard]] bool alone() const noexcept { return alone_; }

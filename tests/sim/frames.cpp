@@ -57,6 +57,29 @@ Task<Result<void>> draw(sched::Group& group, Track track, unsigned count, std::u
   co_return Result<void>{};
 }
 
+// Never comes back, and is half of its time in code that must not be left, 30 us at once.
+Task<Result<void>> hog_with_calls(std::atomic<bool>& over) {
+  while (!over.load()) {
+    const std::uint64_t until = hal::now_ns() + 30 * us;
+    while (hal::now_ns() < until) hal::yield_to_host();
+    hal::sim::compute(30 * us);
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> draw_soon(sched::Group& group, std::atomic<std::uint64_t>& latest) {
+  auto frames =
+      CO_TRY(co_await sched::Frames::reserve(group, {.period = 8'333us, .budget = 500us}));
+  for (unsigned i = 0; i < 5; ++i) {
+    const sched::Frame frame = CO_TRY(co_await frames.next());
+    const std::uint64_t late = hal::now_ns() - frame.due_ns;
+    hal::sim::note("a frame begins after it was due by", late);
+    if (late > latest) latest = late;
+    hal::sim::compute(100 * us);
+  }
+  co_return Result<void>{};
+}
+
 // Counts frames that come so late that they no longer have their whole budget.
 Task<Result<void>> draw_if_in_time(sched::Group& group, std::atomic<std::uint64_t>& late) {
   auto frames =
@@ -94,6 +117,26 @@ Task<Result<void>> frames(World& world) {
   check(refused < tracks, "some reservation fits");
   over = true;
   co_return co_await hogs.join();
+}
+
+// Interrupts often meet a task where it must not be left. However often that was before, a frame
+// that is due does not wait long for the next try.
+Task<Result<void>> frames_beside_calls(World& world) {
+  auto background = CO_TRY(sched::make_group({.name = "background"}));
+  auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
+  std::atomic<bool> over{false};
+  Scope hogs;
+  for (unsigned i = 0; i < 2 * world.machine.cores(); ++i)
+    hogs.spawn(hog_with_calls(over), {.lane = background->lane(Qos::user_initiated)});
+  Scope drawing;
+  std::atomic<std::uint64_t> latest{0};
+  for (unsigned i = 0; i < world.machine.cores(); ++i)
+    drawing.spawn(draw_soon(*foreground, latest));
+  CO_TRY(co_await drawing.join());
+  over = true;
+  CO_TRY(co_await hogs.join());
+  check(latest < 2'000 * us, "a frame waits for few bad moments, soon one after the other");
+  co_return Result<void>{};
 }
 
 // On a machine whose host takes the cores for longer than a budget: frames may be late, but those

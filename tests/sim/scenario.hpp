@@ -69,6 +69,7 @@ Task<Result<void>> shares_anywhere(World& world);
 Task<Result<void>> starving(World& world);
 Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);
+Task<Result<void>> frames_beside_calls(World& world);
 Task<Result<void>> robbed_frames(World& world);
 Task<Result<void>> inherit(World& world);
 Task<Result<void>> leases(World& world);

@@ -46,6 +46,8 @@ std::span<const Scenario> scenarios() noexcept {
                equal},
       Scenario{"switches", "apps that go to the foreground and back", switches, equal},
       Scenario{"frames", "reserved frames beside hogs: none is late", frames, equal},
+      Scenario{"frames_beside_calls", "frames beside code that is seldom to be left",
+               frames_beside_calls, equal},
       Scenario{"robbed_frames", "what the host takes is not taken from a frame's budget",
                robbed_frames, robbed},
       Scenario{"inherit", "mutexes and services are as urgent as who waits for them", inherit,
