@@ -102,7 +102,9 @@ void PairEnd::refuse(const wire::TcpSegment& segment) {
 
 void PairEnd::run_app(std::size_t chunk, bool read) {
   if (!connection) return;
-  std::vector<std::byte> bytes(std::min<std::uint64_t>(chunk, total - written));
+  // A byte more than there is room for, so that it knows that there was none.
+  std::vector<std::byte> bytes(
+      std::min<std::uint64_t>({chunk, total - written, connection->writable() + 1}));
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = stream_byte(stream_, written + i);
   if (!bytes.empty())
     if (const auto size = connection->write(now_, bytes)) written += *size;
@@ -143,7 +145,7 @@ PairResult Pair::run() {
   const auto settle = [&](PairEnd& end, const char* name) -> std::string {
     if (!end.connection) return {};
     const bool read = !options.slow_reader || now >= next_read;
-    end.run_app(1 + random.below(20'000), read);
+    end.run_app(1 + random.below(options.app_chunk), read);
     if (read && options.slow_reader) next_read = now + random.below(300) * millisecond;
     end.connection->flush(now);
     if (const char* broken = end.connection->broken()) return std::string{name} + broken;

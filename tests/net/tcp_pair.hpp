@@ -83,6 +83,7 @@ struct PairOptions {
   Config first_config, second_config;
   std::uint64_t first_bytes = 0, second_bytes = 0;
   bool slow_reader = false;
+  std::size_t app_chunk = 20'000;  // what an app writes at a time, at most
   std::uint64_t limit = 3'600 * second;
   // How many objects each end's pools may hold.
   std::size_t pool_most = 100'000;

@@ -29,6 +29,7 @@ Config some_config(Random& random) {
   config.largest_burst = random.chance(0.3) ? 65'000 : 0;
   config.receive_buffer = static_cast<std::uint32_t>(4'000 + random.below(200'000));
   config.send_buffer = static_cast<std::uint32_t>(4'000 + random.below(200'000));
+  if (random.chance(0.3)) config.receive_buffer_most = config.send_buffer_most = 0;
   config.out_of_order_most = static_cast<std::uint32_t>(1 + random.below(200));
   config.time_wait = second;
   return config;
@@ -138,6 +139,28 @@ TEST(TcpSimulation, FillsALink) {
     const double seconds = static_cast<double>(result.took) / 1e9;
     EXPECT_LT(seconds, 2.4) << "1.68 s are the limit of the link";
   }
+}
+
+// A link of 400 Mb/s and 100 ms, on which 5 MB are on their way: buffers that begin with as much as
+// Linux's fill it; were they to stay as they are, it would take 30 s.
+TEST(TcpSimulation, BuffersGrowUntilALongLinkIsFull) {
+  PairOptions options;
+  options.first_bytes = 20'000'000;
+  options.link.latency = {50 * millisecond, 50 * millisecond};
+  options.link.bits_per_second = 400'000'000;
+  options.link.queue_bytes = 4'000'000;
+  options.link.largest_packet = 1'600;
+  options.app_chunk = 100'000;
+  options.first_config.send_buffer_most = 12 * 1024 * 1024;
+  options.second_config.receive_buffer_most = 12 * 1024 * 1024;
+  options.first_config.largest_burst = 60'000;
+  Pair pair{options};
+  const PairResult result = pair.run();
+  ASSERT_TRUE(result.whole) << result.reason;
+  const double seconds = static_cast<double>(result.took) / 1e9;
+  EXPECT_LT(seconds, 2) << "0.5 s are the limit of the link, and slow start takes one";
+  EXPECT_GT(pair.second_end.connection->receive_buffer(), 3'000'000u);
+  EXPECT_GT(pair.first.connection->send_buffer(), 3'000'000u);
 }
 
 // 1 % of loss on a link of 10 Mb/s and 20 ms: found and repaired without waiting for timeouts.

@@ -8,11 +8,21 @@ namespace lichen::packetdrill {
 
 namespace {
 
-// The last of the numbers in a value: of buffers, the largest size.
 std::uint64_t last_number(std::string_view value) {
   const std::size_t blank = value.find_last_of(" \t");
   if (blank != std::string_view::npos) value.remove_prefix(blank + 1);
   return std::strtoull(std::string{value}.c_str(), nullptr, 0);
+}
+
+// Of buffers: the least size, the first and the largest one.
+void apply_sizes(std::string_view value, std::uint32_t& first, std::uint32_t& most,
+                 std::uint32_t share) {
+  const std::size_t blank = value.find_last_of(" \t");
+  most = static_cast<std::uint32_t>(last_number(value));
+  first = blank == std::string_view::npos
+              ? most
+              : static_cast<std::uint32_t>(last_number(value.substr(0, blank)));
+  first /= share;
 }
 
 void apply_sysctl(std::string_view name, std::string_view value, tcp::Config& config) {
@@ -31,8 +41,9 @@ void apply_sysctl(std::string_view name, std::string_view value, tcp::Config& co
   if (name == "congestion_control")
     config.congestion =
         value == "reno" ? tcp::CongestionAlgorithm::new_reno : tcp::CongestionAlgorithm::cubic;
-  if (name == "rmem") config.receive_buffer = count;
-  if (name == "wmem") config.send_buffer = count;
+  // Half of a receive buffer is the window, as in Linux.
+  if (name == "rmem") apply_sizes(value, config.receive_buffer, config.receive_buffer_most, 2);
+  if (name == "wmem") apply_sizes(value, config.send_buffer, config.send_buffer_most, 1);
   if (name == "syn_retries") config.syn_retries = count;
   if (name == "synack_retries") config.syn_ack_retries = count;
   if (name == "min_tso_segs") config.least_burst = count;

@@ -1,4 +1,5 @@
 // The network of a bare machine: our own TCP/IP over the first virtio network card.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -84,6 +85,10 @@ class BareNetwork {
   // Errors: those of the card and the stack, invalid_argument (the word net=).
   Task<Result<void>> open() {
     net::inet::InetOptions options;
+    // A quarter of what there is; each core has a share of it.
+    options.tcp.buffered_bytes =
+        std::min(options.tcp.buffered_bytes,
+                 hal::page_region().size() / 4 / sched::Machine::current().cores());
     if (const std::string_view word = hal::machine_word("net="); !word.empty()) {
       const AddressWish wish = CO_TRY(AddressWish::parse(word));
       options.address = wish.address;

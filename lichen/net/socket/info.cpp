@@ -85,7 +85,8 @@ TcpInfo tcp_info(tcp::Connection& connection, std::uint64_t now) noexcept {
   out.snd_cwnd = std::max(info.congestion_window / mss, 1u);
   out.advmss = info.offered_mss;
   out.reordering = 3;
-  out.rcv_space = connection.config().receive_buffer;
+  out.rcv_rtt = microseconds(info.receive_rtt_ns);
+  out.rcv_space = info.receive_buffer;
   out.total_retrans = limited<std::uint32_t>(counts.retransmissions);
   out.pacing_rate = out.max_pacing_rate = std::numeric_limits<std::uint64_t>::max();
   out.bytes_acked = counts.bytes_acked;

@@ -76,10 +76,14 @@ void changed(const Target& target) noexcept {
 
 // As in Linux half of what is received is what surrounds the bytes; what is sent has hardly any.
 void size_buffers(Settings& settings) noexcept {
-  settings.tcp.send_buffer = settings.send_buffer;
-  settings.tcp.receive_buffer = settings.receive_buffer / 2;
-  if (settings.window_clamp != 0)
-    settings.tcp.receive_buffer = std::min(settings.tcp.receive_buffer, settings.window_clamp);
+  tcp::Config& tcp = settings.tcp;
+  tcp.send_buffer = settings.send_buffer;
+  tcp.send_buffer_most = settings.send_buffer_fixed ? 0 : settings.send_buffer_most;
+  tcp.receive_buffer = settings.receive_buffer / 2;
+  tcp.receive_buffer_most = settings.receive_buffer_fixed ? 0 : settings.receive_buffer_most;
+  if (settings.window_clamp == 0) return;
+  tcp.receive_buffer = std::min(tcp.receive_buffer, settings.window_clamp);
+  tcp.receive_buffer_most = std::min(tcp.receive_buffer_most, settings.window_clamp);
 }
 
 std::uint32_t doubled(int asked, std::uint32_t least) noexcept {
@@ -122,10 +126,12 @@ int set_socket(const Target& target, int name, Bytes value) noexcept {
       return 0;
     case so::send_buffer:
       settings.send_buffer = doubled(wanted, least_send_buffer);
+      settings.send_buffer_fixed = true;
       size_buffers(settings);
       break;
     case so::receive_buffer:
       settings.receive_buffer = doubled(wanted, least_receive_buffer);
+      settings.receive_buffer_fixed = true;
       size_buffers(settings);
       break;
     case so::keep_alive:
@@ -163,10 +169,22 @@ TimeValue time_value(std::uint64_t ns) noexcept {
           .microseconds = static_cast<std::int64_t>(ns % tcp::second / 1'000)};
 }
 
+// As large as they are now: what the app has asked for, or has grown.
+std::uint32_t send_buffer(const Target& target) noexcept {
+  const std::uint32_t told = target.settings.send_buffer;
+  return target.connection == nullptr ? told : std::max(told, target.connection->send_buffer());
+}
+
+std::uint32_t receive_buffer(const Target& target) noexcept {
+  const std::uint32_t told = target.settings.receive_buffer;
+  return target.connection == nullptr ? told
+                                      : std::max(told, target.connection->receive_buffer() * 2);
+}
+
 MemoryInfo memory_info(const Target& target) noexcept {
   MemoryInfo memory{};
-  memory.receive_most = target.settings.receive_buffer;
-  memory.send_most = target.settings.send_buffer;
+  memory.receive_most = receive_buffer(target);
+  memory.send_most = send_buffer(target);
   if (target.connection != nullptr) {
     const tcp::Info info = target.connection->info(target.now);
     memory.receive_used = info.unread;
@@ -184,8 +202,8 @@ int get_socket(const Target& target, int name, Room value, std::size_t& size) no
     case so::type: return give(stream ? sock_stream : sock_dgram, value, size);
     case so::error: return give(take_error(target), value, size);
     case so::broadcast: return give(settings.broadcast ? 1 : 0, value, size);
-    case so::send_buffer: return give(settings.send_buffer, value, size);
-    case so::receive_buffer: return give(settings.receive_buffer, value, size);
+    case so::send_buffer: return give(send_buffer(target), value, size);
+    case so::receive_buffer: return give(receive_buffer(target), value, size);
     case so::keep_alive: return give(settings.keep_alive ? 1 : 0, value, size);
     case so::oob_inline: return give(1, value, size);
     case so::linger:
@@ -465,6 +483,8 @@ Settings::Settings(Family its_family, Kind its_kind, const tcp::Config& config) 
       keep_alive{config.keep_alive_idle != 0},
       send_buffer{config.send_buffer},
       receive_buffer{config.receive_buffer * 2},
+      send_buffer_most{config.send_buffer_most},
+      receive_buffer_most{config.receive_buffer_most},
       keep_idle{config.keep_alive_idle != 0 ? config.keep_alive_idle : 7'200 * tcp::second} {}
 
 tcp::Families Settings::families() const noexcept {
@@ -514,7 +534,7 @@ bool is_readable(const Target& target) noexcept {
   if (target.connection == nullptr) return true;
   // A closed window is not opened by waiting for more.
   const std::uint32_t enough =
-      std::min(target.settings.receive_low_water, target.settings.tcp.receive_buffer);
+      std::min(target.settings.receive_low_water, target.connection->receive_buffer());
   return target.connection->at_end() || target.connection->readable() >= enough;
 }
 

@@ -42,8 +42,13 @@ struct Settings {
   bool keep_alive = false;
   bool linger = false;
   std::uint32_t linger_seconds = 0;  // with zero, close() resets
-  std::uint32_t send_buffer;         // twice what the app has asked for, as Linux tells it
+  // Twice what the app has asked for, as Linux tells it; until it asks they grow.
+  std::uint32_t send_buffer;
   std::uint32_t receive_buffer;
+  bool send_buffer_fixed = false;
+  bool receive_buffer_fixed = false;
+  std::uint32_t send_buffer_most;  // as of tcp::Config
+  std::uint32_t receive_buffer_most;
   std::uint32_t window_clamp = 0;       // 0: none
   std::uint32_t receive_low_water = 1;  // fewer bytes do not make it readable
   std::uint64_t receive_timeout = 0;    // ns; 0: none

@@ -322,16 +322,16 @@ EXCHANGE(BuffersAreOptions, "Linux SO_RCVBUF, TCP_WINDOW_CLAMP",
   EXPECT_EQ(w.get(level::socket, so::receive_buffer), 20'000) << "twice, as Linux";
   w.make();
   w.script->connect();
-  w.script->out("S 0 win=10000");
+  w.script->out("S 0 win=8760");
 
   World clamped;
   EXPECT_EQ(clamped.set(level::tcp, tcp_option::window_clamp, 4'000), 0);
   clamped.make();
   Script& s = *clamped.script;
   s.connect();
-  s.out("S 0 win=4000");
+  s.out("S 0 win=2920");
   s.in("SA 0 ack=1 win=65535 mss=1460");
-  s.out("A 1 ack=1 win=4000");
+  s.out("A 1 ack=1 win=2920");
   EXPECT_EQ(clamped.set(level::tcp, tcp_option::window_clamp, 0), EINVAL) << "it is open";
   EXPECT_EQ(clamped.set(level::tcp, tcp_option::window_clamp, 60'000), 0);
   s.out("A 1 ack=1 win=60000");

@@ -23,8 +23,14 @@ struct IpOptions {
 };
 
 struct Config {
-  std::uint32_t receive_buffer = 1024 * 1024;  // unread bytes; the window scale follows from it
-  std::uint32_t send_buffer = 1024 * 1024;     // bytes not acknowledged or not yet sent
+  // Unread bytes at first, and what that may grow to as the app takes more in a round trip; 0: it
+  // stays. The window scale follows from the greater one.
+  std::uint32_t receive_buffer = 64 * 1024;
+  std::uint32_t receive_buffer_most = 6 * 1024 * 1024;
+  // Bytes not acknowledged or not yet sent: at first, and what that may grow to with the congestion
+  // window; 0: it stays.
+  std::uint32_t send_buffer = 128 * 1024;
+  std::uint32_t send_buffer_most = 4 * 1024 * 1024;
   std::uint32_t unsent_most = 0;  // of them not yet sent; 0: as many as there is room for
   std::uint16_t mtu = 1'500;      // of the interface
   std::uint16_t largest_mss = 0;  // offered and sent; 0: what the MTU allows
@@ -67,7 +73,7 @@ struct Config {
   std::uint64_t fin_wait_2 = 60 * second;  // when the app has let go of the connection
 
   std::uint32_t challenge_acks = 10;      // a second (RFC 5961 section 7)
-  std::uint32_t out_of_order_most = 512;  // pieces kept that arrived too early
+  std::uint32_t out_of_order_most = 512;  // ranges kept that arrived too early, with gaps between
 
   IpOptions ip;
 };

@@ -7,10 +7,16 @@
 
 namespace lichen::net::tcp {
 
-std::uint8_t scale_for(std::uint32_t buffer) noexcept {
+std::uint8_t scale_for(const Config& config) noexcept {
+  const std::uint32_t buffer = std::max(config.receive_buffer, config.receive_buffer_most);
   std::uint8_t scale = 0;
   while (scale < 14 && (std::uint64_t{0xffff} << scale) < buffer) ++scale;
   return scale;
+}
+
+std::uint16_t opening_window(const Config& config, std::uint32_t mss) noexcept {
+  const std::uint32_t window = std::min<std::uint32_t>(config.receive_buffer, 0xffff);
+  return static_cast<std::uint16_t>(window > mss ? window - window % mss : window);
 }
 
 std::string_view name(State state) noexcept {
@@ -30,12 +36,14 @@ Connection::Connection(const Config& config, Resources& resources, const Path& p
       headers_size_{
           (path.remote.address.is_ipv4() ? wire::Ipv4Header::size : wire::Ipv6Header::size) +
           wire::TcpHeader::size},
+      send_buffer_{config.send_buffer},
       send_{resources.chunks, resources.blocks},
       flights_{resources.flights},
-      receive_scale_{scale_for(config.receive_buffer)},
+      receive_scale_{scale_for(config)},
       quick_acks_{config.quick_acks},
       // Half of the memory may be what surrounds the bytes.
       receive_{resources.pieces, std::size_t{config.receive_buffer} * 2, config.out_of_order_most},
+      receive_buffer_{config.receive_buffer},
       timestamp_offset_{timestamp_offset},
       policy_{config.congestion},
       keep_alive_idle_{config.keep_alive_idle},
@@ -85,7 +93,7 @@ void Connection::revive(std::uint64_t now, const Revived& revived) noexcept {
   last_ack_sent_ = irs_ + 1;
   agreed_ = revived.agreed;
   if (!agreed_.scaling) receive_scale_ = 0;
-  rcv_edge_ = irs_ + 1 + std::min<std::uint32_t>(config_.receive_buffer, 0xffff);
+  rcv_edge_ = irs_ + 1 + opening_window(config_, offered_mss());
   ts_recent_ = revived.timestamp;
   ts_recent_at_ = now;
   state_ = State::syn_received;
@@ -120,13 +128,14 @@ void Connection::established(std::uint64_t now) noexcept {
     changes_ |= change::connected | change::writable;
   set_initial_window();
   usage_end_ = round_end_ = snd_una_;
+  window_since_ = 0;
   last_data_sent_ = last_data_received_ = now;  // as Linux counts
   retries_ = backoff_ = 0;
   rack_farthest_ = snd_una_;
   loss_timer_ = LossTimer::none;
   loss_at_ = never;
   rto_from_ = probe_from_ = progress_at_ = last_received_ = now;
-  recovery_point_ = iss_;
+  recovery_point_ = part_again_ = iss_;
   set_keep_alive(now, keep_alive_idle_);
 }
 
@@ -178,7 +187,7 @@ bool Connection::can_send() const noexcept {
 
 std::uint32_t Connection::writable() const noexcept {
   if (config_.unsent_most != 0 && unsent() >= config_.unsent_most) return 0;
-  return send_.size() >= config_.send_buffer ? 0 : config_.send_buffer - send_.size();
+  return send_.size() >= send_buffer_ ? 0 : send_buffer_ - send_.size();
 }
 
 Result<std::size_t> Connection::write(std::uint64_t now, std::span<const std::byte> bytes,
@@ -207,6 +216,7 @@ Result<void> Connection::send(std::uint64_t now, io::Buffer& buffer) noexcept {
 Result<io::Buffer> Connection::receive() noexcept {
   io::Buffer buffer = receive_.take();
   if (!buffer.empty()) {
+    taken_ += static_cast<std::uint32_t>(buffer.size());
     window_update_ = wants_flush_ = is_synchronized();
     return buffer;
   }
@@ -218,6 +228,7 @@ Result<io::Buffer> Connection::receive() noexcept {
 Result<std::size_t> Connection::read(std::span<std::byte> into) noexcept {
   const std::size_t size = receive_.read(into);
   if (size > 0) {
+    taken_ += static_cast<std::uint32_t>(size);
     window_update_ = wants_flush_ = is_synchronized();
     return size;
   }
@@ -282,14 +293,19 @@ void Connection::configure(std::uint64_t now, const Config& config) noexcept {
   config_.largest_burst = before.largest_burst;
   no_delay_ = config.no_delay;
   user_timeout_ = config.user_timeout;
-  receive_.set_memory_most(std::size_t{config.receive_buffer} * 2);
+  // What has grown stays so, unless a size is asked for.
+  const std::uint32_t receive_before = receive_buffer_;
+  if (config.receive_buffer != before.receive_buffer || config.receive_buffer_most < receive_before)
+    set_receive_buffer(config.receive_buffer);
+  if (config.send_buffer != before.send_buffer || config.send_buffer_most < send_buffer_)
+    send_buffer_ = config.send_buffer;
   if (config.congestion != before.congestion) policy_.choose(config.congestion);
   if (config.keep_alive_idle != before.keep_alive_idle) set_keep_alive(now, config.keep_alive_idle);
   // Not of the opening itself, which the options of its SYN belong to.
   if (is_synchronized()) {
     arm_loss_timer(now);
     wants_flush_ = true;
-    window_update_ |= config.receive_buffer > before.receive_buffer;
+    window_update_ |= receive_buffer_ > receive_before;
   }
 }
 
@@ -357,6 +373,8 @@ Info Connection::info(std::uint64_t now) noexcept {
   for (const Flight& flight : flights_.by_time())
     if (flight.transmissions > 1) info.sent_again += flight.size();
   info.unread = receive_.readable();
+  info.receive_buffer = receive_buffer_;
+  info.send_buffer = send_buffer_;
   info.retries = retries_;
   info.backoff = backoff_;
   info.probes = std::max(persist_retries_, keep_alive_retries_);
@@ -365,6 +383,7 @@ Info Connection::info(std::uint64_t now) noexcept {
   info.rtt_ns = rtt_.smoothed();
   info.rtt_variation_ns = rtt_.variation();
   info.least_rtt_ns = rtt_.least();
+  info.receive_rtt_ns = receive_rtt();
   info.rto_ns = rto();
   info.delayed_ack_ns = config_.delayed_ack;
   info.data_sent_at = last_data_sent_;
@@ -385,12 +404,15 @@ const char* Connection::broken() noexcept {
   if (!is_synchronized() || state_ == State::time_wait) return nullptr;
   if (fin_received_ == can_receive()) return "the state does not fit the peer's FIN";
   if (snd_nxt_ > send_.end() + (fin_sent_ ? 1 : 0)) return "snd_nxt is past what was queued";
-  if (send_.size() > std::uint64_t{config_.send_buffer} + 0x7fffffff / 2)
+  if (send_.size() > std::uint64_t{send_buffer_} + 0x7fffffff / 2)
     return "more is queued than may be";
   if (std::uint64_t{flights_.sacked()} + flights_.lost() > snd_nxt_ - snd_una_)
     return "more is sacked or lost than was sent";
-  if (receive_.memory() > std::size_t{config_.receive_buffer} * 2 + 0x10000)
+  if (receive_.memory() > std::size_t{receive_buffer_} * 2 + 0x10000)
     return "more memory is kept than may be";
+  if (receive_buffer_ > std::max(config_.receive_buffer, config_.receive_buffer_most))
+    return "the receive buffer has grown too far";
+  if (const char* broken = receive_.broken()) return broken;
   if (window_.size == 0) return "the congestion window is zero";
   if (!flights_.empty() && loss_timer_ == LossTimer::none) return "nothing watches over flights";
   if (const char* broken = flights_.broken(snd_una_, snd_nxt_)) return broken;

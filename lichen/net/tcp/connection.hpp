@@ -15,7 +15,7 @@
 //                                                  └FIN─> close_wait ─> last_ack ─>     time_wait
 //
 // Where the parts are: connection.cpp (life, the app), input.cpp (segments), output.cpp, loss.cpp
-// (acknowledgments, recovery), timers.cpp.
+// (acknowledgments, recovery), sizing.cpp (buffers that grow), timers.cpp.
 #pragma once
 
 #include <array>
@@ -48,7 +48,7 @@ inline constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max()
 struct Resources {
   ChunkPool& chunks;
   Pool<Flight>& flights;
-  Pool<Piece>& pieces;
+  PiecePool& pieces;
   BlockPool& blocks;
   Output& output;
 };
@@ -82,7 +82,9 @@ inline constexpr std::uint8_t closed = 8;    // it is over; error() says why
 struct Listener;  // engine.hpp
 
 // The least shift that lets any window of the buffer be announced (RFC 7323 section 2.3).
-[[nodiscard]] std::uint8_t scale_for(std::uint32_t buffer) noexcept;
+[[nodiscard]] std::uint8_t scale_for(const Config& config) noexcept;
+// The window of a SYN: as many whole segments as may be, as in Linux.
+[[nodiscard]] std::uint16_t opening_window(const Config& config, std::uint32_t mss) noexcept;
 
 class Connection {
  public:
@@ -124,11 +126,14 @@ class Connection {
   [[nodiscard]] std::uint32_t writable() const noexcept;
   // Whether it is so much that it is worth telling of.
   [[nodiscard]] bool is_writable() const noexcept {
-    return writable() > 0 && writable() >= config_.send_buffer / 3 &&
+    return writable() > 0 && writable() >= send_buffer_ / 3 &&
            (config_.unsent_most == 0 || unsent() < config_.unsent_most / 2);
   }
   // Bytes that receive() has; whether nothing more will come behind them.
   [[nodiscard]] std::uint32_t readable() const noexcept { return receive_.readable(); }
+  // What may be unread and unsent; both grow unless the Config says otherwise.
+  [[nodiscard]] std::uint32_t receive_buffer() const noexcept { return receive_buffer_; }
+  [[nodiscard]] std::uint32_t send_buffer() const noexcept { return send_buffer_; }
   [[nodiscard]] bool at_end() const noexcept { return fin_received_ || state_ == State::closed; }
   // The next bytes, without a copy; empty at the end. Errors: would_block, or why the connection is
   // over (once everything that arrived has been taken).
@@ -285,6 +290,14 @@ class Connection {
   }
   void note_pending_ack(std::uint64_t now, std::uint32_t size) noexcept;
 
+  // sizing.cpp
+  [[nodiscard]] bool may_promise_more() const noexcept;
+  void set_receive_buffer(std::uint32_t size) noexcept;
+  void measure_receiver(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
+  [[nodiscard]] std::uint64_t receive_rtt() const noexcept;
+  void grow_receive_buffer(std::uint64_t now) noexcept;
+  void grow_send_buffer() noexcept;
+
   // timers.cpp
   [[nodiscard]] std::uint64_t rto() const noexcept;
   void arm_loss_timer(std::uint64_t now) noexcept;
@@ -328,6 +341,7 @@ class Connection {
   bool full_ = false;               // write() met no room
   std::uint32_t path_mtu_;          // of IP packets
   const std::size_t headers_size_;  // of IP and TCP, without options
+  std::uint32_t send_buffer_;
   SendQueue send_;
   Flights flights_;
 
@@ -345,6 +359,17 @@ class Connection {
   std::uint32_t unacked_bytes_ = 0;   // received and not acknowledged
   std::uint32_t received_mss_ = 536;  // what the peer seems to send at most
   ReceiveQueue receive_;
+  std::uint32_t receive_buffer_;
+  // What the app has taken since, and in the round trip before.
+  std::uint32_t taken_ = 0;
+  std::uint32_t taken_before_ = 0;
+  std::uint64_t taken_since_ = 0;
+  // The least time in which something has come that we had to ask for. The window was opened beyond
+  // the mark then; 0: what lies behind it has come.
+  std::uint64_t receive_rtt_ = 0;
+  std::uint64_t window_since_ = 0;
+  Seq window_mark_;
+  std::uint32_t last_echo_ = 0;
 
   // Timestamps (RFC 7323).
   std::uint32_t timestamp_offset_;
@@ -365,6 +390,7 @@ class Connection {
   Seq round_end_;  // of the round trips that slow start counts
   bool round_over_ = false;
   bool first_again_ = false;  // the next lost segment is sent whatever the window says
+  Seq part_again_;            // the begin of what was sent again and could not be noted
   std::uint32_t prr_delivered_ = 0;
   std::uint32_t prr_out_ = 0;
   std::uint32_t prr_flight_ = 0;

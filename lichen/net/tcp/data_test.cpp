@@ -337,7 +337,7 @@ EXCHANGE(WindowsAreScaled, "RFC 7323 2.2, 2.3", "scaled after the SYNs, both way
   config.receive_buffer = 1024 * 1024;
   Script s{config};
   s.connect();
-  s.out("S 0 win=65535 ws=5");
+  s.out("S 0 win=64240 ws=5");
   s.in("SA 0 ack=1 win=100 mss=1000 ws=3");
   s.out("A 1 ack=1 win=32768");
   s.write(2'000);

@@ -33,7 +33,7 @@ Engine::Engine(const EngineConfig& config, Memory& memory, Output& output, Obser
       secrets_{secret},
       chunks_{memory, config.chunks, &output},
       flights_{memory, config.flights},
-      pieces_{memory, config.pieces},
+      pieces_{memory, config.pieces, config.buffered_bytes},
       blocks_{memory, config.blocks},
       connections_{memory, config.connections},
       resources_{chunks_, flights_, pieces_, blocks_, output},
@@ -246,11 +246,10 @@ void Engine::send_cookie(std::uint64_t now, const Config& config, const Path& pa
           .value;
   header.acknowledgment = syn.sequence + 1;
   header.flags = flag::syn | flag::ack;
-  header.window =
-      static_cast<std::uint16_t>(std::min<std::uint32_t>(config.receive_buffer, 0xffff));
   header.options.mss = static_cast<std::uint16_t>(config.mtu - headers);
   if (config.largest_mss != 0)
     header.options.mss = std::min(header.options.mss, config.largest_mss);
+  header.window = opening_window(config, header.options.mss);
   // Without timestamps there is no room to remember the rest.
   if (config.timestamps && syn.options.has_timestamps) {
     const auto clock = static_cast<std::uint32_t>(now / millisecond);
@@ -259,7 +258,7 @@ void Engine::send_cookie(std::uint64_t now, const Config& config, const Path& pa
         Secrets::stamp(clock, agreed) + (secrets_.timestamp_offset(path) & ~0x3fu);
     header.options.timestamp_echo = syn.options.timestamp;
     header.options.sack_permitted = agreed.sack;
-    if (agreed.scaling) header.options.window_scale = scale_for(config.receive_buffer);
+    if (agreed.scaling) header.options.window_scale = scale_for(config);
     if (agreed.ecn) header.flags |= flag::ece;
   }
   resources_.output.transmit({path, header, {}, 0, 0, wire::Ecn::not_capable});

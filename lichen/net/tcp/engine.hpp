@@ -33,8 +33,12 @@ struct EngineConfig {
   std::size_t connections = 65'536;  // at most, those in TIME-WAIT included
   std::size_t flights = 1'048'576;   // ranges in flight, of all connections
   std::size_t pieces = 1'048'576;    // buffers received and not taken, of all
-  std::size_t chunks = 1'048'576;    // buffers to be sent, of all
-  std::size_t blocks = 262'144;      // of them with copies, each BlockPool::block_size
+  // The memory that received buffers and copies of what is sent should keep. At half of it the
+  // buffers of connections grow no more; when all of it is kept by received ones, each connection
+  // has only what it began with.
+  std::size_t buffered_bytes = 64 * 1024 * 1024;
+  std::size_t chunks = 1'048'576;  // buffers to be sent, of all
+  std::size_t blocks = 262'144;    // of them with copies, each BlockPool::block_size
   bool syn_cookies = true;
   std::uint32_t resets = 1'000;  // a second, to segments of no connection
 };
@@ -166,7 +170,7 @@ class Engine {
   Secrets secrets_;
   ChunkPool chunks_;
   Pool<Flight> flights_;
-  Pool<Piece> pieces_;
+  PiecePool pieces_;
   BlockPool blocks_;
   Pool<Connection> connections_;
   Resources resources_;

@@ -1,5 +1,6 @@
 #include "lichen/net/tcp/flights.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -48,7 +49,7 @@ void Flights::sent_again(Flight& flight, std::uint64_t now) noexcept {
   by_time_.push_back(flight);
 }
 
-void Flights::mark_sacked(Flight& flight) noexcept {
+Flight& Flights::mark_sacked(Flight& flight) noexcept {
   if (flight.lost) {
     flight.lost = false;
     lost_ -= flight.size();
@@ -57,6 +58,21 @@ void Flights::mark_sacked(Flight& flight) noexcept {
   }
   flight.sacked = true;
   sacked_ += flight.size();
+  const auto join = [this](Flight& first, Flight& second) noexcept {
+    first.end = second.end;
+    first.transmissions = std::max(first.transmissions, second.transmissions);
+    if (lost_hint_ == &second) lost_hint_ = nullptr;
+    second.by_sequence.unlink();
+    pool_.give_back(second);
+  };
+  auto next = ++by_sequence_.place_of(flight);
+  if (next != by_sequence_.end() && next->sacked) join(flight, *next);
+  auto place = by_sequence_.place_of(flight);
+  if (place == by_sequence_.begin()) return flight;
+  Flight& previous = *--place;
+  if (!previous.sacked) return flight;
+  join(previous, flight);
+  return previous;
 }
 
 void Flights::mark_lost(Flight& flight) noexcept {

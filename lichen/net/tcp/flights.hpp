@@ -85,7 +85,7 @@ class Flights {
       }
       if (flight.end > end && !split(flight, end)) return;
       found(flight);
-      mark_sacked(flight);
+      at = by_sequence_.place_of(mark_sacked(flight));
     }
   }
 
@@ -104,7 +104,8 @@ class Flights {
   [[nodiscard]] const char* broken(Seq una, Seq nxt) noexcept;
 
  private:
-  void mark_sacked(Flight& flight) noexcept;
+  // Sacked neighbours become one: its.
+  Flight& mark_sacked(Flight& flight) noexcept;
   void trim(Flight& flight, std::uint32_t bytes) noexcept;
   void remove(Flight& flight) noexcept;
   Flight* take() noexcept;

@@ -83,6 +83,8 @@ struct Info {
   std::uint32_t lost = 0;
   std::uint32_t sent_again = 0;  // and on its way
   std::uint32_t unread = 0;
+  std::uint32_t receive_buffer = 0;  // as large as it is now
+  std::uint32_t send_buffer = 0;
   std::uint32_t retries = 0;  // timeouts in a row
   std::uint32_t backoff = 0;  // doublings of the timeout
   std::uint32_t probes = 0;   // of a closed window or an idle peer, in a row
@@ -91,6 +93,7 @@ struct Info {
   std::uint64_t rtt_ns = 0;
   std::uint64_t rtt_variation_ns = 0;
   std::uint64_t least_rtt_ns = 0;
+  std::uint64_t receive_rtt_ns = 0;  // the least, as the receiver sees it; 0: not known
   std::uint64_t rto_ns = 0;
   std::uint64_t delayed_ack_ns = 0;
   // Times on the clock of the connection; 0: never.

@@ -48,7 +48,7 @@ void Connection::input_syn_sent(std::uint64_t now, const wire::TcpSegment& segme
   receive_.start(irs_ + 1);
   last_ack_sent_ = irs_ + 1;
   // What our SYN has offered: data may be close behind the answer.
-  rcv_edge_ = irs_ + 1 + std::min<std::uint32_t>(config_.receive_buffer, 0xffff);
+  rcv_edge_ = irs_ + 1 + opening_window(config_, offered_mss());
   agree(segment.options);
   if (agreed_.timestamps) {
     ts_recent_ = segment.options.timestamp;
@@ -145,8 +145,11 @@ void Connection::input_synchronized(std::uint64_t now, const wire::TcpSegment& s
     }
   }
   // The urgent pointer is of no use (RFC 6093): urgent data is data like any other.
-  if (!payload.empty()) input_payload(now, begin, std::move(payload));
-  if (state_ == State::closed) return;
+  if (!payload.empty()) {
+    input_payload(now, begin, std::move(payload));
+    if (state_ == State::closed) return;
+    measure_receiver(now, segment);
+  }
   if (segment.has(flag::fin)) input_fin(now, end - 1);
 }
 
@@ -206,7 +209,7 @@ void Connection::refuse(std::uint64_t now, const wire::TcpSegment& segment) noex
     ++statistics_.duplicate_segments;
     receive_.note_duplicate(begin, begin + size);
     // Echoed, so that the peer does not take its timeout for a round trip.
-    if (begin + config_.receive_buffer >= receive_.next()) note_timestamp(now, segment);
+    if (begin + receive_buffer_ >= receive_.next()) note_timestamp(now, segment);
   }
   // RFC 9293 section 3.10.7.4, eighth: a FIN again restarts the wait.
   if (state_ == State::time_wait && segment.has(flag::fin)) end_at_ = now + config_.time_wait;

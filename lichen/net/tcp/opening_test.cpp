@@ -7,7 +7,7 @@ namespace {
 EXCHANGE(OpensInThreeSteps, "RFC 9293 3.5", "an active opening: SYN, SYN-ACK, ACK") {
   Script s;
   s.connect();
-  s.out("S 0 mss=1460 win=65535");
+  s.out("S 0 mss=1460 win=64240");
   s.state(State::syn_sent);
   s.in("SA 0 ack=1 win=65535 mss=1460");
   s.out("A 1 ack=1");
@@ -498,16 +498,16 @@ EXCHANGE(TheOptionsAreThoseOfLinux, "RFC 9293 3.2, Linux",
          "MSS, SACK permitted, timestamps, window scale") {
   Script s{Config{}};
   s.connect();
-  s.out("S 0 win=65535 mss=1460 sackok ts=1000,0 ws=5");
+  s.out("S 0 win=64240 mss=1460 sackok ts=1000,0 ws=7");
   s.in("SA 0 ack=1 win=65160 mss=1460 sackok ts=5,1000 ws=7");
-  s.out("A 1 ack=1 ts=1000,5 win=32768");
+  s.out("A 1 ack=1 ts=1000,5 win=502");
 }
 
 EXCHANGE(WhatIsNotOfferedIsNotUsed, "RFC 7323 2.2, 3.2, RFC 2018 2",
          "a peer without options gets none") {
   Script s{Config{}};
   s.accept("S 0 win=1000");
-  s.out("SA 0 ack=1 nots win=65535");
+  s.out("SA 0 ack=1 nots win=64240");
   s.in("A 1 ack=1 win=1000");
   s.write(2'000);
   s.out("A 1:537 nots");  // RFC 9293, MUST-15

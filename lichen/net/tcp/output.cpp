@@ -57,20 +57,21 @@ void Connection::flush(std::uint64_t now) noexcept {
     note_usage();
     arm_loss_timer(now);
     account(now);
+    if (full_) grow_send_buffer();
     if (full_ && is_writable()) {
       full_ = false;
       changes_ |= change::writable;
     }
   }
+  if (taken_ > 0) grow_receive_buffer(now);
   if (ack_now_) {
     send_ack(now);
   } else if (window_update_ && is_synchronized()) {
     // RFC 9293 section 3.8.6.2.2: an update of the window when it is worth one.
     const std::uint32_t open = rcv_edge_ - receive_.next();
     const std::uint32_t room = window_room(false);
-    const std::uint32_t worth = std::min(config_.receive_buffer / 2, 2 * base_mss());
-    if (room >= open + worth && (open <= config_.receive_buffer / 2 || open < base_mss()))
-      send_ack(now);
+    const std::uint32_t worth = std::min(receive_buffer_ / 2, 2 * base_mss());
+    if (room >= open + worth && (open <= receive_buffer_ / 2 || open < base_mss())) send_ack(now);
   }
   window_update_ = false;
 }
@@ -80,8 +81,13 @@ void Connection::flush(std::uint64_t now) noexcept {
 // How much more may come: what the buffer has room for and the header can say.
 std::uint32_t Connection::window_room(bool syn) const noexcept {
   const std::uint32_t unread = receive_.readable();
-  const std::uint32_t room = config_.receive_buffer - std::min(config_.receive_buffer, unread);
-  return std::min(room, 0xffffu << (syn ? 0 : receive_scale_));
+  // What it has grown by is not promised while the stack has no more to give.
+  const std::uint32_t buffer = resources_.pieces.is_exhausted()
+                                   ? std::min(receive_buffer_, config_.receive_buffer)
+                                   : receive_buffer_;
+  const std::uint32_t room = buffer - std::min(buffer, unread);
+  if (syn) return std::min<std::uint32_t>(room, opening_window(config_, offered_mss()));
+  return std::min(room, 0xffffu << receive_scale_);
 }
 
 // The window to announce, scaled, and moves the edge to it. It never shrinks (section 3.8.6), and
@@ -91,7 +97,7 @@ std::uint16_t Connection::choose_window(bool syn) noexcept {
   const std::uint32_t open = rcv_edge_ - receive_.next();
   const std::uint32_t room = window_room(syn);
   std::uint32_t window = open;
-  if (room > open && room - open >= std::min(config_.receive_buffer / 2, base_mss()))
+  if (room > open && room - open >= std::min(receive_buffer_ / 2, base_mss()))
     window = room / unit * unit;
   window = std::max(window, open);
   const std::uint32_t units = std::min((window + unit - 1) / unit, 0xffffu);
@@ -109,7 +115,12 @@ bool Connection::emit(std::uint64_t now, wire::TcpHeader& header,
   header.to_port = path_.remote.port;
   if (header.has(flag::ack)) {
     header.acknowledgment = receive_.next().value;
+    const Seq edge = rcv_edge_;
     header.window = choose_window(syn);
+    if (window_since_ == 0 && rcv_edge_ != edge) {
+      window_since_ = now;
+      window_mark_ = edge;
+    }
   }
   // In a SYN they are an offer; in its answer, and later, what was agreed.
   const bool timestamps = state_ == State::syn_sent ? config_.timestamps : agreed_.timestamps;
@@ -162,8 +173,7 @@ void Connection::send_syn(std::uint64_t now) noexcept {
   } else {
     // After two tries without an answer ECN may be why (section 6.1.1.1).
     if (config_.ecn == EcnMode::request && retries_ < 2) header.flags |= flag::ece | flag::cwr;
-    const std::uint32_t window = std::min<std::uint32_t>(config_.receive_buffer, 0xffff);
-    header.window = static_cast<std::uint16_t>(window);
+    header.window = opening_window(config_, offered_mss());
   }
   emit(now, header, {}, 0, wire::Ecn::not_capable);
 }
@@ -266,7 +276,12 @@ bool Connection::send_again(std::uint64_t now, Flight& flight, std::uint32_t mos
   const bool with_fin = flight.end > send_.end();
   std::uint32_t size = flight.size() - (with_fin ? 1 : 0);
   // For want of memory its first part is sent, and nothing noted: the acknowledgment will tell.
+  // Until it does, or time has come, that is not sent another time.
   const bool whole = size <= most || flights_.split(flight, flight.begin + most) != nullptr;
+  if (!whole) {
+    if (flight.begin == part_again_ && !first_again_) return false;
+    part_again_ = flight.begin;
+  }
   size = std::min(size, most);
   const bool fin = whole && with_fin && flight.end > send_.end();
   std::uint32_t sent = size;

@@ -254,7 +254,9 @@ EXCHANGE(SlowStartGoesOn, "RFC 9406 4.2 (HyStart++)",
 
 EXCHANGE(RoundTripsAreCounted, "RFC 9406 4.2 (HyStart++)",
          "a connection whose round trips grow leaves slow start without a loss") {
-  Script s{modern()};
+  Config config = modern();
+  config.send_buffer = 1024 * 1024;
+  Script s{config};
   open_slowly(s, sack_peer);
   s.write(900'000);
   std::uint32_t at = 1;

@@ -19,6 +19,7 @@ std::uint32_t charge_of(const io::Buffer& buffer) noexcept {
 
 void ReceiveQueue::give_back(Piece& piece) noexcept {
   memory_ -= piece.charge;
+  pieces_.discharge(piece.charge);
   pieces_.give_back(piece);
 }
 
@@ -27,7 +28,7 @@ bool ReceiveQueue::merge(Piece* before, Seq begin, io::Buffer& buffer) noexcept 
   if (before == nullptr || before->end() != begin) return false;
   const auto room = before->buffer.room();
   if (room.size() < buffer.size()) return false;
-  if (buffer.size() > small_piece && memory_ + charge_of(buffer) <= memory_most_) return false;
+  if (buffer.size() > small_piece && has_room(charge_of(buffer))) return false;
   std::memcpy(room.data(), buffer.bytes().data(), buffer.size());
   before->buffer.extend(buffer.size());
   buffer.release();
@@ -42,24 +43,37 @@ Piece* ReceiveQueue::make(Seq begin, io::Buffer& buffer) noexcept {
   piece->begin = begin;
   piece->charge = charge;
   memory_ += charge;
+  pieces_.charge(charge);
   return piece;
+}
+
+Piece* ReceiveQueue::pop_last_early() noexcept {
+  Piece* last = early_.pop_back();
+  if (last == nullptr) return nullptr;
+  Piece* first = last->run_first;
+  if (first == last) {
+    --runs_;
+    return last;
+  }
+  first->run_last = early_.back();
+  early_.back()->run_first = first;
+  return last;
 }
 
 // What came early may be forgotten again (RFC 2018 section 8) for what is in order.
 bool ReceiveQueue::forget_last_early() noexcept {
-  Piece* last = early_.pop_back();
+  Piece* last = pop_last_early();
   if (last == nullptr) return false;
   give_back(*last);
-  --early_count_;
   find_reported();
   return true;
 }
 
 bool ReceiveQueue::make_room(std::size_t charge) noexcept {
-  while (memory_ + charge > memory_most_ && forget_last_early()) {
+  while (!has_room(charge) && forget_last_early()) {
   }
   // A buffer greater than the limit is taken if it is alone.
-  return memory_ + charge <= memory_most_ || memory_ == 0;
+  return has_room(charge) || memory_ == 0;
 }
 
 Arrival ReceiveQueue::add(Seq begin, io::Buffer buffer) noexcept {
@@ -94,37 +108,41 @@ Arrival ReceiveQueue::add(Seq begin, io::Buffer buffer) noexcept {
 
 bool ReceiveQueue::take_over_early() noexcept {
   bool any = false;
-  while (Piece* piece = early_.front()) {
-    if (piece->begin > next_) break;
-    early_.pop_front();
-    --early_count_;
+  for (Piece* piece = early_.front(); piece != nullptr && piece->begin <= next_;
+       piece = early_.front()) {
     any = true;
-    if (piece->end() <= next_) {
-      give_back(*piece);
-      continue;
+    --runs_;
+    for (const Piece* last = piece->run_last;;) {
+      const bool is_last = piece == last;
+      early_.pop_front();
+      if (piece->end() <= next_) {
+        give_back(*piece);
+      } else {
+        piece->buffer.consume(next_ - piece->begin);
+        piece->begin = next_;
+        readable_ += static_cast<std::uint32_t>(piece->buffer.size());
+        next_ = piece->end();
+        ready_.push_back(*piece);
+      }
+      if (is_last) break;
+      piece = early_.front();
     }
-    piece->buffer.consume(next_ - piece->begin);
-    piece->begin = next_;
-    readable_ += static_cast<std::uint32_t>(piece->buffer.size());
-    next_ = piece->end();
-    ready_.push_back(*piece);
   }
   return any;
 }
 
 Arrival ReceiveQueue::add_early(Seq begin, io::Buffer buffer) noexcept {
-  // The place is mostly at the end. What is there already stays as it is.
-  auto place = early_.end();
-  while (place != early_.begin()) {
-    auto before = place;
-    --before;
-    if (before->begin <= begin) break;
-    place = before;
-  }
-  Piece* previous = nullptr;
-  if (place != early_.begin()) {
-    auto before = place;
-    previous = &*--before;
+  // The place is mostly at the end: behind `previous`, the last piece of a run, before `next`, the
+  // first of one. What is there already stays as it is.
+  Piece* previous = early_.back();
+  Piece* next = nullptr;
+  const auto before = [this](Piece& first) noexcept -> Piece* {
+    auto at = early_.place_of(first);
+    return at == early_.begin() ? nullptr : &*--at;
+  };
+  while (previous != nullptr && previous->run_first->begin > begin) {
+    next = previous->run_first;
+    previous = before(*next);
   }
   Seq end = begin + static_cast<std::uint32_t>(buffer.size());
   if (previous != nullptr && previous->end() > begin) {
@@ -136,30 +154,46 @@ Arrival ReceiveQueue::add_early(Seq begin, io::Buffer buffer) noexcept {
     buffer.consume(previous->end() - begin);
     begin = previous->end();
   }
-  while (place != early_.end() && place->begin < end) {
-    if (place->end() > end) {
-      buffer.shorten(end - place->begin);
-      end = place->begin;
+  while (next != nullptr && next->begin < end) {
+    if (next->run_last->end() > end) {
+      buffer.shorten(end - next->begin);
+      end = next->begin;
       break;
     }
-    // All of it is in the new one.
-    Piece& covered = *place;
-    place = early_.erase(place);
-    --early_count_;
-    give_back(covered);
+    // All of the run is in the new one.
+    auto at = early_.place_of(*next);
+    for (const Piece* last = next->run_last;;) {
+      Piece& covered = *at;
+      const bool is_last = &covered == last;
+      at = early_.erase(at);
+      give_back(covered);
+      if (is_last) break;
+    }
+    --runs_;
+    next = at == early_.end() ? nullptr : &*at;
+    find_reported();
   }
   if (begin == end) {
     reported(begin, end);
     return Arrival::duplicate;
   }
+  const bool joins = previous != nullptr && previous->end() == begin;
+  Piece* last = previous;
   if (!merge(previous, begin, buffer)) {
-    if (early_count_ >= early_most_ || memory_ + charge_of(buffer) > memory_most_)
-      return Arrival::dropped;
-    Piece* piece = make(begin, buffer);
-    if (piece == nullptr) return Arrival::dropped;
-    early_.insert_before(place, *piece);
-    ++early_count_;
+    if ((!joins && runs_ >= runs_most_) || !has_room(charge_of(buffer))) return Arrival::dropped;
+    last = make(begin, buffer);
+    if (last == nullptr) return Arrival::dropped;
+    early_.insert_before(next == nullptr ? early_.end() : early_.place_of(*next), *last);
+    last->run_first = joins ? previous->run_first : last;
+    if (!joins) ++runs_;
   }
+  Piece* first = last->run_first;
+  if (next != nullptr && next->begin == end) {
+    last = next->run_last;
+    last->run_first = first;
+    --runs_;
+  }
+  first->run_last = last;
   reported(begin, end);
   return Arrival::early;
 }
@@ -192,13 +226,10 @@ void ReceiveQueue::forget_reported() noexcept {
 // Anew, from what is there.
 void ReceiveQueue::find_reported() noexcept {
   recent_count_ = 0;
-  for (Piece& piece : early_) {
-    if (recent_count_ > 0 && recent_[recent_count_ - 1].end == piece.begin)
-      recent_[recent_count_ - 1].end = piece.end();
-    else if (recent_count_ < recent_.size())
-      recent_[recent_count_++] = {piece.begin, piece.end()};
-    else
-      break;
+  for (auto at = early_.begin(); at != early_.end() && recent_count_ < recent_.size();) {
+    Piece& last = *at->run_last;
+    recent_[recent_count_++] = {at->begin, last.end()};
+    at = ++early_.place_of(last);
   }
 }
 
@@ -246,9 +277,7 @@ void ReceiveQueue::drop_early_from(Seq from) noexcept {
       if (piece->end() > from) piece->buffer.shorten(piece->end() - from);
       break;
     }
-    early_.pop_back();
-    --early_count_;
-    give_back(*piece);
+    give_back(*pop_last_early());
   }
   find_reported();
 }
@@ -257,9 +286,34 @@ void ReceiveQueue::clear() noexcept {
   while (Piece* piece = ready_.pop_front()) give_back(*piece);
   while (Piece* piece = early_.pop_front()) give_back(*piece);
   readable_ = 0;
-  early_count_ = 0;
+  runs_ = 0;
   recent_count_ = 0;
   duplicate_.reset();
+}
+
+const char* ReceiveQueue::broken() noexcept {
+  std::uint32_t runs = 0;
+  std::size_t memory = 0;
+  for (const Piece& piece : ready_) memory += piece.charge;
+  Seq behind = next_;
+  for (auto at = early_.begin(); at != early_.end();) {
+    Piece& first = *at;
+    if (first.begin <= behind) return "early runs touch";
+    Seq end = first.begin;
+    for (;; ++at) {
+      if (at == early_.end()) return "an early run without an end";
+      if (at->begin != end) return "a gap inside an early run";
+      end = at->end();
+      memory += at->charge;
+      if (&*at == first.run_last) break;
+    }
+    if (at->run_first != &first) return "the ends of an early run do not know each other";
+    ++at;
+    ++runs;
+    behind = end;
+  }
+  if (runs != runs_) return "early runs are not counted right";
+  return memory == memory_ ? nullptr : "the memory of pieces is not counted right";
 }
 
 }  // namespace lichen::net::tcp

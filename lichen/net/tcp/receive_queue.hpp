@@ -1,8 +1,12 @@
 // What has arrived and the app has not taken: views into the buffers of whoever received them, in
 // order, and those that came too early. Memory is bounded: small pieces are put together, what does
 // not fit is dropped and will be sent again.
+//
+// Pieces that came early and touch are a run. Its first and its last piece know each other, so that
+// a place is found by runs, of which there are as many as may be, however many pieces they have.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,11 +25,35 @@ struct Piece {
   base::ListNode node;
   io::Buffer buffer;
   Seq begin;
-  std::uint32_t charge = 0;  // the memory it keeps from others
+  std::uint32_t charge = 0;    // the memory it keeps from others
+  Piece* run_first = nullptr;  // of an early run's last piece
+  Piece* run_last = nullptr;   // of its first piece
 
   [[nodiscard]] Seq end() const noexcept {
     return begin + static_cast<std::uint32_t>(buffer.size());
   }
+};
+
+// The pieces of one stack, and the memory that all of them keep.
+class PiecePool : public Pool<Piece> {
+ public:
+  // `bytes_most`: when so many are kept, no queue may have more than it began with.
+  PiecePool(Memory& memory, std::size_t most, std::size_t bytes_most) noexcept
+      : Pool{memory, most}, bytes_most_{bytes_most} {}
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  // Whether there is so much left, with `other` bytes in use elsewhere, that connections may be
+  // promised more.
+  [[nodiscard]] bool is_ample(std::size_t other) const noexcept {
+    return bytes_ + other < bytes_most_ / 2;
+  }
+  [[nodiscard]] bool is_exhausted() const noexcept { return bytes_ >= bytes_most_; }
+  void charge(std::size_t bytes) noexcept { bytes_ += bytes; }
+  void discharge(std::size_t bytes) noexcept { bytes_ -= bytes; }
+
+ private:
+  std::size_t bytes_most_;
+  std::size_t bytes_ = 0;
 };
 
 enum class Arrival : std::uint8_t {
@@ -38,16 +66,22 @@ enum class Arrival : std::uint8_t {
 
 class ReceiveQueue {
  public:
-  // `memory_most`: what all pieces may keep; `early_most`: how many of them may be early.
-  ReceiveQueue(Pool<Piece>& pieces, std::size_t memory_most, std::uint32_t early_most) noexcept
-      : pieces_{pieces}, early_most_{early_most}, memory_most_{memory_most} {}
+  // `memory_most`: what all pieces may keep; `runs_most`: how many runs may be early.
+  ReceiveQueue(PiecePool& pieces, std::size_t memory_most, std::uint32_t runs_most) noexcept
+      : pieces_{pieces},
+        runs_most_{runs_most},
+        memory_most_{memory_most},
+        memory_sure_{memory_most} {}
   ReceiveQueue(const ReceiveQueue&) = delete;
   ReceiveQueue& operator=(const ReceiveQueue&) = delete;
   ~ReceiveQueue() { clear(); }
 
   void start(Seq first) noexcept { next_ = first; }
-  // What is there already stays.
-  void set_memory_most(std::size_t most) noexcept { memory_most_ = most; }
+  // What is there already stays. `sure`: of it, also when the stack has no more to give.
+  void set_memory_most(std::size_t most, std::size_t sure) noexcept {
+    memory_most_ = most;
+    memory_sure_ = std::min(most, sure);
+  }
   // The first byte that has not arrived.
   [[nodiscard]] Seq next() const noexcept { return next_; }
   // Bytes in order.
@@ -73,6 +107,8 @@ class ReceiveQueue {
   [[nodiscard]] bool has_report() const noexcept {
     return recent_count_ > 0 || duplicate_.has_value();
   }
+  // What does not agree, null when all does. For tests.
+  [[nodiscard]] const char* broken() noexcept;
   void note_duplicate(Seq begin, Seq end) noexcept {
     duplicate_ = wire::SackBlock{begin.value, end.value};
   }
@@ -89,21 +125,26 @@ class ReceiveQueue {
   void give_back(Piece& piece) noexcept;
   bool forget_last_early() noexcept;
   bool make_room(std::size_t charge) noexcept;
+  [[nodiscard]] bool has_room(std::size_t charge) const noexcept {
+    return memory_ + charge <= (pieces_.is_exhausted() ? memory_sure_ : memory_most_);
+  }
+  Piece* pop_last_early() noexcept;
   Arrival add_early(Seq begin, io::Buffer buffer) noexcept;
   bool take_over_early() noexcept;
   void reported(Seq begin, Seq end) noexcept;
   void forget_reported() noexcept;
   void find_reported() noexcept;
 
-  Pool<Piece>& pieces_;
+  PiecePool& pieces_;
   Pieces ready_;
   Pieces early_;
   Seq next_;
   std::uint32_t readable_ = 0;
-  std::uint32_t early_count_ = 0;
-  std::uint32_t early_most_;
+  std::uint32_t runs_ = 0;
+  std::uint32_t runs_most_;
   std::size_t memory_ = 0;
   std::size_t memory_most_;
+  std::size_t memory_sure_;
   std::array<Range, wire::TcpOptions::max_sack_blocks> recent_;
   std::size_t recent_count_ = 0;
   std::optional<wire::SackBlock> duplicate_;

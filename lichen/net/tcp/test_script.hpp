@@ -41,6 +41,7 @@ inline Config plain() {
   Config config;
   config.timestamps = config.sack = config.window_scaling = false;
   config.receive_buffer = 65'535;
+  config.receive_buffer_most = config.send_buffer_most = 0;
   config.no_delay = true;
   return config;
 }

@@ -49,14 +49,15 @@ class TestBuffers final : public io::BufferOwner {
 
 // The pools of one stack.
 struct TestPools {
-  explicit TestPools(Memory& memory, std::size_t most = 100'000, const Output* output = nullptr)
+  explicit TestPools(Memory& memory, std::size_t most = 100'000, const Output* output = nullptr,
+                     std::size_t bytes_most = std::size_t{1} << 30)
       : flights{memory, most},
-        pieces{memory, most},
+        pieces{memory, most, bytes_most},
         blocks{memory, most},
         chunks{memory, most, output} {}
 
   Pool<Flight> flights;
-  Pool<Piece> pieces;
+  PiecePool pieces;
   BlockPool blocks;
   ChunkPool chunks;  // goes before the blocks in it
 };
