@@ -1,13 +1,15 @@
-// An image on a network: sends back what comes to port 7 by TCP and UDP, until somebody comes to
-// port 9.
+// An image on a network: sends back what comes to port 7 by TCP, on each core, and by UDP, until
+// somebody comes to port 9.
 #include <array>
 #include <memory>
 #include <utility>
 
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
+#include "lichen/coro/semaphore.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/run.hpp"
+#include "lichen/sched/machine.hpp"
 
 namespace {
 
@@ -24,8 +26,22 @@ Task<Result<void>> echo(std::unique_ptr<io::Stream> stream) {
   }
 }
 
-Task<Result<void>> serve(io::Listener& listener, Scope& connections) {
-  for (;;) connections.spawn(echo(CO_TRY(co_await listener.accept())));
+// Each core has its connections.
+Task<Result<void>> serve(io::Network& network, bool shared, Semaphore& listening) {
+  const auto listener = CO_TRY(co_await network.listen(port(7), {.share_port = shared}));
+  listening.release();
+  Scope connections{OnError::keep_going};
+  Result<void> outcome;
+  while (outcome) {
+    auto stream = co_await listener->accept();
+    if (stream)
+      connections.spawn(echo(std::move(*stream)), coro::this_core());
+    else
+      outcome = stream.error();
+  }
+  connections.request_stop();
+  (co_await connections.join()).ignore();
+  co_return outcome;
 }
 
 Task<Result<void>> answer(io::Datagram& socket) {
@@ -39,19 +55,19 @@ Task<Result<void>> answer(io::Datagram& socket) {
 Task<Result<void>> app(io::System& system) {
   log::info("the first task runs after {} us", hal::now_ns() / 1'000);
   io::Network& network = system.network();
-  const auto listener = CO_TRY(co_await network.listen(port(7)));
   const auto socket = CO_TRY(co_await network.bind(port(7)));
   const auto end = CO_TRY(co_await network.listen(port(9)));
-  Scope connections{OnError::keep_going};
   Scope servers{OnError::keep_going};
-  servers.spawn(serve(*listener, connections));
+  auto& machine = sched::Machine::current();
+  Semaphore listening{0};
+  for (unsigned i = 0; i < machine.cores(); ++i)
+    servers.spawn(serve(network, machine.cores() > 1, listening), &machine.core(i));
   servers.spawn(answer(*socket));
+  for (unsigned i = 0; i < machine.cores(); ++i) CO_TRY(co_await listening.acquire());
   log::info("ready");
   const auto last = co_await end->accept();
   servers.request_stop();
-  connections.request_stop();
   (co_await servers.join()).ignore();
-  (co_await connections.join()).ignore();
   if (last) log::info("asked to end");
   co_return last ? Result<void>{} : last.error();
 }

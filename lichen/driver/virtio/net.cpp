@@ -114,9 +114,24 @@ Result<void> NetCard::read_configuration() noexcept {
   return {};
 }
 
+void NetCard::plan_vectors(std::span<coro::Core* const> cores) noexcept {
+  const auto pairs = static_cast<unsigned>(cores.size());
+  InterruptRouter* const router = options_.router;
+  constexpr Vector usual = 3;
+  const Vector vectors = std::min(transport_.vectors(), router ? router->vectors() : usual);
+  plan_ = VectorPlan{pairs, vectors};
+  if (!router || plan_.per_pair() == 0) return;
+  for (unsigned i = 0; i < pairs; ++i) {
+    if (router->route(plan_.receive(i), *cores[i]) && router->route(plan_.send(i), *cores[i]))
+      continue;
+    plan_ = VectorPlan{pairs, 1};  // all by that of the configuration
+    return;
+  }
+}
+
 Result<void> NetCard::create_queues(std::span<coro::Core* const> cores) noexcept {
   const unsigned count = std::min(static_cast<unsigned>(cores.size()), most_pairs_);
-  plan_ = VectorPlan{count, std::min(transport_.vectors(), options_.vectors)};
+  plan_vectors(cores.first(count));
   // What the receiver may be told goes by what was agreed on for it.
   const io::NetFeatures incoming{.checksum = (agreed_ & guest_checksum) != 0,
                                  .segmentation4 = (agreed_ & guest_tcp4) != 0,

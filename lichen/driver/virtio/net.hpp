@@ -48,8 +48,8 @@ struct NetOptions {
   // One pair for each, as far as the device has so many. The calling core comes first; none: it
   // alone. What this refers to is used by open() only.
   std::span<coro::Core* const> cores{};
-  // Interrupts that somebody takes, of those of the device: the first ones.
-  Vector vectors = 3;
+  // Each pair's interrupts go to its core. Null: the first three go wherever they are taken.
+  InterruptRouter* router = nullptr;
   bool offload = true;  // checksums and segmentation
   // Forms of the ring, if the device knows them.
   bool packed_ring = true;
@@ -164,6 +164,7 @@ class NetCard final : public io::NetDevice {
           Features agreed) noexcept;
   Result<void> read_configuration() noexcept;
   Result<void> create_queues(std::span<coro::Core* const> cores) noexcept;
+  void plan_vectors(std::span<coro::Core* const> cores) noexcept;
   Result<void> enable() noexcept;
   // What the device forgets at a reset, and the pairs on their cores.
   Task<Result<void>> configure() noexcept;

@@ -47,6 +47,7 @@ void NetPair::start() noexcept {
 void NetPair::stop() noexcept {
   if (!std::exchange(up_, false)) return;
   stop_watching();
+  send_->reclaim().ignore();  // what it had sent before is not lost
   send_->drop_all();
 }
 

@@ -307,6 +307,19 @@ TEST_P(NetPairsTest, TellTheDevice) {
   EXPECT_TRUE(world.loop.run(is_told(world)).value());
 }
 
+struct TestRouter final : InterruptRouter {
+  explicit TestRouter(unsigned count) : count{count} {}
+  Vector vectors() const noexcept override { return static_cast<Vector>(count); }
+  Result<void> route(Vector vector, const coro::Core&) noexcept override {
+    if (vector == refused) return Error::limit_reached;
+    routed.push_back(vector);
+    return {};
+  }
+  unsigned count;
+  Vector refused = no_vector;
+  std::vector<Vector> routed;
+};
+
 // Each pair by a vector of its own, or two, as many as there are.
 Task<Result<void>> by_vector(World& world, NetCard& card, unsigned vectors) {
   std::vector<io::ReceivedFrame> got;
@@ -333,15 +346,24 @@ Task<Result<void>> by_vector(World& world, NetCard& card, unsigned vectors) {
 }
 TEST_P(NetPairsTest, HaveVectorsOfTheirOwn) {
   for (const unsigned vectors : {1U, 3U, 5U}) {
+    TestRouter router{vectors};
     World world{several | GetParam(), 64, 2};
     PciModel function{world.device, 8};
     PciTransport transport = *PciTransport::create(function);
     NetOptions options = with_pairs(2);
-    options.vectors = static_cast<Vector>(vectors);
+    options.router = &router;
     auto card = world.loop.run(NetCard::open(transport, world.memory, options)).value();
     ASSERT_TRUE(card);
+    EXPECT_EQ(router.routed, vectors == 5   ? (std::vector<Vector>{1, 2, 3, 4})
+                             : vectors == 3 ? (std::vector<Vector>{1, 1, 2, 2})
+                                            : std::vector<Vector>{});
     EXPECT_TRUE(world.loop.run(by_vector(world, **card, vectors)).value());
     EXPECT_EQ(world.device.queues[4].vector, no_vector);  // the answers of commands are looked for
+    router.refused = 2;
+    card->reset();
+    auto again = world.loop.run(NetCard::open(transport, world.memory, options)).value();
+    ASSERT_TRUE(again);
+    EXPECT_EQ((*again)->plan().per_pair(), 0U);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "lichen/base/result.hpp"
+#include "lichen/coro/core.hpp"
 #include "lichen/driver/virtio/features.hpp"
 #include "lichen/driver/virtio/ring.hpp"
 
@@ -78,6 +79,18 @@ class Transport {
   [[nodiscard]] virtual Vector vectors() const noexcept = 0;
   // In the handler of the one line: why it was raised, and lowers it.
   virtual InterruptCause acknowledge_interrupt() noexcept = 0;
+};
+
+// Where interrupts of a device go.
+class InterruptRouter {
+ public:
+  // Those that somebody takes, from 0 on, as soon as they are routed; 0: there is the one line.
+  [[nodiscard]] virtual Vector vectors() const noexcept = 0;
+  // From now on the core takes it. Errors: not_supported (it takes none), limit_reached.
+  virtual Result<void> route(Vector vector, const coro::Core& core) noexcept = 0;
+
+ protected:
+  ~InterruptRouter() = default;
 };
 
 // Reads several fields that belong together: again while they change (2.5.1). Gives up after a

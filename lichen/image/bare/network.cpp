@@ -1,8 +1,11 @@
-// The network of a bare machine: our own TCP/IP over the first virtio network card.
+// The network of a bare machine: our own TCP/IP over the first virtio network card. Each core has a
+// pair of the card's queues, as far as there are so many, whose interrupts it takes; cores beyond
+// that send by the pair of another, which receives for them.
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -74,13 +77,40 @@ Task<Result<void>> begin_randomness(Devices& devices, PageMemory& memory) {
   co_return filled;
 }
 
+// Of a card, on its home. What comes by the one line, or by a vector that all share, is for other
+// cores, too, and they may sleep.
+class CardInterrupts final : public InterruptTarget {
+ public:
+  explicit CardInterrupts(virtio::NetCard& card) noexcept : card_{card} {}
+  void interrupted(virtio::Vector vector) noexcept override { card_.interrupted(vector); }
+  void interrupted_by_line() noexcept override { card_.interrupted_by_line(); }
+  bool deliver() noexcept override {
+    const bool any = card_.deliver();
+    if (card_.plan().per_pair() != 0) return any;
+    for (unsigned i = 1; i < card_.pairs(); ++i)
+      if (card_.pair(i).has_news()) hal::wake(card_.pair(i).home().index());
+    return any;
+  }
+
+ private:
+  virtio::NetCard& card_;
+};
+
+class PairListener final : public DeviceListener {
+ public:
+  explicit PairListener(virtio::NetPair& pair) noexcept : pair_{pair} {}
+  bool deliver() noexcept override { return pair_.deliver(); }
+
+ private:
+  virtio::NetPair& pair_;
+};
+
 class BareNetwork {
  public:
-  BareNetwork(Devices& devices, VirtioDevice& device) noexcept
-      : devices_{devices}, device_{device} {}
+  BareNetwork(Devices& devices, VirtioDevice& device, DeviceListeners& listeners) noexcept
+      : devices_{devices}, device_{device}, listeners_{listeners} {}
   BareNetwork(const BareNetwork&) = delete;
   BareNetwork& operator=(const BareNetwork&) = delete;
-  ~BareNetwork() { device_.tell(nullptr); }
 
   // Errors: those of the card and the stack, invalid_argument (the word net=).
   Task<Result<void>> open() {
@@ -96,34 +126,82 @@ class BareNetwork {
     }
     CO_TRY(co_await begin_randomness(devices_, memory_));
     CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
-    card_ = CO_TRY(co_await virtio::NetCard::open(device_.transport(), memory_));
+    auto& machine = sched::Machine::current();
+    std::vector<coro::Core*> cores;
+    for (unsigned i = 0; i < machine.cores(); ++i) cores.push_back(&machine.core(i));
+    virtio::NetOptions card_options{.cores = cores, .router = &device_};
+    if (cores.size() > 1) card_options.receive_buffers = 384;  // of each
+    card_ = CO_TRY(co_await virtio::NetCard::open(device_.transport(), memory_, card_options));
     interrupts_.emplace(*card_);
     device_.tell(&*interrupts_);
-    inet_ = CO_TRY(net::inet::InetCores::create(sched::Machine::current().cores(), options));
+    inet_ = CO_TRY(net::inet::InetCores::create(machine.cores(), options));
     co_return co_await join_cores();
+  }
+  // MUST be called before this goes, also if open() has failed. It does not fail.
+  Task<Result<void>> close() {
+    if (card_) (co_await card_->close()).ignore();
+    auto& machine = sched::Machine::current();
+    for (unsigned i = machine.cores(); i-- > 0;) {
+      const io::Stay stay = co_await io::StayOn{machine.core(i)};
+      if (machine.cores() > 1) tell_of_core(i);
+      if (i == 0) break;
+      device_.take_no_more_here();
+      listeners_[i] = nullptr;
+    }
+    const io::Stay back = co_await io::StayOn{machine.core(0)};
+    device_.tell(nullptr);
+    co_return Result<void>{};
   }
   [[nodiscard]] net::inet::InetCores& inet() noexcept { return *inet_; }
 
  private:
   Task<Result<void>> join_cores() {
     auto& machine = sched::Machine::current();
-    if (machine.cores() == 1) co_return inet_->add(*card_);
+    const unsigned pairs = card_->pairs();
+    if (pairs > 1) base::log::debug("the network card has {} pairs of queues for us", pairs);
+    sending_.reset(new (std::nothrow) coro::Mutex[pairs]);
+    if (!sending_) co_return Error::no_memory;
     Result<void> joined;
     for (unsigned i = 0; joined && i < machine.cores(); ++i) {
       const io::Stay stay = co_await io::StayOn{machine.core(i)};
-      shares_.push_back(std::make_unique<net::inet::DeviceShare>(*card_, sending_, i == 0));
-      joined = inet_->add(*shares_[i]);
+      virtio::NetPair& pair = card_->pair(i % pairs);
+      if (i != 0 && i < pairs) {
+        pair_listeners_.push_back(std::make_unique<PairListener>(pair));
+        listeners_[i] = pair_listeners_.back().get();
+      }
+      if (i < pairs && i + pairs >= machine.cores()) {
+        joined = inet_->add(pair);
+        continue;
+      }
+      shares_.push_back(
+          std::make_unique<net::inet::DeviceShare>(pair, sending_[i % pairs], i < pairs));
+      joined = inet_->add(*shares_.back());
     }
     const io::Stay back = co_await io::StayOn{machine.core(0)};
     co_return joined;
   }
 
+  // On that core.
+  void tell_of_core(unsigned core) noexcept {
+    if (!inet_ || core >= inet_->cores()) return;
+    const net::tcp::EngineStatistics& tcp = inet_->on(core).tcp_statistics();
+    const net::inet::CrossingCounters& crossing = inet_->counters(core);
+    virtio::PairCounters pair;
+    if (core < card_->pairs()) pair = card_->pair(core).counters();
+    base::log::info(
+        "core {}: {} connections; {} frames received, {} sent, {} passed to other cores, {} lost",
+        core, tcp.accepted + tcp.opened, pair.receive.frames, pair.send.frames, crossing.passed_on,
+        crossing.lost + pair.send.lost);
+  }
+
   Devices& devices_;
   VirtioDevice& device_;
+  DeviceListeners& listeners_;
   PageMemory memory_;
   std::unique_ptr<virtio::NetCard> card_;
-  std::optional<Interrupts<virtio::NetCard>> interrupts_;
-  coro::Mutex sending_;
+  std::optional<CardInterrupts> interrupts_;
+  std::vector<std::unique_ptr<PairListener>> pair_listeners_;
+  std::unique_ptr<coro::Mutex[]> sending_;  // of each pair
   std::vector<std::unique_ptr<net::inet::DeviceShare>> shares_;
   std::unique_ptr<net::inet::InetCores> inet_;
 };
@@ -166,24 +244,25 @@ Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
 
 }  // namespace
 
-Task<Result<void>> run_with_devices(BareSystem& system, DeviceListener*& listener,
+Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listeners,
                                     Task<Result<void>> main) {
   const io::Stay stay = co_await io::StayOn{sched::Machine::current().core(0)};
   Devices devices;
-  listener = &devices;
+  listeners[0] = &devices;
   Result<void> outcome;
   if (VirtioDevice* const card = devices.first(virtio::DeviceKind::net)) {
-    BareNetwork network{devices, *card};
+    BareNetwork network{devices, *card, listeners};
     outcome = co_await network.open();
     if (outcome)
       outcome = co_await run_on_network(system, network, std::move(main));
     else
       base::log::error("the network card cannot be used: {}", outcome.error());
+    (co_await network.close()).ignore();
   } else {
     base::log::info("there is no network card that can be used");
     outcome = co_await run_program(std::move(main));
   }
-  listener = nullptr;
+  listeners[0] = nullptr;
   co_return outcome;
 }
 

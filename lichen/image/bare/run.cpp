@@ -50,12 +50,13 @@ Result<void> Host::run(Task<Result<void>> main, const RunOptions& options) {
   auto machine = TRY(sched::Machine::create(options));
   BareSystem& system = parts_->system;
   Task<Result<void>> program = run_in(system, std::move(main));
-  DeviceListener* listener = nullptr;
+  DeviceListeners listeners{};
   auto make_events = [&](unsigned core) -> Result<std::unique_ptr<sched::EventSource>> {
-    if (core == 0) return std::make_unique<DeviceEvents>(system, listener);
+    if (core == 0 || &run_with_devices)
+      return std::make_unique<DeviceEvents>(system, core, listeners[core]);
     return std::make_unique<sched::HalEvents>(core);
   };
-  if (&run_with_devices) program = run_with_devices(system, listener, std::move(program));
+  if (&run_with_devices) program = run_with_devices(system, listeners, std::move(program));
   return machine->run(std::move(program), make_events);
 }
 

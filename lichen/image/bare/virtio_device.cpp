@@ -1,7 +1,9 @@
 #include "lichen/image/bare/virtio_device.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "lichen/base/log.hpp"
 #include "lichen/hal/hal.hpp"
@@ -70,9 +72,9 @@ Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_function(const hal::Found
   TRY(pci::assign_bars(self.configuration_, self.bars_, pool));
   pci::enable(self.configuration_);
   // Messages if they can reach us, else the line.
-  const auto table = pci::find_messages(self.configuration_);
+  self.table_ = pci::find_messages(self.configuration_);
   const Result<void> messages =
-      table ? self.attach_messages(*table) : Result<void>{Error::not_supported};
+      self.table_ ? self.attach_messages() : Result<void>{Error::not_supported};
   if (!messages && !messages.failed_with(Error::not_supported)) return messages.error();
   self.at_function_ = TRY(virtio::PciTransport::create(self));
   self.transport_ = &*self.at_function_;
@@ -91,20 +93,46 @@ Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_function(const hal::Found
 VirtioDevice::~VirtioDevice() {
   if (transport_) transport_->set_status(0);
   hal::detach_interrupt(&take_line, this);
-  for (Channel& channel : channels_) hal::detach_interrupt(&take_message, &channel);
+  take_no_more_here();
 }
 
-Result<void> VirtioDevice::attach_messages(const pci::MessageTable& table) noexcept {
-  virtio::Registers* const memory = bar(table.bar);
-  if (!memory) return Error::not_supported;
-  for (unsigned i = 0; i < most_vectors && i < table.entries; ++i) {
+Result<void> VirtioDevice::attach_messages() noexcept {
+  if (!bar(table_->bar)) return Error::not_supported;
+  const unsigned count = std::min(table_->entries, most_vectors);
+  channels_.reset(new (std::nothrow) Channel[count]);
+  if (!channels_) return Error::no_memory;
+  for (unsigned i = 0; i < count; ++i)
     channels_[i] = {.device = this, .vector = static_cast<virtio::Vector>(i)};
-    const hal::Message message =
-        TRY(hal::attach_message(hal::this_core(), &take_message, &channels_[i]));
-    TRY(pci::set_message(table, *memory, i, message.address, message.data));
-  }
-  pci::enable_messages(table, configuration_);
+  for (unsigned i = 0; i < count && i < vectors_at_home; ++i)
+    TRY(attach(channels_[i], hal::this_core()));
+  channel_count_ = count;
+  pci::enable_messages(*table_, configuration_);
   return {};
+}
+
+Result<void> VirtioDevice::attach(Channel& channel, hal::CoreId core) noexcept {
+  const hal::Message message = TRY(hal::attach_message(core, &take_message, &channel));
+  channel.core = core;
+  return pci::set_message(*table_, *bar(table_->bar), channel.vector, message.address,
+                          message.data);
+}
+
+Result<void> VirtioDevice::route(virtio::Vector vector, const coro::Core& core) noexcept {
+  if (vector >= channel_count_) return Error::not_supported;
+  Channel& channel = channels_[vector];
+  if (channel.core == core.index()) return {};
+  if (channel.core != nowhere && channel.core != hal::this_core()) return Error::busy;
+  if (std::exchange(channel.core, nowhere) != nowhere)
+    hal::detach_interrupt(&take_message, &channel);
+  return attach(channel, core.index());
+}
+
+void VirtioDevice::take_no_more_here() noexcept {
+  for (unsigned i = 0; channels_ && i < std::min(table_->entries, most_vectors); ++i) {
+    if (channels_[i].core != hal::this_core()) continue;
+    hal::detach_interrupt(&take_message, &channels_[i]);
+    channels_[i].core = nowhere;
+  }
 }
 
 virtio::Registers* VirtioDevice::bar(unsigned index) noexcept {
@@ -120,22 +148,24 @@ virtio::Registers* VirtioDevice::bar(unsigned index) noexcept {
 
 void VirtioDevice::tell(InterruptTarget* target) noexcept {
   hal::interrupts_off();
-  target_ = target;
+  target_.store(target, std::memory_order_release);
   // Somebody may have come in vain.
-  for (virtio::Vector vector = 0; target && vector < most_vectors; ++vector)
-    target->interrupted(vector);
+  for (virtio::Vector vector = 0; target && vector < vectors(); ++vector)
+    if (channels_[vector].core == hal::this_core()) target->interrupted(vector);
+  if (target && vectors() == 0) target->interrupted(0);
   hal::interrupts_on();
 }
 
 void VirtioDevice::take_message(void* channel) noexcept {
   const Channel& told = *static_cast<Channel*>(channel);
-  if (told.device->target_) told.device->target_->interrupted(told.vector);
+  if (InterruptTarget* const target = told.device->target_.load(std::memory_order_acquire))
+    target->interrupted(told.vector);
 }
 
 void VirtioDevice::take_line(void* device) noexcept {
   auto& self = *static_cast<VirtioDevice*>(device);
-  if (self.target_)
-    self.target_->interrupted_by_line();
+  if (InterruptTarget* const target = self.target_.load(std::memory_order_acquire))
+    target->interrupted_by_line();
   else
     self.transport_->acknowledge_interrupt();
 }

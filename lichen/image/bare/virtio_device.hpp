@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <span>
 
 #include "lichen/base/result.hpp"
+#include "lichen/coro/core.hpp"
 #include "lichen/driver/pci/function.hpp"
 #include "lichen/driver/virtio/memory.hpp"
 #include "lichen/driver/virtio/mmio_transport.hpp"
@@ -73,8 +75,10 @@ class Interrupts final : public InterruptTarget {
   Driver& driver_;
 };
 
-// Interrupts are taken on the core that has made it, and there it MUST be destroyed.
-class VirtioDevice final : private driver::virtio::PciFunction {
+// Interrupts are taken on the core that has made it, its home, and there it MUST be destroyed; but
+// messages that were routed to others.
+class VirtioDevice final : private driver::virtio::PciFunction,
+                           public driver::virtio::InterruptRouter {
  public:
   // Errors: not_found (an empty slot), not_supported (a device that we do not know how to drive, or
   // whose interrupts cannot reach us), no_memory, limit_reached.
@@ -89,22 +93,37 @@ class VirtioDevice final : private driver::virtio::PciFunction {
   ~VirtioDevice();
 
   [[nodiscard]] driver::virtio::Transport& transport() noexcept { return *transport_; }
-  // From now on, and what came before, too. Null: nobody. On its core.
+  // From now on, and what came before, too. Null: nobody. On its home.
   void tell(InterruptTarget* target) noexcept;
-  // On its core, between two tasks.
-  bool deliver() noexcept { return target_ && target_->deliver(); }
+  // On its home, when the device does not raise that one.
+  [[nodiscard]] driver::virtio::Vector vectors() const noexcept override {
+    return static_cast<driver::virtio::Vector>(channel_count_);
+  }
+  Result<void> route(driver::virtio::Vector vector, const coro::Core& core) noexcept override;
+  // This core takes none of its messages any more, nor is any handler running. The device MUST have
+  // stopped. On each core to which some were routed, before it ends.
+  void take_no_more_here() noexcept;
+  // On its home, between two tasks.
+  bool deliver() noexcept {
+    InterruptTarget* const target = target_.load(std::memory_order_relaxed);
+    return target && target->deliver();
+  }
 
  private:
-  static constexpr unsigned most_vectors = 3;
+  static constexpr unsigned most_vectors = 2 * coro::max_cores + 1;
+  static constexpr unsigned vectors_at_home = 3;  // until others are routed
+  static constexpr hal::CoreId nowhere = ~hal::CoreId{0};
   struct Channel {
     VirtioDevice* device = nullptr;
     driver::virtio::Vector vector = 0;
+    hal::CoreId core = nowhere;
   };
 
   VirtioDevice() noexcept = default;
   driver::virtio::Registers& configuration() noexcept override { return configuration_; }
   driver::virtio::Registers* bar(unsigned index) noexcept override;
-  Result<void> attach_messages(const driver::pci::MessageTable& table) noexcept;
+  Result<void> attach_messages() noexcept;
+  Result<void> attach(Channel& channel, hal::CoreId core) noexcept;
   static void take_message(void* channel) noexcept;
   static void take_line(void* device) noexcept;
 
@@ -114,8 +133,10 @@ class VirtioDevice final : private driver::virtio::PciFunction {
   std::optional<driver::virtio::MmioTransport> at_registers_;
   std::optional<driver::virtio::PciTransport> at_function_;
   driver::virtio::Transport* transport_ = nullptr;
-  std::array<Channel, most_vectors> channels_{};
-  InterruptTarget* target_ = nullptr;
+  std::optional<driver::pci::MessageTable> table_;
+  std::unique_ptr<Channel[]> channels_;  // by vector
+  unsigned channel_count_ = 0;
+  std::atomic<InterruptTarget*> target_{nullptr};
 };
 
 }  // namespace lichen::image

@@ -27,6 +27,14 @@ class DeviceShare final : public io::NetDevice {
     const auto turn = CO_TRY(co_await sending_.lock());
     co_return co_await device_.send(frames);
   }
+  Task<Result<io::LinkState>> link_changed(io::LinkState seen) override {
+    if (!receives_) co_return Error::not_supported;
+    co_return co_await device_.link_changed(seen);
+  }
+  // The one that receives asks on the device's core.
+  bool is_short_of_buffers() noexcept override {
+    return receives_ && device_.is_short_of_buffers();
+  }
   [[nodiscard]] std::array<std::byte, 6> address() const noexcept override {
     return device_.address();
   }
