@@ -41,13 +41,17 @@ struct VirtualTime {
 
 class FairQueue;
 
-// What competes in a fair queue.
-struct Claim {
+// How far a claim has come in a queue.
+struct Progress {
   VirtualTime runtime;
+  FairQueue* last = nullptr;  // where its runtime has a meaning
+};
+
+// What competes in a fair queue.
+struct Claim : Progress {
   VirtualTime eligible;        // its runtime when it began its request
   VirtualTime deadline;        // of its request
   FairQueue* queue = nullptr;  // where it competes: it waits, or it runs
-  FairQueue* last = nullptr;   // where its runtime has a meaning
   std::uint32_t weight = 0;
   std::uint64_t inverse = 0;  // 2^32 over weight
   base::HeapNode node;

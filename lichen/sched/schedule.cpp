@@ -429,8 +429,11 @@ bool Schedule::overtaken(const Lane& running, std::uint64_t since, std::uint64_t
 }
 
 bool Schedule::would_switch(const Lane& running, std::uint64_t ran, std::uint64_t now) noexcept {
-  if (changed_words_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+  if (changed_words_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    unpaid_ns_ = ran;
     take_changes(now);
+    ran = std::exchange(unpaid_ns_, 0);
+  }
   if (comeback_ <= now) bring_back(now);
   if (right_ == Right::event) return false;
   if (event_ready_) return true;

@@ -27,6 +27,7 @@ struct LocalGroup;
 // A group's claim in one QoS class on one core.
 struct Share : Claim {
   LocalGroup* local = nullptr;
+  Progress elsewhere;  // what it has left behind in the foreground, or in the background
   base::List<Lane, &Lane::member> lanes;  // those that are ready
   bool runs = false;                      // the running lane is one of it, by a fair right
   LaneCounter run_ns;                     // of all its lanes, as fair time
@@ -187,6 +188,7 @@ class Schedule {
   static void end_use(Lane& lane) noexcept;
   LocalGroup* local_for(std::uint32_t index) noexcept;
   void refresh(LocalGroup& local, std::uint64_t now) noexcept;
+  void pay_where_it_ran(const LocalGroup& local, std::uint64_t now) noexcept;
   static void reweigh(LocalGroup& local, std::uint32_t weight) noexcept;
   void take_changes(std::uint64_t now) noexcept;
   void bring_back(std::uint64_t now) noexcept;
@@ -227,6 +229,7 @@ class Schedule {
   std::uint64_t comeback_ = never;  // the earliest of those who come back by time
   std::uint64_t last_now_ = 0;
   std::uint64_t paid_until_ = 0;  // what the running lane ran before is charged
+  std::uint64_t unpaid_ns_ = 0;   // of the running lane, while changes of groups are taken over
 
   bool event_ready_ = false;
   Clutch clutch_;

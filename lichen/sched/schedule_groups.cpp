@@ -95,6 +95,7 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   // Said again, or taken back before it was seen: nobody may begin a new request by that.
   if (!renewed && !moves && local.shares[0].weight == weight) return;
   if (!renewed && !moves) return reweigh(local, weight);
+  if (moves) pay_where_it_ran(local, now);
   bool competed[qos_count];
   bool queued[qos_count];
   for (unsigned qos = 0; qos < qos_count; ++qos) {
@@ -109,7 +110,7 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
 
   if (renewed) {
     for (Share& share : local.shares) {
-      share.last = nullptr;
+      share.last = share.elsewhere.last = nullptr;
       for (LaneCounter* counter : {&share.run_ns, &share.lane.run_ns, &share.lane.picks,
                                    &share.lane.throttlings, &share.lane.boosts})
         counter->reset();
@@ -124,14 +125,26 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   for (unsigned qos = 0; qos < qos_count; ++qos) {
     Share& share = local.shares[qos];
     FairQueue::set_weight(share, weight);
+    // What it is ahead by in one place waits for it there.
+    if (moves) std::swap(static_cast<Progress&>(share), share.elsewhere);
     if (competed[qos]) join(share, now);
     if (queued[qos] && moves) queue(share, now);
     if (queued[qos] && !moves) share.queue->push(share);
-    if (share.runs && moves) clutch_.run_besides(bucket_of(share), now);
+    if (!share.runs || !moves) continue;
+    // It has had no turn there: it goes on if it would be picked.
+    share.deadline = share.runtime;
+    clutch_.run_besides(bucket_of(share), now);
   }
   const std::uint32_t ready = std::exchange(local.ready, 0);
   ready_ -= ready;
   count_ready(local, ready);
+}
+
+// What the running lane ran before its group moves.
+void Schedule::pay_where_it_ran(const LocalGroup& local, std::uint64_t now) noexcept {
+  if (unpaid_ns_ == 0 || running_->share->local != &local || !running_->share->runs) return;
+  account(*running_, std::exchange(unpaid_ns_, 0), now, true);
+  paid_until_ = now;
 }
 
 void Schedule::reweigh(LocalGroup& local, std::uint32_t weight) noexcept {

@@ -62,8 +62,14 @@ class Reference {
     update(now);
   }
 
-  void set_foreground(int app, bool foreground, Time now) {
-    if (apps[app].foreground == foreground) return;
+  // True if the running lane has been charged, where it ran.
+  bool set_foreground(int app, bool foreground, Time ran, Time now) {
+    if (apps[app].foreground == foreground) return false;
+    const bool runs = runs_fair() && lines[runs_].app == app;
+    if (runs) {
+      charge_claim(app, lines[runs_].qos, ran);
+      charge_bucket(ran, now);
+    }
     for (unsigned q = 0; q < qos_count; ++q) {
       Claim& claim = claim_at(app, q);
       if (claim.active) leave(app, q);
@@ -71,8 +77,13 @@ class Reference {
     // As if nobody had waited: a bucket that gets its first claim thereby has just become runnable.
     note_waiting(now);
     apps[app].foreground = foreground;
-    if (runs_fair() && lines[runs_].app == app) run_besides(now);
+    if (runs) run_besides(now);
     update(now);
+    if (runs) {
+      Claim& claim = claim_at(app, lines[runs_].qos);
+      claim.deadline = claim.runtime;
+    }
+    return runs;
   }
 
   // Budgets come back.
@@ -240,9 +251,10 @@ class Reference {
     charge_claim(lines[late_id_].app, lines[late_id_].qos, late_);
     late_ = 0;
   }
+  // One in each place.
   Claim& claim_at(int app, unsigned qos) {
     claims_.resize(apps.size());
-    return claims_[app][qos];
+    return claims_[app][apps[app].foreground ? qos : qos_count + qos];
   }
   [[nodiscard]] bool runs(int app, unsigned qos) const {
     return runs_fair() && lines[runs_].app == app && lines[runs_].qos == qos;
@@ -419,7 +431,7 @@ class Reference {
 
   ScheduleParameters p_;
   std::array<Bucket, bucket_count> buckets_;
-  std::vector<std::array<Claim, qos_count>> claims_;
+  std::vector<std::array<Claim, 2 * qos_count>> claims_;
   std::set<unsigned> waiting_before_;
   unsigned running_ = bucket_count;  // the bucket that runs
   unsigned window_ = bucket_count;

@@ -98,7 +98,9 @@ class Duel {
   void show_switches(std::uint64_t now) {
     if (schedule_.alone()) return;
     for (std::size_t app = 0; app <= groups_.size(); ++app)
-      reference_.set_foreground(static_cast<int>(app), group(app).foreground(), now);
+      if (reference_.set_foreground(static_cast<int>(app), group(app).foreground(), now - charged_,
+                                    now))
+        charged_ = now;
   }
 
   void pick_and_run() {
@@ -123,11 +125,12 @@ class Duel {
     if (random_.chance(0.2)) wake_some();
     if (random_.chance(0.02)) switch_some();
     const std::uint64_t ran = draw_run();
-    const std::uint64_t charged = look_ahead(*lane, id, ran);
+    charged_ = now_;
+    look_ahead(*lane, id, ran);
     now_ += ran;
     const bool still_ready = random_.chance(0.7);
     schedule_.put_back(*lane, ran, now_, still_ready);
-    reference_.put_back(now_ - charged, now_, still_ready);
+    reference_.put_back(now_ - charged_, now_, still_ready);
     ASSERT_EQ(lane->state, still_ready ? LaneState::ready : LaneState::idle);
   }
 
@@ -150,34 +153,31 @@ class Duel {
     }
   }
 
-  // overtaken() and next_decision() agree with what putting back and picking would do. Returns
-  // until when the lane is charged.
-  std::uint64_t look_ahead(const Lane& lane, int id, std::uint64_t ran) {
+  // overtaken() and next_decision() agree with what putting back and picking would do.
+  void look_ahead(const Lane& lane, int id, std::uint64_t ran) {
     const std::uint64_t since = now_;
     const std::uint64_t end = now_ + ran;
-    if (schedule_.alone() || random_.chance(0.5)) return since;
-    if (!overtaken(lane, id, since, since, since)) {
+    if (schedule_.alone() || random_.chance(0.5)) return;
+    if (!overtaken(lane, id, since, since)) {
       const std::uint64_t next = schedule_.next_decision(lane, since, now_);
       EXPECT_GT(next, now_);
       const std::uint64_t before = std::min(end, next - 1);
       if (before > now_) {
         const std::uint64_t some_time = now_ + random_.below(before - now_);
-        EXPECT_FALSE(overtaken(lane, id, since, since, some_time));
-        return overtaken(lane, id, since, some_time, end) ? some_time : end;
+        EXPECT_FALSE(overtaken(lane, id, since, some_time));
       }
     }
-    return overtaken(lane, id, since, since, end) ? since : end;
+    overtaken(lane, id, since, end);
   }
 
-  bool overtaken(const Lane& lane, int id, std::uint64_t since, std::uint64_t charged,
-                 std::uint64_t now) {
+  bool overtaken(const Lane& lane, int id, std::uint64_t since, std::uint64_t now) {
     show_switches(now);
     const bool overtaken = schedule_.overtaken(lane, since, now);
     reference_.look(now);
     Reference trial = reference_;
     const bool fair = trial.runs_fair();
-    const bool request_done = !fair || trial.request_done(now - charged);
-    trial.put_back(now - charged, now, true);
+    const bool request_done = !fair || trial.request_done(now - charged_);
+    trial.put_back(now - charged_, now, true);
     const std::set<int> allowed = trial.allowed(now);
     if (!overtaken) {
       if (!allowed.contains(id)) {
@@ -185,7 +185,8 @@ class Duel {
         EXPECT_TRUE(fair && !request_done) << *allowed.begin() << " would run";
         EXPECT_EQ(trial.bucket_of_line(*allowed.begin()), trial.bucket_of_line(id));
       }
-      reference_.charge(now - charged, now);
+      reference_.charge(now - charged_, now);
+      charged_ = now;
     } else if (lane.kind != LaneKind::frame) {
       // A frame lane whose budget ends, or comes back, stops for that in any case.
       EXPECT_TRUE(allowed.size() > 1 || !allowed.contains(id)) << "nothing else would run";
@@ -203,6 +204,7 @@ class Duel {
   std::vector<Reservation::Handle> reservations_;
   std::vector<Lane*> lanes_;
   std::uint64_t now_ = 1'000 * ms;
+  std::uint64_t charged_ = 0;  // until when the running lane is, while there is one
   bool busy_ = true;
 };
 

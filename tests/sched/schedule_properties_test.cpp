@@ -327,6 +327,47 @@ TEST(Properties, WeightsThatChangeAllTheTimeGainAndLoseNothing) {
   });
 }
 
+// An app that goes to the foreground and back all the time, just when it has had its turn, never
+// has more of what either place hands out than if it had always been there.
+TEST(Properties, SwitchingAllTheTimeGainsNothing) {
+  for_seeds(60, [](std::uint64_t seed) {
+    Random random{seed};
+    World world;
+    const Qos qos = random.chance(0.5) ? Qos::utility : Qos::user_initiated;
+    std::vector<Group::Handle> groups;
+    std::array<double, 2> weights{};  // of all who may be there
+    for (auto n = 2 + random.below(4); n > 0; --n) {
+      const auto weight = static_cast<std::uint32_t>(100 + random.below(300));
+      const bool front = groups.size() > 1 && random.chance(0.5);
+      groups.push_back(make(world, {.weight = weight, .foreground = front}));
+      world.hog(0, groups.back()->lane(qos), 1 + random.below(6 * ms));
+      weights[front] += weight;
+    }
+    Group& restless = *groups[0];
+    weights[true] += restless.weight();
+    const auto toggle = [&] {
+      restless.set_foreground(!restless.foreground());
+      world.look(0);
+    };
+    const std::uint64_t turn = 1 + random.below(4 * ms), away = 1 + random.below(8 * ms);
+    const bool comes_back = random.chance(0.5);
+    std::uint64_t had = 0;
+    std::array<double, 2> ahead{};
+    const double slice = static_cast<double>(world.registry.parameters().slice_ns);
+    world.ran = [&](unsigned, Lane& lane, std::uint64_t from, std::uint64_t to) {
+      const bool front = lane.group->foreground(), mine = lane.group == &restless;
+      const auto length = static_cast<double>(to - from);
+      ahead[front] += (mine ? length : 0) - length * restless.weight() / weights[front];
+      ASSERT_LE(ahead[front], 1.2 * slice) << "after " << (to - 1'000 * ms) / us << " us";
+      if (!mine || (had += to - from) < turn) return;
+      had = 0;
+      world.at(to, toggle);
+      if (comes_back) world.at(to + away, toggle);
+    };
+    world.run_until(world.now + 1'000 * ms);
+  });
+}
+
 // Weights far apart: each has the part that was its own in the meantime.
 TEST(Properties, SharesFollowWeightsThatChange) {
   for_seeds(20, [](std::uint64_t seed) {

@@ -62,6 +62,8 @@ class World {
     cores_[core]->hogs[&cores_[core]->schedule.lane(id)] = length;
     add(core, id, length);
   }
+  // A core looks whether what runs there still should: somebody has changed what is ordered.
+  void look(unsigned core) { cores_[core]->looks = true; }
   void end_hogs() {
     for (auto& core : cores_) core->hogs.clear();
   }
@@ -105,6 +107,7 @@ class World {
     Job job;
     std::uint64_t since = 0;
     unsigned jobs_in_row = 0;
+    bool looks = false;
   };
   struct Timer {
     std::uint64_t time, order;
@@ -157,7 +160,8 @@ class World {
         core.since = now;
       }
       const std::uint64_t decision = core.schedule.next_decision(*core.running, core.since, now);
-      if (decision > now) return std::min(decision, now + core.job.left);
+      if (!std::exchange(core.looks, false) && decision > now)
+        return std::min(decision, now + core.job.left);
       if (core.schedule.overtaken(*core.running, core.since, now)) {
         stop(core, true);
       } else {
