@@ -110,6 +110,7 @@ struct Inet::Parts {
     }
 
     [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.transmit_.loans(); }
+    [[nodiscard]] bool has_room() noexcept override { return inet_.transmit_.has_room(); }
 
     bool transmit(const tcp::Outgoing& segment) noexcept override {
       const std::uint64_t now = inet_.now_;

@@ -47,10 +47,7 @@ bool TransmitQueue::fill(Slot& slot, const ip::Frame& frame) noexcept {
 }
 
 bool TransmitQueue::transmit(const ip::Frame& frame) noexcept {
-  if (count_ == slots) {
-    refused_ = true;
-    return false;
-  }
+  if (!has_room()) return false;
   Slot& slot = ring_[(first_ + count_) % slots];
   if (!fill(slot, frame)) {
     ++lost_;

@@ -25,6 +25,11 @@ class TransmitQueue final : public ip::FrameOutput {
 
   // Frames are copied, but the payload of segments that the device is to cut, which is borrowed.
   bool transmit(const ip::Frame& frame) noexcept override;
+  // Who is told that there is none is one whom transmit() has refused.
+  [[nodiscard]] bool has_room() noexcept {
+    refused_ |= count_ == slots;
+    return count_ < slots;
+  }
 
   // Hands over frames until it is stopped; calls has_room() when there is room after there was
   // none.

@@ -176,10 +176,13 @@ void Engine::flush(std::uint64_t now) noexcept {
   // What has no room comes back to the list, and is not looked at again now.
   base::List<Connection, &Connection::kept> batch;
   batch.append(dirty_);
-  while (Connection* connection = batch.pop_front()) {
+  while (!batch.empty() && resources_.output.has_room()) {
+    Connection* connection = batch.pop_front();
     connection->flush(now);
     settle(*connection);
   }
+  // Those who have waited longer are in front.
+  dirty_.append(batch);
 }
 
 void Engine::advance(std::uint64_t now) noexcept {

@@ -35,12 +35,16 @@ class Host final : public Output, public Observer {
                                         base::HashKey{0x0123456789abcdef, 0xfedcba9876543210})} {}
 
   bool transmit(const Outgoing& segment) noexcept override {
+    ++tries;
+    if (room == 0) return false;
+    --room;
     Packet packet{{segment.path.remote, segment.path.local}, segment.header, {}};
     for (const auto piece : segment.payload)
       packet.payload.insert(packet.payload.end(), piece.begin(), piece.end());
     sent.push_back(std::move(packet));
     return true;
   }
+  [[nodiscard]] bool has_room() noexcept override { return room > 0; }
   void changed(Connection& /*connection*/, std::uint8_t changes) noexcept override {
     all_changes |= changes;
   }
@@ -61,6 +65,8 @@ class Host final : public Output, public Observer {
   std::deque<Packet> sent;
   std::uint8_t all_changes = 0;
   int acceptables = 0;
+  std::size_t room = SIZE_MAX;  // for how many more segments
+  std::size_t tries = 0;
   std::unique_ptr<Engine> engine;
 };
 
@@ -130,6 +136,30 @@ class EngineTest : public testing::Test {
   Host server;
   Listener listener;
 };
+
+// They cost a batch nothing, and go in the order in which they came.
+TEST_F(EngineTest, WhoWaitsForRoomDoesNotTryEachTime) {
+  constexpr std::uint16_t count = 100;
+  listener.backlog = count;
+  std::vector<Connection*> connections;
+  for (std::uint16_t port = 1; port <= count; ++port) connections.push_back(connect(port));
+  pump();
+  client.room = client.tries = 0;
+  for (Connection* connection : connections) {
+    ASSERT_TRUE(connection->write(now, std::vector<std::byte>(10)));
+    client.engine->touched(now, *connection);
+  }
+  EXPECT_EQ(client.tries, count);
+  for (int batch = 0; batch < 10; ++batch) client.engine->flush(now);
+  EXPECT_EQ(client.tries, count);
+  for (std::uint16_t sent = 0; sent < count; sent += 5) {
+    client.room = 5;
+    client.engine->flush(now);
+    ASSERT_EQ(client.sent.size(), sent + 5u);
+  }
+  EXPECT_EQ(client.tries, 2u * count);
+  for (std::uint16_t i = 0; i < count; ++i) EXPECT_EQ(client.sent[i].header.from_port, i + 1);
+}
 
 TEST_F(EngineTest, ListenersOfAFamily) {
   Listener ipv4, ipv6, both;

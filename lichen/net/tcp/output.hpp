@@ -53,6 +53,9 @@ class Output {
  public:
   // False: there is no room now, and nothing was sent. Who says so calls flush() later.
   virtual bool transmit(const Outgoing& segment) noexcept = 0;
+  // False: transmit() has no room for anybody, and flush() follows when it has. So that not all who
+  // wait for room have to try.
+  [[nodiscard]] virtual bool has_room() noexcept { return true; }
   // So far.
   [[nodiscard]] virtual Loans loans() const noexcept { return {}; }
 
