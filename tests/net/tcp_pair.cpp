@@ -169,7 +169,10 @@ PairResult Pair::run() {
       if (end->connection) next = std::min(next, end->connection->deadline());
     if (options.slow_reader && next_read > now) next = std::min(next, next_read);
     if (next == never) {
-      result.reason = "nothing will ever happen again";
+      // It may never have been opened.
+      const Connection& opener = *first.connection;
+      const bool failed = opener.state() == State::closed && opener.error() != Error::closed;
+      result.reason = failed ? name(opener.error()) : "nothing will ever happen again";
       break;
     }
     now = std::max(now, next);

@@ -88,16 +88,16 @@ std::uint32_t cube_root(std::uint64_t value) noexcept {
 }
 
 void Cubic::begin_epoch(const CongestionWindow& window, const Acked& acked) noexcept {
-  epoch_ = std::max<std::uint64_t>(acked.now, 1);
-  estimate_ = std::uint64_t{window.size} * 1024;
-  credit_ = 0;
-  if (window.size < w_max_) {
+  curve_.epoch = std::max<std::uint64_t>(acked.now, 1);
+  curve_.estimate = std::uint64_t{window.size} * 1024;
+  curve_.credit = 0;
+  if (window.size < curve_.w_max) {
     // Section 4.2: K = cbrt((W_max - cwnd) / C) with C = 0.4 and windows in segments.
-    origin_ = w_max_;
-    k_ms_ = cube_root(std::uint64_t{w_max_ - window.size} * 2'500'000'000 / acked.mss);
+    curve_.origin = curve_.w_max;
+    curve_.k_ms = cube_root(std::uint64_t{curve_.w_max - window.size} * 2'500'000'000 / acked.mss);
   } else {
-    origin_ = window.size;
-    k_ms_ = 0;
+    curve_.origin = window.size;
+    curve_.k_ms = 0;
   }
 }
 
@@ -105,39 +105,42 @@ void Cubic::acked(CongestionWindow& window, const Acked& acked) noexcept {
   std::uint32_t bytes = acked.bytes;
   if (window.in_slow_start()) bytes = start_.grow(window, acked);
   if (bytes == 0) return;
-  if (epoch_ == 0) begin_epoch(window, acked);
+  if (curve_.epoch == 0) begin_epoch(window, acked);
 
   // Section 4.2: where the curve will be a round trip from now.
   constexpr std::int64_t farthest_ms = 100'000;
-  const std::int64_t t_ms = static_cast<std::int64_t>((acked.now - epoch_ + acked.rtt) / 1'000'000);
+  const std::int64_t t_ms =
+      static_cast<std::int64_t>((acked.now - curve_.epoch + acked.rtt) / 1'000'000);
   const std::int64_t off =
-      std::clamp(t_ms - static_cast<std::int64_t>(k_ms_), -farthest_ms, farthest_ms);
-  const auto curve = static_cast<std::int64_t>(origin_ + static_cast<__int128>(off) * off * off *
-                                                             acked.mss * 4 / 10'000'000'000);
+      std::clamp(t_ms - static_cast<std::int64_t>(curve_.k_ms), -farthest_ms, farthest_ms);
+  const auto curve = static_cast<std::int64_t>(
+      curve_.origin + static_cast<__int128>(off) * off * off * acked.mss * 4 / 10'000'000'000);
   const auto least = static_cast<std::int64_t>(window.size);
   const std::int64_t target = std::clamp(curve, least, least + least / 2);
 
   // Section 4.3: alpha = 3 (1 - beta) / (1 + beta) until the window is what it was, 1 from then on.
-  const std::uint64_t alpha = estimate_ / 1024 < w_max_ ? 542 : 1024;  // of 1024
-  estimate_ += alpha * bytes * acked.mss / window.size;
+  const std::uint64_t alpha = curve_.estimate / 1024 < curve_.w_max ? 542 : 1024;  // of 1024
+  curve_.estimate += alpha * bytes * acked.mss / window.size;
 
-  if (const std::uint64_t reno = estimate_ / 1024; reno > static_cast<std::uint64_t>(target)) {
+  if (const std::uint64_t reno = curve_.estimate / 1024;
+      reno > static_cast<std::uint64_t>(target)) {
     if (reno > window.size) grow(window, static_cast<std::uint32_t>(reno - window.size));
     return;
   }
   // Section 4.4: (target - cwnd) / cwnd for each byte acknowledged.
-  credit_ += static_cast<std::uint64_t>(target - least) * bytes;
-  const std::uint64_t gain = credit_ / window.size;
-  credit_ %= window.size;
+  curve_.credit += static_cast<std::uint64_t>(target - least) * bytes;
+  const std::uint64_t gain = curve_.credit / window.size;
+  curve_.credit %= window.size;
   grow(window, static_cast<std::uint32_t>(std::min<std::uint64_t>(gain, bytes)));
 }
 
 std::uint32_t Cubic::congested(const CongestionWindow& window, std::uint32_t in_flight,
                                std::uint32_t mss) noexcept {
-  epoch_ = 0;
+  curve_.epoch = 0;
   // Section 4.7, fast convergence: a window that did not get as far makes room for others.
-  w_max_ = window.size < w_max_ ? static_cast<std::uint32_t>(std::uint64_t{window.size} * 17 / 20)
-                                : window.size;
+  curve_.w_max = window.size < curve_.w_max
+                     ? static_cast<std::uint32_t>(std::uint64_t{window.size} * 17 / 20)
+                     : window.size;
   // Section 4.6: what was used, not what was allowed.
   const std::uint64_t used = std::min(window.size, std::max(in_flight, 2 * mss));
   return std::max(static_cast<std::uint32_t>(used * 7 / 10), 2 * mss);
@@ -150,7 +153,7 @@ std::uint32_t Cubic::timed_out(const CongestionWindow& window, std::uint32_t in_
 
 void Cubic::idled(std::uint64_t now, std::uint64_t ns) noexcept {
   // Section 5.8: time without data is no time of the curve.
-  if (epoch_ != 0) epoch_ = std::min(epoch_ + ns, now);
+  if (curve_.epoch != 0) curve_.epoch = std::min(curve_.epoch + ns, now);
 }
 
 }  // namespace lichen::net::tcp

@@ -39,6 +39,9 @@ class Congestion {
   // Nothing was acknowledged until the retransmission timer ran out: the new threshold.
   virtual std::uint32_t timed_out(const CongestionWindow& window, std::uint32_t in_flight,
                                   std::uint32_t mss) noexcept = 0;
+  // A reduction of the window comes, which may turn out to have had no reason; it had none.
+  virtual void remember() noexcept = 0;
+  virtual void restore() noexcept = 0;
   // Nothing was sent for `ns` until now, longer than a retransmission timeout.
   virtual void idled(std::uint64_t now, std::uint64_t ns) noexcept = 0;
 
@@ -73,6 +76,8 @@ class NewReno final : public Congestion {
                           std::uint32_t mss) noexcept override;
   std::uint32_t timed_out(const CongestionWindow& window, std::uint32_t in_flight,
                           std::uint32_t mss) noexcept override;
+  void remember() noexcept override {}
+  void restore() noexcept override {}
   void idled(std::uint64_t, std::uint64_t) noexcept override {}
 
  private:
@@ -88,18 +93,26 @@ class Cubic final : public Congestion {
                           std::uint32_t mss) noexcept override;
   std::uint32_t timed_out(const CongestionWindow& window, std::uint32_t in_flight,
                           std::uint32_t mss) noexcept override;
+  // RFC 9438 section 4.9.1.
+  void remember() noexcept override { before_ = curve_; }
+  void restore() noexcept override { curve_ = before_; }
   void idled(std::uint64_t now, std::uint64_t ns) noexcept override;
 
  private:
+  struct Curve {
+    std::uint64_t epoch = 0;     // when congestion avoidance began; 0: it has not
+    std::uint64_t k_ms = 0;      // from then until the window is w_max again
+    std::uint32_t w_max = 0;     // before the last reduction
+    std::uint32_t origin = 0;    // where the curve is flat
+    std::uint64_t estimate = 0;  // what Reno would have, in 1/1024 bytes
+    std::uint64_t credit = 0;    // bytes acknowledged towards growth
+  };
+
   void begin_epoch(const CongestionWindow& window, const Acked& acked) noexcept;
 
   HyStart start_;
-  std::uint64_t epoch_ = 0;     // when congestion avoidance began; 0: it has not
-  std::uint64_t k_ms_ = 0;      // from then until the window is w_max_ again
-  std::uint32_t w_max_ = 0;     // before the last reduction
-  std::uint32_t origin_ = 0;    // where the curve is flat
-  std::uint64_t estimate_ = 0;  // what Reno would have, in 1/1024 bytes
-  std::uint64_t credit_ = 0;    // bytes acknowledged towards growth
+  Curve curve_;
+  Curve before_;  // the last reduction
 };
 
 // Holds the one that is chosen, without allocating.

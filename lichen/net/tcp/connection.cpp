@@ -322,6 +322,8 @@ bool Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) no
   flights_.mark_all_lost();
   if (flights_.lost() > 0 && recovery_ == Recovery::none) {
     recovery_ = Recovery::timeout;
+    forward_ = Forward::off;
+    undo_window_ = 0;
     recovery_point_ = snd_nxt_;
     window_.threshold = std::max(window_.size, 2 * send_mss());
   }

@@ -204,6 +204,9 @@ class Connection {
  private:
   enum class LossTimer : std::uint8_t { none, reorder, probe, retransmit, persist };
   enum class Limit : std::uint8_t { idle, network, peer_window, send_buffer };
+  // RFC 5682: the first of what a timeout has sent again is on its way; it was acknowledged, and
+  // new data was sent in place of more that is lost.
+  enum class Forward : std::uint8_t { off, first, second };
   struct AckSummary;
 
   // connection.cpp
@@ -237,7 +240,7 @@ class Connection {
   void process_ack(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void process_sack(std::uint64_t now, const wire::TcpOptions& options,
                     AckSummary& summary) noexcept;
-  void arrived(std::uint64_t now, const Flight& flight, Seq end) noexcept;
+  void arrived(std::uint64_t now, const Flight& flight, Seq end, AckSummary& summary) noexcept;
   void update_window(const wire::TcpSegment& segment) noexcept;
   void update_rtt(std::uint64_t now, const wire::TcpSegment& segment,
                   const AckSummary& summary) noexcept;
@@ -249,6 +252,15 @@ class Connection {
   void detect_loss(std::uint64_t now) noexcept;
   void mark_first_lost() noexcept;
   void enter_recovery() noexcept;
+  // undo.cpp
+  void remember_window() noexcept;
+  void note_sent_again(std::uint64_t now, std::uint32_t size) noexcept;
+  void note_duplicate_report(Seq begin, Seq end) noexcept;
+  [[nodiscard]] bool had_no_reason(const wire::TcpSegment& segment) const noexcept;
+  void look_forward(const AckSummary& summary) noexcept;
+  void undo_if_without_reason(const wire::TcpSegment& segment, const AckSummary& summary) noexcept;
+  void undo() noexcept;
+
   void reduce_proportionally(const AckSummary& summary) noexcept;
   void process_echo(const wire::TcpSegment& segment) noexcept;
   [[nodiscard]] std::uint32_t in_flight() const noexcept;
@@ -404,7 +416,16 @@ class Connection {
   std::uint32_t reorder_persist_ = 16;
   Seq reorder_round_;
   bool reorder_round_set_ = false;
-  bool probing_ = false;  // a tail loss probe is out
+  Forward forward_ = Forward::off;
+  // Before the window was reduced for a loss; zero when nothing can be undone any more.
+  std::uint32_t undo_window_ = 0;
+  std::uint32_t undo_threshold_ = 0;
+  Seq undo_mark_;                 // what was sent again lies behind it ...
+  Seq undo_end_;                  // ... and is reported as a duplicate before this is acknowledged
+  std::uint32_t undo_bytes_ = 0;  // sent again, and not reported as duplicates
+  std::uint32_t undo_timestamp_ = 0;  // of the first that was
+  bool undo_sent_ = false;            // something was
+  bool probing_ = false;              // a tail loss probe is out
   bool probe_again_ = false;
   Seq probe_end_;
 
@@ -418,6 +439,7 @@ class Connection {
   LossTimer loss_timer_ = LossTimer::none;
   std::uint64_t loss_at_ = never;
   std::uint64_t rto_from_ = 0;
+  std::uint64_t timed_out_at_ = 0;    // the last time
   std::uint64_t probe_from_ = 0;      // the last new data or progress
   std::uint64_t reorder_at_ = never;  // when more will be lost unless it arrives
   std::uint64_t progress_at_ = 0;     // when something was acknowledged, or began to wait

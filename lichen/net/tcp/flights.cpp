@@ -87,6 +87,20 @@ void Flights::mark_all_lost() noexcept {
   while (Flight* flight = by_time_.front()) mark_lost(*flight);
 }
 
+void Flights::unmark_lost() noexcept {
+  // From the last to the first: each mostly goes to the front.
+  for (auto at = by_sequence_.end(); at != by_sequence_.begin() && lost_ > 0;) {
+    Flight& flight = *--at;
+    if (!flight.lost) continue;
+    flight.lost = false;
+    lost_ -= flight.size();
+    auto place = by_time_.begin();
+    while (place != by_time_.end() && place->sent_at < flight.sent_at) ++place;
+    by_time_.insert_before(place, flight);
+  }
+  lost_hint_ = nullptr;
+}
+
 void Flights::forget_sacked() noexcept {
   for (Flight& flight : by_sequence_) {
     if (!flight.sacked) continue;

@@ -92,6 +92,8 @@ class Flights {
   void mark_lost(Flight& flight) noexcept;
   // All that are neither sacked nor lost.
   void mark_all_lost() noexcept;
+  // Those that are lost and were not sent again are not lost after all.
+  void unmark_lost() noexcept;
   // The receiver has forgotten what it had (RFC 2018 section 8): that is lost.
   void forget_sacked() noexcept;
   // Cuts it in two; the second part, null for want of memory.

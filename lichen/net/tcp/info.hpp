@@ -41,6 +41,7 @@ struct Statistics {
   std::uint64_t retransmissions = 0;
   std::uint64_t timeouts = 0;         // of the retransmission timer
   std::uint64_t fast_recoveries = 0;  // times that recovery began without a timeout
+  std::uint64_t undone = 0;           // reductions of the window that had no reason
   std::uint64_t probes = 0;           // tail loss probes
   std::uint64_t window_probes = 0;
   std::uint64_t keep_alive_probes = 0;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "lichen/net/tcp/connection.hpp"
+#include "lichen/net/tcp/ack_summary.hpp"
 
 namespace lichen::net::tcp {
 
@@ -13,24 +13,6 @@ namespace flag = wire::tcp_flag;
 namespace {
 constexpr std::uint32_t duplicate_threshold = 3;
 }  // namespace
-
-// What one segment acknowledged.
-struct Connection::AckSummary {
-  bool advanced = false;    // snd_una
-  bool new_loss = false;    // some were found lost
-  bool has_blocks = false;  // of SACK
-  bool duplicate = false;   // the peer received something twice ...
-  std::uint32_t begin = 0;  // ... this
-  std::uint32_t end = 0;
-  std::uint32_t acked = 0;      // bytes that were not known to have arrived, in order
-  std::uint32_t sacked = 0;     // and out of order
-  std::uint64_t rtt = 0;        // of a segment sent once; 0: none
-  std::uint32_t grows_by = 0;   // bytes that the window may grow by
-  std::uint32_t window = 0;     // of the peer, before
-  std::uint32_t in_flight = 0;  // before
-
-  [[nodiscard]] std::uint32_t delivered() const noexcept { return acked + sacked; }
-};
 
 std::uint32_t Connection::in_flight() const noexcept {
   const std::uint32_t out = snd_nxt_ - snd_una_;
@@ -62,6 +44,8 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
   AckSummary summary;
   summary.in_flight = in_flight();
   summary.window = snd_wnd_;
+  summary.has_echo = agreed_.timestamps && segment.options.timestamp_echo != 0;
+  summary.echo = segment.options.timestamp_echo;
   persist_unanswered_ = 0;
 
   if (ack > snd_una_) {
@@ -70,9 +54,10 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     bool again = false;
     flights_.acknowledge(ack, [&](const Flight& flight, std::uint32_t bytes) {
       summary.acked += bytes;
-      arrived(now, flight, flight.begin + bytes);
+      arrived(now, flight, flight.begin + bytes, summary);
       if (flight.transmissions > 1) again = true;
-      summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
+      if (flight.sent_at >= timed_out_at_)
+        summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
     });
     // What waited behind a repaired hole is no sample either (RFC 6298 section 3).
     if (again) summary.rtt = 0;
@@ -95,10 +80,13 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
   update_window(segment);
   update_rtt(now, segment, summary);
   process_probe_ack(ack, summary);
+  undo_if_without_reason(segment, summary);
 
   if (recovery_ != Recovery::none && summary.advanced && ack >= recovery_point_) {
     if (recovery_ == Recovery::fast) window_.size = std::max(window_.threshold, send_mss());
     recovery_ = Recovery::none;
+    forward_ = Forward::off;
+    undo_end_ = snd_nxt_;
     duplicate_acks_ = 0;
     if (reorder_persist_ > 0 && --reorder_persist_ == 0) reorder_factor_ = 1;
   }
@@ -132,10 +120,15 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
 }
 
 // RFC 8985 section 6.2, steps 2 and 3: something sent at some time has arrived.
-void Connection::arrived(std::uint64_t now, const Flight& flight, Seq end) noexcept {
+void Connection::arrived(std::uint64_t now, const Flight& flight, Seq end,
+                         AckSummary& summary) noexcept {
   const std::uint64_t rtt = now - flight.sent_at;
-  // Too soon to be the answer to the last transmission.
-  const bool of_earlier = flight.transmissions > 1 && rtt < rtt_.least();
+  // Too soon to be the answer to the last transmission, or the echo is of an earlier one.
+  const bool of_earlier =
+      flight.transmissions > 1 &&
+      (rtt < rtt_.least() ||
+       (summary.has_echo && Seq{summary.echo} < Seq{timestamp(flight.sent_at)}));
+  summary.original |= flight.transmissions == 1 && end <= recovery_point_;
   if (!of_earlier) {
     rack_rtt_ = rtt;
     if (flight.sent_at > rack_sent_at_ || (flight.sent_at == rack_sent_at_ && end > rack_end_)) {
@@ -165,6 +158,7 @@ void Connection::process_sack(std::uint64_t now, const wire::TcpOptions& options
         summary.duplicate = true;
         summary.begin = begin.value;
         summary.end = end.value;
+        note_duplicate_report(begin, end);
         ++statistics_.duplicates_reported;
         continue;
       }
@@ -172,8 +166,8 @@ void Connection::process_sack(std::uint64_t now, const wire::TcpOptions& options
     if (begin < snd_una_ || end > snd_nxt_) continue;
     flights_.sack(begin, end, [&](const Flight& flight) {
       summary.sacked += flight.size();
-      arrived(now, flight, flight.end);
-      if (flight.transmissions == 1 && summary.rtt == 0)
+      arrived(now, flight, flight.end, summary);
+      if (flight.transmissions == 1 && flight.sent_at >= timed_out_at_ && summary.rtt == 0)
         summary.rtt = std::max<std::uint64_t>(now - flight.sent_at, 1);
     });
   }
@@ -195,7 +189,9 @@ void Connection::update_window(const wire::TcpSegment& segment) noexcept {
   }
 }
 
-// RFC 6298: never from what was sent twice (Karn), unless timestamps tell which one it was.
+// RFC 6298: never from what was sent twice (Karn), unless timestamps tell which one it was. Nor
+// from what was sent before a timeout: where acknowledgments are lost it would be as long as the
+// timeout, which would be longer and longer for that.
 void Connection::update_rtt(std::uint64_t now, const wire::TcpSegment& segment,
                             const AckSummary& summary) noexcept {
   if (summary.rtt != 0) {
@@ -307,6 +303,7 @@ void Connection::mark_first_lost() noexcept {
 
 void Connection::enter_recovery() noexcept {
   ++statistics_.fast_recoveries;
+  remember_window();
   window_.threshold = policy_->congested(window_, snd_nxt_ - snd_una_, send_mss());
   recovery_ = Recovery::fast;
   recovery_point_ = snd_nxt_;

@@ -66,9 +66,10 @@ class Pool {
     Slot* next;
     T object;
   };
-  // About a page at a time.
+  // About a page at a time, or two of what would waste much of one.
+  static constexpr std::size_t slab_size = sizeof(T) > 1024 ? 8192 : 4096;
   static constexpr std::size_t slab_slots =
-      sizeof(T) >= 2048 ? 2 : (4096 - sizeof(void*)) / sizeof(T);
+      sizeof(T) >= 4080 ? 2 : (slab_size - sizeof(void*)) / sizeof(T);
   struct Slab {
     Slab* next;
     std::array<Slot, slab_slots> slots;

@@ -53,6 +53,11 @@ void Connection::flush(std::uint64_t now) noexcept {
   if (can_send()) {
     send_lost(now);
     send_new(now);
+    if (forward_ == Forward::second && snd_nxt_ == recovery_point_) {
+      // RFC 5682 section 3.1 step 2b: nothing new could go.
+      forward_ = Forward::off;
+      send_lost(now);
+    }
     push_ = false;
     note_usage();
     arm_loss_timer(now);
@@ -249,6 +254,7 @@ bool Connection::emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, b
 }
 
 void Connection::send_lost(std::uint64_t now) noexcept {
+  if (forward_ == Forward::second) return;
   while (Flight* flight = flights_.first_lost()) {
     // Beyond a window that has shrunk only the first is tried.
     if (flight->begin >= window_end() && flight->begin != snd_una_) return;
@@ -288,6 +294,7 @@ bool Connection::send_again(std::uint64_t now, Flight& flight, std::uint32_t mos
   if (!emit_range(now, flight.begin, sent, fin, true, Part::whole)) return false;
   ++statistics_.retransmissions;
   statistics_.bytes_retransmitted += sent;
+  note_sent_again(now, sent);
   // What could not be named at once is cut off.
   if (!whole || (sent < size && flights_.split(flight, flight.begin + sent) == nullptr))
     return false;

@@ -143,6 +143,13 @@ void Connection::on_retransmit(std::uint64_t now) noexcept {
   ++statistics_.timeouts;
   // What was sacked should be acknowledged by now, if it is the first (RFC 2018 section 8).
   if (flights_.front()->sacked) flights_.forget_sacked();
+  // RFC 5682 section 3.1 step 1: not for what a recovery has already sent again.
+  forward_ =
+      config_.forward_recovery && agreed_.sack && (recovery_ == Recovery::none || retries_ > 0)
+          ? Forward::first
+          : Forward::off;
+  if (recovery_ == Recovery::none || (recovery_ == Recovery::timeout && retries_ == 0))
+    remember_window();
   if (retries_ == 0)
     window_.threshold = policy_->timed_out(window_, snd_nxt_ - snd_una_, send_mss());
   window_.size = send_mss();
@@ -165,7 +172,7 @@ void Connection::on_retransmit(std::uint64_t now) noexcept {
   }
   ++retries_;
   ++backoff_;
-  rto_from_ = now;
+  rto_from_ = timed_out_at_ = now;
   first_again_ = true;
 }
 
