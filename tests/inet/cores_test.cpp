@@ -299,11 +299,105 @@ Task<Result<void>> talk_inside(InetCores& inet) {
       sendto(fd.get(), data.data(), 9'000, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to),
       9'000);
   EXPECT_EQ(CO_TRY(co_await with_timeout(5s, ours->receive(back))).size, 9'000U);
-  const io::Stay home = co_await io::StayOn{core(0)};
-  ours.reset();
   co_return Result<void>{};
 }
 TEST_P(InetOnCores, TalkToEachOther) { run_over<talk_inside>(GetParam()); }
+
+Task<Result<void>> return_datagrams(io::Datagram& socket, unsigned place, int count) {
+  std::vector<std::byte> room(20'000);
+  for (int i = 0; i < count; ++i) {
+    const io::Received got = CO_TRY(co_await with_timeout(5s, socket.receive(room)));
+    EXPECT_EQ(coro::this_core(), &core(place));
+    CO_TRY(co_await socket.send(std::span{room}.first(got.size), got.from));
+  }
+  co_return Result<void>{};
+}
+
+// Each core has ports of its own, wherever the device brings what is for them: in one piece, in
+// several, from another core, and for a group.
+Task<Result<void>> ports_of_cores(InetCores& inet) {
+  constexpr int each = 12;
+  const auto port = [](unsigned i) { return static_cast<std::uint16_t>(5'000 + i); };
+  std::array<std::unique_ptr<io::Datagram>, cores> sockets;
+  for (unsigned i = 0; i < cores; ++i) {
+    const io::Stay stay = co_await io::StayOn{core(i)};
+    sockets[i] = CO_TRY(co_await inet.bind(io::Address::ipv4({}, port(i))));
+    EXPECT_TRUE(
+        (co_await inet.bind(io::Address::ipv4({}, port(0)))).failed_with(Error::address_in_use));
+  }
+  const io::Address group = io::Address::ipv4({239, 1, 2, 3}, 0);
+  CO_TRY(co_await sockets[2]->join(group));
+  EXPECT_TRUE((co_await sockets[2]->join(group)).failed_with(Error::address_in_use));
+  EXPECT_TRUE((co_await sockets[2]->join(io::Address::ipv4({10, 9, 0, 9}, 0)))
+                  .failed_with(Error::invalid_argument));
+
+  Scope scope;
+  for (unsigned i = 0; i < cores; ++i)
+    scope.spawn(return_datagrams(*sockets[i], i, i == 2 ? 3 * each + 1 : 3 * each), &core(i));
+  int good = 0;
+  HostThread host{[&] {
+    const std::vector<std::byte> data = noise(9'000);
+    const auto asks = [&](std::uint32_t to, unsigned i, std::size_t size) {
+      const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+      sockaddr_in at = host_address("10.9.0.2", port(i));
+      if (to != 0) at.sin_addr.s_addr = htonl(to);
+      const in_addr device{.s_addr = htonl(0x0a090001)};
+      EXPECT_EQ(setsockopt(fd.get(), IPPROTO_IP, IP_MULTICAST_IF, &device, sizeof device), 0);
+      const timeval limit{5, 0};
+      setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+      const auto sent =
+          sendto(fd.get(), data.data(), size, 0, reinterpret_cast<const sockaddr*>(&at), sizeof at);
+      EXPECT_EQ(sent, static_cast<ssize_t>(size));
+      std::vector<std::byte> back(size + 1);
+      good +=
+          recv(fd.get(), back.data(), back.size(), 0) == static_cast<ssize_t>(size) &&
+          std::equal(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size), back.begin());
+    };
+    for (int round = 0; round < each; ++round)
+      for (unsigned i = 0; i < cores; ++i) {
+        asks(0, i, 100 + 10U * static_cast<unsigned>(round));
+        asks(0, i, 9'000);
+      }
+    asks(0xef010203, 2, 50);
+    // Where nobody is the machine says so.
+    const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const sockaddr_in nobody = host_address("10.9.0.2", 4'999);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&nobody), sizeof nobody), 0);
+    EXPECT_EQ(send(fd.get(), data.data(), 5, 0), 5);
+    std::byte none{};
+    EXPECT_EQ(recv(fd.get(), &none, 1, 0), -1);
+    EXPECT_EQ(errno, ECONNREFUSED);
+  }};
+  CO_TRY(co_await host.join());
+  EXPECT_EQ(good, static_cast<int>(cores) * 2 * each + 1);
+  // Without the device.
+  for (unsigned i = 0; i < cores; ++i) {
+    const io::Stay stay = co_await io::StayOn{core((i + 1) % cores)};
+    auto asker = CO_TRY(co_await inet.bind(io::Address::ipv4({10, 9, 0, 2}, 0)));
+    EXPECT_NE(asker->local().port(), 0);
+    for (int round = 0; round < each; ++round) {
+      CO_TRY(co_await asker->send(bytes_of("hello"), io::Address::ipv4({10, 9, 0, 2}, port(i))));
+      std::array<std::byte, 9> back;
+      EXPECT_EQ(CO_TRY(co_await with_timeout(5s, asker->receive(back))).size, 5U);
+    }
+    const io::Stay elsewhere = co_await io::StayOn{core(i)};
+    asker.reset();
+  }
+  CO_TRY(co_await scope.join());
+  // What is given up on another core is free again, in a while.
+  for (auto& socket : sockets) socket.reset();
+  for (unsigned i = 0; i < cores; ++i) {
+    const io::Stay stay = co_await io::StayOn{core((i + 2) % cores)};
+    for (;;) {
+      const auto again = co_await inet.bind(io::Address::ipv4({}, port(i)));
+      if (again) break;
+      EXPECT_TRUE(again.failed_with(Error::address_in_use));
+      CO_TRY(co_await sleep_for(1ms));
+    }
+  }
+  co_return Result<void>{};
+}
+TEST_P(InetOnCores, EachHasPortsForDatagrams) { run_over<ports_of_cores>(GetParam()); }
 
 // Everything is cut while streams are under way: nothing is left behind, which run_on_host() sees.
 Task<Result<void>> stops(InetCores& inet) {

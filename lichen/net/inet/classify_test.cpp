@@ -53,10 +53,24 @@ TEST(Classify, PiecesComeTogetherOnTheFirst) {
   EXPECT_EQ(audience_of(ipv6(wire::protocol::fragment)), Audience::first);
 }
 
-TEST(Classify, DatagramsAndEchoAreTheFirsts) {
-  EXPECT_EQ(audience_of(ipv4({.protocol = wire::protocol::udp, .from = {}, .to = {}})),
-            Audience::first);
-  EXPECT_EQ(audience_of(ipv6(wire::protocol::udp)), Audience::first);
+TEST(Classify, DatagramsAreForWhoHasThePort) {
+  for (Frame frame :
+       {ipv4({.protocol = wire::protocol::udp, .from = {}, .to = {}}), ipv6(wire::protocol::udp)}) {
+    frame[0] = std::byte{0};
+    EXPECT_EQ(audience_of(frame), Audience::ports);
+    frame[frame.size() - 20 + 2] = std::byte{0x12};
+    frame[frame.size() - 20 + 3] = std::byte{0x34};
+    EXPECT_EQ(port_of(frame), 0x1234);
+    for (std::size_t size = 0; size < frame.size(); ++size) {
+      const auto port = port_of(std::span{frame}.first(size));
+      EXPECT_EQ(port.has_value(), size + 20 >= frame.size() + 4) << size;
+    }
+    frame[0] = std::byte{1};  // to a group
+    EXPECT_EQ(audience_of(frame), Audience::first);
+  }
+}
+
+TEST(Classify, EchoIsTheFirsts) {
   EXPECT_EQ(audience_of(ipv4({.protocol = wire::protocol::icmp, .from = {}, .to = {}},
                              wire::icmp::echo_request)),
             Audience::first);

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Crossing>> Crossing::create(unsigned places, base::HashKe
 
 Crossing::~Crossing() {
   for (std::atomic<Page*>& page : pages_) delete page.load(std::memory_order_relaxed);
+  for (std::atomic<Owners*>& page : owners_) delete page.load(std::memory_order_relaxed);
 }
 
 // ---- who has what -------------------------------------------------------------------------------
@@ -68,14 +69,36 @@ unsigned Crossing::home(const tcp::Path& path) const noexcept {
   return chosen_of(set, hash);
 }
 
+namespace {
+
+// Makes a page that is not there yet. Errors: no_memory.
+template <class Page>
+Result<void> provide(std::atomic<Page*>& page) noexcept {
+  if (page.load(std::memory_order_acquire)) return {};
+  Page* made = new (std::nothrow) Page{};
+  if (!made) return Error::no_memory;
+  Page* none = nullptr;
+  if (!page.compare_exchange_strong(none, made, std::memory_order_acq_rel)) delete made;
+  return {};
+}
+
+}  // namespace
+
+Result<void> Crossing::claim_datagrams(std::uint16_t port, unsigned place) noexcept {
+  TRY(provide(owners_[port >> 8]));
+  std::uint8_t nobody = 0;
+  if (!(*owners_[port >> 8].load(std::memory_order_relaxed))[port & 0xff].compare_exchange_strong(
+          nobody, static_cast<std::uint8_t>(place + 1)))
+    return Error::address_in_use;
+  return {};
+}
+
+void Crossing::release_datagrams(std::uint16_t port) noexcept {
+  (*owners_[port >> 8].load(std::memory_order_relaxed))[port & 0xff].store(0);
+}
+
 Result<void> Crossing::claim(Claim& claim) noexcept {
-  std::atomic<Page*>& page = pages_[claim.local.port >> 8];
-  if (!page.load(std::memory_order_acquire)) {
-    Page* made = new (std::nothrow) Page{};
-    if (!made) return Error::no_memory;
-    Page* none = nullptr;
-    if (!page.compare_exchange_strong(none, made, std::memory_order_acq_rel)) delete made;
-  }
+  TRY(provide(pages_[claim.local.port >> 8]));
   coro::SpinGuard guard{claims_lock_};
   for (const Claim& other : claims_)
     if (other.local == claim.local &&

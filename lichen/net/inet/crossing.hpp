@@ -77,6 +77,17 @@ class Crossing {
   Result<void> claim(Claim& claim) noexcept;
   void release(Claim& claim) noexcept;
 
+  // Ports of datagrams: each is one core's, with all of its addresses. Errors: address_in_use
+  // (another core's), no_memory.
+  Result<void> claim_datagrams(std::uint16_t port, unsigned place) noexcept;
+  void release_datagrams(std::uint16_t port) noexcept;
+  [[nodiscard]] std::optional<unsigned> place_of_datagrams(std::uint16_t port) const noexcept {
+    const Owners* page = owners_[port >> 8].load(std::memory_order_acquire);
+    const unsigned owner = page ? (*page)[port & 0xff].load(std::memory_order_relaxed) : 0;
+    if (owner == 0) return std::nullopt;
+    return owner - 1;
+  }
+
   // ---- what the network is like
   // From place 0: the others are to follow, and are woken for it with the next publish().
   void announce(const ip::Settings& settings) noexcept;
@@ -133,6 +144,8 @@ class Crossing {
     std::atomic<bool> wake_posted{false};
   };
   using Page = std::array<std::atomic<std::uint64_t>, 256>;
+  using Owners = std::array<std::atomic<std::uint8_t>, 256>;  // places from 1 on; 0: nobody
+  static_assert(most_places < 255);
 
   Crossing(unsigned places, base::HashKey secret) noexcept : places_{places}, secret_{secret} {}
   ParcelRing& ring_of(unsigned from, unsigned to) noexcept {
@@ -153,6 +166,7 @@ class Crossing {
   std::vector<std::unique_ptr<ParcelRing>> rings_;  // of each pair
   // By the upper half of the port; made when it is wanted, and kept.
   std::array<std::atomic<Page*>, 256> pages_{};
+  std::array<std::atomic<Owners*>, 256> owners_{};
   coro::SpinLock settings_lock_;
   ip::Settings settings_;
   std::atomic<std::uint32_t> settings_number_{0};

@@ -84,6 +84,22 @@ TEST(Crossing, AnAddressIsSharedByThoseWhoShare) {
   crossing.release(other);
 }
 
+TEST(Crossing, APortForDatagramsIsOneCores) {
+  auto made = Crossing::create(3, {1, 2});
+  ASSERT_TRUE(made);
+  Crossing& crossing = **made;
+  EXPECT_FALSE(crossing.place_of_datagrams(53));
+  ASSERT_TRUE(crossing.claim_datagrams(53, 2));
+  ASSERT_TRUE(crossing.claim_datagrams(65'535, 0));
+  EXPECT_EQ(crossing.place_of_datagrams(53), 2U);
+  EXPECT_EQ(crossing.place_of_datagrams(65'535), 0U);
+  EXPECT_FALSE(crossing.place_of_datagrams(54));
+  EXPECT_TRUE(crossing.claim_datagrams(53, 1).failed_with(Error::address_in_use));
+  crossing.release_datagrams(53);
+  EXPECT_FALSE(crossing.place_of_datagrams(53));
+  EXPECT_TRUE(crossing.claim_datagrams(53, 1));
+}
+
 TEST(Crossing, SettingsAreToldOnce) {
   auto made = Crossing::create(2, {1, 2});
   ASSERT_TRUE(made);

@@ -9,69 +9,92 @@
 
 namespace lichen::net::inet {
 
-InetDatagram::~InetDatagram() {
-  if (socket_.is_open()) inet_.udp_.close(socket_);
-  for (const wire::IpAddress& group : std::span{groups_}.first(group_count_))
-    inet_.stack_.leave(*inet_.interface_, group);
-  if (group_count_ > 0) inet_.after(inet_.now());
+UdpEnd::~UdpEnd() {
+  if (socket.is_open()) inet.udp_.close(socket);
+  for (const wire::IpAddress& group : std::span{groups}.first(group_count)) {
+    if (!inet.follows())
+      inet.stack_.leave(*inet.interface_, group);
+    else  // with no room for that on its way, the machine stays in the group
+      inet.shared_.crossing->put(inet.shared_.place, 0, {.to = group, .kind = ParcelKind::leave});
+  }
+  if (group_count > 0) inet.after(inet.now());
 }
 
-Result<void> InetDatagram::open(const io::Address& at) noexcept {
+Result<void> UdpEnd::open(const io::Address& at) noexcept {
   wire::IpAddress address = address_of(at);
   if (address.is_unspecified()) address = {};
-  return inet_.udp_.open(socket_, {address, at.port()});
+  return inet.udp_.open(socket, {address, at.port()});
 }
 
+InetDatagram::InetDatagram(std::unique_ptr<UdpEnd> end) noexcept
+    : end_{*end}, local_{address_of(end->socket.local().address, end->socket.local().port)} {
+  static_cast<void>(end.release());
+}
+
+InetDatagram::~InetDatagram() { end_.inet.release(end_); }
+
 Task<Result<io::Received>> InetDatagram::receive(std::span<std::byte> into) {
-  const io::Stay stay = co_await io::StayOn{inet_.home()};
-  io::Turn turn{receiving_};
+  const io::Stay stay = co_await io::StayOn{end_.inet.home()};
+  io::Turn turn{end_.receiving};
   if (!turn) co_return Error::busy;
   for (;;) {
-    const Result<ip::UdpMessage> message = socket_.receive(into);
+    const Result<ip::UdpMessage> message = end_.socket.receive(into);
     if (message)
       co_return io::Received{.size = message->size,
                              .truncated = message->truncated,
                              .from = address_of(message->from.address, message->from.port)};
     if (!message.failed_with(Error::would_block)) co_return message.error();
-    CO_TRY(co_await news_.wait(inet_.home()));
+    CO_TRY(co_await end_.news.wait(end_.inet.home()));
   }
 }
 
 Task<Result<void>> InetDatagram::send(std::span<const std::byte> from, const io::Address& to) {
-  const io::Stay stay = co_await io::StayOn{inet_.home()};
-  const std::uint64_t at = inet_.now();
+  Inet& inet = end_.inet;
+  const io::Stay stay = co_await io::StayOn{inet.home()};
+  const std::uint64_t at = inet.now();
   const Result<void> sent =
-      inet_.udp_.send(socket_, {address_of(to), to.port()}, ip::Pieces{from}, at);
-  inet_.after(at);
+      inet.udp_.send(end_.socket, {address_of(to), to.port()}, ip::Pieces{from}, at);
+  inet.after(at);
   co_return sent;
 }
 
+// The first core has the conversation with the network, also about groups.
 Task<Result<void>> InetDatagram::join(const io::Address& group) {
-  const io::Stay stay = co_await io::StayOn{inet_.home()};
   if (group.family() != io::AddressFamily::ipv4 && group.family() != io::AddressFamily::ipv6)
     co_return Error::invalid_argument;
   const wire::IpAddress address = address_of(group);
-  const auto joined = std::span{groups_}.first(group_count_);
-  if (std::ranges::find(joined, address) != joined.end()) co_return Error::address_in_use;
-  if (group_count_ == most_groups) co_return Error::limit_reached;
-  CO_TRY(inet_.stack_.join(*inet_.interface_, address));
-  groups_[group_count_++] = address;
-  inet_.after(inet_.now());
-  co_return Result<void>{};
-}
-
-io::Address InetDatagram::local() const {
-  return address_of(socket_.local().address, socket_.local().port);
+  Inet& inet = end_.inet;
+  {
+    const io::Stay stay = co_await io::StayOn{inet.home()};
+    const auto joined = std::span{end_.groups}.first(end_.group_count);
+    if (std::ranges::find(joined, address) != joined.end()) co_return Error::address_in_use;
+    if (end_.group_count == UdpEnd::most_groups) co_return Error::limit_reached;
+    end_.groups[end_.group_count++] = address;
+  }
+  Result<void> joined;
+  {
+    Inet& leader = inet.follows() ? *inet.shared_.leader : inet;
+    const io::Stay stay = co_await io::StayOn{leader.home()};
+    joined = leader.stack_.join(*leader.interface_, address);
+    if (joined) leader.after(leader.now());
+  }
+  if (joined) co_return Result<void>{};
+  const io::Stay stay = co_await io::StayOn{inet.home()};
+  const auto kept = std::ranges::remove(std::span{end_.groups}.first(end_.group_count), address);
+  end_.group_count -= kept.size();
+  co_return joined;
 }
 
 Task<Result<std::unique_ptr<io::Datagram>>> Inet::bind(io::Address at) {
   const io::Stay stay = co_await io::StayOn{home_};
   if (at.family() != io::AddressFamily::ipv4 && at.family() != io::AddressFamily::ipv6)
     co_return Error::not_supported;
-  std::unique_ptr<InetDatagram> datagram{new (std::nothrow) InetDatagram{*this}};
+  std::unique_ptr<UdpEnd> end{new (std::nothrow) UdpEnd{*this}};
+  if (!end) co_return Error::no_memory;
+  CO_TRY(end->open(at));
+  std::unique_ptr<io::Datagram> datagram{new (std::nothrow) InetDatagram{std::move(end)}};
   if (!datagram) co_return Error::no_memory;
-  CO_TRY(datagram->open(at));
-  co_return std::unique_ptr<io::Datagram>{std::move(datagram)};
+  co_return datagram;
 }
 
 }  // namespace lichen::net::inet

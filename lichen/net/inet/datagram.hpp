@@ -12,35 +12,52 @@ namespace lichen::net::inet {
 
 class Inet;
 
-// MUST be destroyed on the core of its Inet.
-class InetDatagram final : public io::Datagram, ip::UdpWaiter {
+// What belongs to the core of its Inet: there alone it is used, and ends.
+class UdpEnd final : ip::UdpWaiter {
  public:
-  explicit InetDatagram(Inet& inet) noexcept : inet_{inet}, socket_{queue_, this} {}
+  explicit UdpEnd(Inet& inet) noexcept : inet{inet}, socket{queue_, this} {}
+  UdpEnd(const UdpEnd&) = delete;
+  UdpEnd& operator=(const UdpEnd&) = delete;
+  virtual ~UdpEnd();
+
+  Result<void> open(const io::Address& at) noexcept;
+
+  static constexpr std::size_t most_groups = 20;         // as many as the host allows
+  static constexpr std::size_t queue_size = 128 * 1024;  // of datagrams that nobody has received
+
+  Inet& inet;
+  io::HomeSignal news;
+  bool receiving = false;
+  std::array<wire::IpAddress, most_groups> groups;
+  std::size_t group_count = 0;
+  UdpEnd* next = nullptr;  // of those that were given up elsewhere
+
+ private:
+  void readable(ip::UdpSocket&) noexcept override { news.notify(); }
+
+  alignas(8) std::array<std::byte, queue_size> queue_;
+
+ public:
+  ip::UdpSocket socket;
+};
+
+// On any core, as all streams.
+class InetDatagram final : public io::Datagram {
+ public:
+  explicit InetDatagram(std::unique_ptr<UdpEnd> end) noexcept;
   InetDatagram(const InetDatagram&) = delete;
   InetDatagram& operator=(const InetDatagram&) = delete;
   ~InetDatagram() override;
-
-  Result<void> open(const io::Address& at) noexcept;
 
   Task<Result<io::Received>> receive(std::span<std::byte> into) override;
   Task<Result<void>> send(std::span<const std::byte> from, const io::Address& to) override;
   // The scope does not count: there is one network.
   Task<Result<void>> join(const io::Address& group) override;
-  [[nodiscard]] io::Address local() const override;
+  [[nodiscard]] io::Address local() const override { return local_; }
 
  private:
-  void readable(ip::UdpSocket&) noexcept override { news_.notify(); }
-
-  static constexpr std::size_t most_groups = 20;         // as many as the host allows
-  static constexpr std::size_t queue_size = 128 * 1024;  // of datagrams that nobody has received
-
-  Inet& inet_;
-  io::HomeSignal news_;
-  bool receiving_ = false;
-  std::array<wire::IpAddress, most_groups> groups_;
-  std::size_t group_count_ = 0;
-  alignas(8) std::array<std::byte, queue_size> queue_;
-  ip::UdpSocket socket_;
+  UdpEnd& end_;
+  const io::Address local_;
 };
 
 }  // namespace lichen::net::inet

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/coro/hooks.hpp"
 #include "lichen/coro/scope.hpp"
@@ -12,6 +13,7 @@
 #include "lichen/io/operation.hpp"
 #include "lichen/net/inet/classify.hpp"
 #include "lichen/net/inet/datagram.hpp"
+#include "lichen/net/wire/fields.hpp"
 #include "lichen/net/wire/wire.hpp"
 
 namespace lichen::net::inet {
@@ -63,7 +65,7 @@ io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexc
 }
 
 struct Inet::Parts {
-  explicit Parts(Inet& inet) noexcept : segments{inet} {}
+  explicit Parts(Inet& inet) noexcept : segments{inet}, datagrams{inet} {}
 
   // The memory of connections is that of the machine's tasks, and so within its limit.
   class Pools final : public tcp::Memory {
@@ -160,7 +162,7 @@ struct Inet::Parts {
                                      .from = arrival.from,
                                      .to = arrival.to,
                                      .traffic_class = arrival.traffic_class,
-                                     .is_segment = true,
+                                     .kind = ParcelKind::segment,
                                      .looked = looked});
         return;
       }
@@ -188,6 +190,66 @@ struct Inet::Parts {
     Inet& inet_;
   };
 
+  // UDP over IP, and its ports among those of other cores.
+  class Datagrams final : public ip::Transport, public ip::UdpPorts {
+   public:
+    explicit Datagrams(Inet& inet) noexcept : inet_{inet} {}
+
+    // From the device, put together from fragments, to a group, or from ourselves.
+    ip::Verdict receive(const ip::Arrival& arrival, std::uint64_t now) noexcept override {
+      Crossing& crossing = *inet_.shared_.crossing;
+      const auto to = arrival.payload.size() < wire::UdpHeader::size
+                          ? std::nullopt
+                          : crossing.place_of_datagrams(wire::load16(arrival.payload, 2));
+      if (!to || *to == inet_.shared_.place) return below().receive(arrival, now);
+      io::Buffer bytes =
+          arrival.buffer ? std::move(*arrival.buffer) : io::allocate_buffer(arrival.payload.size());
+      if (bytes.empty()) {
+        if (bytes.room().size() < arrival.payload.size()) return ip::Verdict::taken;
+        std::ranges::copy(arrival.payload, bytes.room().begin());
+        bytes.extend(arrival.payload.size());
+      }
+      crossing.put(inet_.shared_.place, *to,
+                   {.bytes = std::move(bytes),
+                    .from = arrival.from,
+                    .to = arrival.to,
+                    .traffic_class = arrival.traffic_class,
+                    .kind = ParcelKind::datagram,
+                    .checksum_done = arrival.checksum_done,
+                    .to_group = arrival.to_group});
+      return ip::Verdict::taken;
+    }
+    bool failed(const wire::Quote& quote, const ip::Failure& failure,
+                std::uint64_t now) noexcept override {
+      return below().failed(quote, failure, now);
+    }
+    // One that another core has passed on. Whose socket has gone since, nobody is told.
+    void take(Parcel& parcel, std::uint64_t now) noexcept {
+      const ip::Arrival arrival{.interface = *inet_.interface_,
+                                .from = parcel.from,
+                                .to = parcel.to,
+                                .protocol = wire::protocol::udp,
+                                .traffic_class = parcel.traffic_class,
+                                .to_group = parcel.to_group,
+                                .checksum_done = parcel.checksum_done,
+                                .packet = {},
+                                .payload = parcel.bytes.bytes(),
+                                .buffer = &parcel.bytes};
+      static_cast<void>(below().receive(arrival, now));
+    }
+
+    Result<void> claim(std::uint16_t port) noexcept override {
+      return inet_.shared_.crossing->claim_datagrams(port, inet_.shared_.place);
+    }
+    void release(std::uint16_t port) noexcept override {
+      inet_.shared_.crossing->release_datagrams(port);
+    }
+
+   private:
+    ip::Transport& below() noexcept { return inet_.udp_; }
+    Inet& inet_;
+  };
+
   class Events final : public tcp::Observer {
    public:
     void changed(tcp::Connection& connection, std::uint8_t changes) noexcept override {
@@ -204,6 +266,7 @@ struct Inet::Parts {
 
   Pools memory;
   Segments segments;
+  Datagrams datagrams;
   Events events;
 };
 
@@ -244,6 +307,10 @@ Result<void> Inet::set_up(const InetOptions& options) noexcept {
                                          .answers = !follows()},
                                         now()));
   stack_.set_transport(wire::protocol::tcp, &parts_->segments);
+  if (shared_.crossing) {
+    stack_.set_transport(wire::protocol::udp, &parts_->datagrams);
+    udp_.set_ports(&parts_->datagrams);
+  }
   // Neighbours tell all of their new addresses.
   if (follows()) return stack_.join(*interface_, wire::Ipv6Address::all_nodes());
   configuration_.set_name_servers(options.name_servers);
@@ -258,7 +325,13 @@ Result<void> Inet::set_up(const InetOptions& options) noexcept {
   return stack_.add_route({.to = {any, 0}, .via = options.gateway, .interface = interface_->index});
 }
 
-Inet::~Inet() { stack_.set_transport(wire::protocol::tcp, nullptr); }
+Inet::~Inet() {
+  for (UdpEnd* end = released_.load(std::memory_order_acquire); end;) {
+    end->group_count = 0;  // nobody is told any more
+    delete std::exchange(end, end->next);
+  }
+  stack_.set_transport(wire::protocol::tcp, nullptr);
+}
 
 std::uint64_t Inet::now() noexcept {
   now_ = std::max(now_, coro::hooks::now_ns());
@@ -300,6 +373,7 @@ Task<Result<void>> Inet::run() {
   Scope scope;
   scope.spawn(receive_all(), &home_);
   scope.spawn(keep_time(), &home_);
+  if (!follows()) scope.spawn(watch_link(), &home_);
   if (shared_.crossing) scope.spawn(take_over(), &home_);
   scope.spawn(transmit_.run([this]() noexcept { after(now()); }), &home_);
   const Result<void> outcome = co_await scope.join();
@@ -324,6 +398,13 @@ void Inet::take(io::ReceivedFrame& frame, std::uint64_t now) noexcept {
   if (Crossing* crossing = shared_.crossing) {
     switch (audience_of(frame.bytes.bytes())) {
       case Audience::here: break;
+      case Audience::ports:
+        if (const auto to = datagrams_elsewhere(frame.bytes.bytes())) {
+          crossing->put(shared_.place, *to,
+                        {.bytes = std::exchange(frame.bytes, {}), .checksum_done = checksum_done});
+          return;
+        }
+        break;
       case Audience::first:
         if (shared_.place == 0) break;
         crossing->put(shared_.place, 0,
@@ -351,11 +432,21 @@ Task<Result<void>> Inet::take_over() {
 }
 
 void Inet::take(Parcel& parcel, std::uint64_t now) noexcept {
-  if (parcel.is_segment)
-    parts_->segments.take(parcel, now);
-  else
-    stack_.receive(*interface_, std::move(parcel.bytes), {.checksum_done = parcel.checksum_done},
-                   now);
+  switch (parcel.kind) {
+    case ParcelKind::segment: return parts_->segments.take(parcel, now);
+    case ParcelKind::datagram: return parts_->datagrams.take(parcel, now);
+    case ParcelKind::leave: return stack_.leave(*interface_, parcel.to);
+    case ParcelKind::frame: break;
+  }
+  stack_.receive(*interface_, std::move(parcel.bytes), {.checksum_done = parcel.checksum_done},
+                 now);
+}
+
+std::optional<unsigned> Inet::datagrams_elsewhere(std::span<const std::byte> frame) const noexcept {
+  const auto port = port_of(frame);
+  const unsigned to = port ? shared_.crossing->place_of_datagrams(*port).value_or(0) : 0;
+  if (to == shared_.place) return std::nullopt;
+  return to;
 }
 
 std::optional<unsigned> Inet::elsewhere(const tcp::Path& path, const wire::TcpSegment& segment,
@@ -401,6 +492,23 @@ Task<Result<void>> Inet::keep_time() {
   }
 }
 
+// Connections outlive a link that comes back; until then it is as if all was lost on the way.
+Task<Result<void>> Inet::watch_link() {
+  for (io::LinkState seen;;) {
+    const Result<io::LinkState> told = co_await device_.link_changed(seen);
+    const io::Stay stay = co_await io::StayOn{home_};
+    if (told.failed_with(Error::not_supported)) co_return Result<void>{};
+    const io::LinkState link = CO_TRY(told);
+    const std::uint64_t at = now();
+    if (link.up != seen.up) base::log::info("net: the link is {}", link.up ? "up" : "down");
+    stack_.set_up(*interface_, link.up, at);
+    // It may be another link, or the same one at another place.
+    if (link.up) stack_.announce(*interface_, at);
+    seen = link;
+    after(at);
+  }
+}
+
 void Inet::wish(TcpSocket& socket, std::uint8_t wish) noexcept {
   if (coro::this_core() == &home_) return grant(socket, wish);
   if (socket.wishes.fetch_or(wish) != 0) return;
@@ -411,7 +519,21 @@ void Inet::wish(TcpSocket& socket, std::uint8_t wish) noexcept {
   due_.set();
 }
 
+void Inet::release(UdpEnd& end) noexcept {
+  if (coro::this_core() == &home_) {
+    delete &end;
+    return;
+  }
+  UdpEnd* first = released_.load(std::memory_order_relaxed);
+  do {
+    end.next = first;
+  } while (!released_.compare_exchange_weak(first, &end, std::memory_order_acq_rel));
+  due_.set();
+}
+
 void Inet::take_wishes() noexcept {
+  for (UdpEnd* end = released_.exchange(nullptr, std::memory_order_acq_rel); end;)
+    delete std::exchange(end, end->next);
   for (TcpSocket* socket = wishing_.exchange(nullptr); socket;) {
     TcpSocket& each = *std::exchange(socket, socket->next);
     grant(each, each.wishes.exchange(0));

@@ -47,6 +47,8 @@ struct InetOptions {
 wire::IpAddress address_of(const io::Address& address) noexcept;
 io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexcept;
 
+class UdpEnd;
+
 class Inet final : public io::Network {
  public:
   // On the core it is to belong to. `device` MUST outlive it. Errors: no_memory, invalid_argument
@@ -91,6 +93,7 @@ class Inet final : public io::Network {
   friend class InetStream;
   friend class InetListener;
   friend class InetDatagram;
+  friend class UdpEnd;
   friend class Names;
   friend class InetCores;
   struct Parts;
@@ -98,6 +101,7 @@ class Inet final : public io::Network {
   struct Shared {
     Crossing* crossing = nullptr;
     unsigned place = 0;
+    Inet* leader = nullptr;  // if it is another
   };
 
   static Result<std::unique_ptr<Inet>> create(io::NetDevice& device, const InetOptions& options,
@@ -109,6 +113,8 @@ class Inet final : public io::Network {
   Task<Result<void>> take_over();
   void take(io::ReceivedFrame& frame, std::uint64_t now) noexcept;
   void take(Parcel& parcel, std::uint64_t now) noexcept;
+  // Which of the cores gets a datagram that came from the device; nothing: this one.
+  std::optional<unsigned> datagrams_elsewhere(std::span<const std::byte> frame) const noexcept;
   // Which of the cores gets a segment that `looked` cores have not known; nothing: this one.
   std::optional<unsigned> elsewhere(const tcp::Path& path, const wire::TcpSegment& segment,
                                     std::uint8_t& looked) noexcept;
@@ -118,6 +124,7 @@ class Inet final : public io::Network {
   [[nodiscard]] bool follows() const noexcept { return shared_.place != 0; }
   void stop_listening(TcpSocket& socket) noexcept;
   Task<Result<void>> keep_time();
+  Task<Result<void>> watch_link();
 
   [[nodiscard]] coro::Core& home() noexcept { return home_; }
   // Never goes back on the home core.
@@ -127,6 +134,7 @@ class Inet final : public io::Network {
   void touched(tcp::Connection& connection) noexcept;
   // From any core.
   void wish(TcpSocket& socket, std::uint8_t wish) noexcept;
+  void release(UdpEnd& end) noexcept;
   void take_wishes() noexcept;
   void grant(TcpSocket& socket, std::uint8_t wishes) noexcept;
   static void timer_fired(coro::Timer& timer) noexcept;
@@ -149,6 +157,7 @@ class Inet final : public io::Network {
   bool timer_set_ = false;
   coro::Event due_;  // time has come, or somebody wishes for something
   std::atomic<TcpSocket*> wishing_{nullptr};
+  std::atomic<UdpEnd*> released_{nullptr};
 };
 
 }  // namespace lichen::net::inet

@@ -24,7 +24,8 @@ Result<void> InetCores::add(io::NetDevice& queue) {
   crossing_->join(place, core);
   // One core alone needs nobody.
   Crossing* crossing = crossing_->places() > 1 ? crossing_.get() : nullptr;
-  inets_.push_back(TRY(Inet::create(queue, options_, {crossing, place})));
+  Inet* const leader = place == 0 ? nullptr : inets_[0].get();
+  inets_.push_back(TRY(Inet::create(queue, options_, {crossing, place, leader})));
   by_core_[core.index()] = inets_.back().get();
   return {};
 }
@@ -72,7 +73,7 @@ Task<Result<std::unique_ptr<io::Stream>>> InetCores::connect(io::Address to) {
   co_return co_await here().connect(to);
 }
 Task<Result<std::unique_ptr<io::Datagram>>> InetCores::bind(io::Address at) {
-  co_return co_await inets_[0]->bind(at);
+  co_return co_await here().bind(at);
 }
 Task<Result<std::vector<io::Address>>> InetCores::resolve(std::string_view host,
                                                           std::uint16_t port) {

@@ -1,7 +1,8 @@
 // InetCores: io::Network by our own TCP/IP on several cores that share one device. A connection
 // lives on one core with all that belongs to it: of an app that listens on several cores (with
-// share_port) each core has its share of them; what is opened belongs to the core that opens it.
-// Datagrams, names and the conversation with the network (DHCP, routers) are the first core's.
+// share_port) each core has its share of them; what is opened belongs to the core that opens it,
+// and so do sockets for datagrams: a port of theirs is one core's. Names and the conversation with
+// the network (DHCP, routers, groups) are the first core's.
 #pragma once
 
 #include <array>

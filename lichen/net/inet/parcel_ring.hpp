@@ -13,14 +13,23 @@
 
 namespace lichen::net::inet {
 
+enum class ParcelKind : std::uint8_t {
+  frame,
+  // With its header; the addresses are beside it.
+  segment,   // of TCP
+  datagram,  // of UDP
+  leave,     // no bytes: the first core is to leave the group `to`
+};
+
 // What a core passes on to another. The bytes go back to whoever lent them from where they end.
 struct Parcel {
-  io::Buffer bytes{};  // a frame; or a TCP segment, with its header, whose addresses are below
+  io::Buffer bytes{};
   wire::IpAddress from{};
   wire::IpAddress to{};
   std::uint8_t traffic_class = 0;
-  bool is_segment = false;
+  ParcelKind kind = ParcelKind::frame;
   bool checksum_done = false;
+  bool to_group = false;    // of a datagram
   std::uint8_t looked = 0;  // cores that found nobody for the segment
 };
 

@@ -177,6 +177,24 @@ TEST_F(Probing, Quickly) {
   EXPECT_EQ(stack->owner_of(ip("10.0.0.7")), interface);
 }
 
+// RFC 5227 section 3: at another place of the link it tells all where it is, if it is at one.
+TEST_F(Probing, AnnouncesWhatItHas) {
+  add();
+  stack->announce(*interface, now);
+  EXPECT_TRUE(sent_arp().empty());  // it is not sure yet
+  run_for(15 * second);
+  sent_arp();
+  stack->announce(*interface, now);
+  const auto arp = sent_arp();
+  ASSERT_EQ(arp.size(), 1u);
+  EXPECT_EQ(arp[0].sender, arp[0].target);
+  const std::uint32_t revision = stack->revision();
+  stack->set_up(*interface, false, now);
+  EXPECT_NE(stack->revision(), revision);
+  stack->announce(*interface, now);
+  EXPECT_TRUE(sent_arp().empty());
+}
+
 // Section 2.1.1: an answer, or the probe of another, means that the address is taken.
 TEST_F(Probing, ConflictWhileProbing) {
   for (const auto& [operation, sender] :

@@ -9,7 +9,8 @@ Settings Stack::settings(const Interface& interface) const noexcept {
                     .ipv6_mtu = interface.ipv6_mtu,
                     .hop_limit = interface.hop_limit,
                     .reachable_time = interface.reachable_time,
-                    .retransmit_time = interface.retransmit_time};
+                    .retransmit_time = interface.retransmit_time,
+                    .up = interface.up};
   for (const LocalAddress& address : interface.addresses())
     if (address.is_usable()) settings.addresses[settings.address_count++] = address;
   return settings;
@@ -17,6 +18,7 @@ Settings Stack::settings(const Interface& interface) const noexcept {
 
 void Stack::follow(Interface& interface, const Settings& settings, std::uint64_t now) noexcept {
   now_ = now;
+  set_up(interface, settings.up, now);
   const auto wanted = std::span{settings.addresses}.first(settings.address_count);
   const auto is_wanted = [&](const LocalAddress& mine) {
     for (const LocalAddress& other : wanted)

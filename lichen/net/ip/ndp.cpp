@@ -128,4 +128,11 @@ void Stack::probe_ipv6(Interface& interface, const LocalAddress& address) noexce
            wire::NeighbourSolicitation{.target = address.address});
 }
 
+void Stack::advertise(Interface& interface, const LocalAddress& address) noexcept {
+  wire::NeighbourAdvertisement news{
+      .solicited = false, .overrides = true, .target = address.address};
+  news.options.target_mac = interface.mac;
+  send_ndp(interface, address.address, wire::Ipv6Address::all_nodes(), news);
+}
+
 }  // namespace lichen::net::ip

@@ -58,10 +58,12 @@ void Stack::set_up(Interface& interface, bool up, std::uint64_t now) noexcept {
   now_ = now;
   if (interface.up == up || interface.is_loopback()) return;
   interface.up = up;
+  ++revision_;
   if (!up) {
     neighbours_.forget_interface(interface.index);
     return;
   }
+  if (!interface.answers) return;
   // RFC 4862 section 5.4, RFC 5227 section 2.1: also after the link comes back.
   for (LocalAddress& address : interface.addresses())
     if (address.origin != AddressOrigin::manual || address.state == AddressState::tentative)
@@ -73,6 +75,19 @@ void Stack::set_up(Interface& interface, bool up, std::uint64_t now) noexcept {
     interface.routers.solicitations_left = 3;
     interface.routers.deadline = now + random_.below(second);
     schedule(interface.routers.deadline);
+  }
+}
+
+// RFC 5227 section 3; RFC 4861 section 7.2.6.
+void Stack::announce(Interface& interface, std::uint64_t now) noexcept {
+  now_ = now;
+  if (!interface.up || !interface.answers || interface.is_loopback()) return;
+  for (LocalAddress& address : interface.addresses()) {
+    if (!address.is_usable()) continue;
+    if (address.address.is_ipv4())
+      send_announcement(interface, address);
+    else
+      advertise(interface, address);
   }
 }
 

@@ -104,6 +104,7 @@ struct Settings {
   std::uint8_t hop_limit = 0;
   std::uint64_t reachable_time = 0;
   std::uint64_t retransmit_time = 0;
+  bool up = true;  // the interface
 };
 
 enum class AddressEvent : std::uint8_t { ready, conflict, expired };
@@ -154,6 +155,9 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   // The cable was plugged in or out. Down: what is learnt of neighbours is forgotten; up: routers
   // are asked, and addresses probed anew, but those set by hand.
   void set_up(Interface& interface, bool up, std::uint64_t now) noexcept;
+  // Tells the link of its addresses: it is at another place of it now. Nothing, for one that leaves
+  // the conversation to others.
+  void announce(Interface& interface, std::uint64_t now) noexcept;
 
   // Addresses, with the route to their network. Errors: already_exists, limit_reached,
   // invalid_argument (not an address of one machine).
@@ -296,6 +300,7 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
                 const Message& message) noexcept;
   void solicit_ipv6(const Neighbour& neighbour) noexcept;
   void probe_ipv6(Interface& interface, const LocalAddress& address) noexcept;
+  void advertise(Interface& interface, const LocalAddress& address) noexcept;
 
   // membership.cpp
   [[nodiscard]] std::uint8_t membership_version(const Interface& interface,

@@ -68,6 +68,8 @@ Result<void> Udp::open(UdpSocket& socket, const Endpoint& local) noexcept {
     chosen.port = TRY(choose_port(socket, address));
   else if (!is_free(socket, chosen))
     return Error::address_in_use;
+  else if (ports_ && !has(chosen.port))
+    TRY(ports_->claim(chosen.port));
   socket.local_ = chosen;
   socket.remote_.reset();
   socket.error_.reset();
@@ -88,7 +90,10 @@ Result<void> Udp::connect(UdpSocket& socket, const Endpoint& remote, std::uint64
 }
 
 void Udp::close(UdpSocket& socket) noexcept {
-  if (socket.is_open()) socket.node_.unlink();
+  if (socket.is_open()) {
+    socket.node_.unlink();
+    if (ports_ && !has(socket.local_.port)) ports_->release(socket.local_.port);
+  }
   socket.queue_.clear();
   socket.local_ = {};
   socket.remote_.reset();
@@ -223,13 +228,23 @@ bool Udp::is_free(const UdpSocket& socket, const Endpoint& local) noexcept {
   return true;
 }
 
+bool Udp::has(std::uint16_t port) noexcept {
+  for (const UdpSocket& other : bucket(port))
+    if (other.local_.port == port) return true;
+  return false;
+}
+
 // RFC 6056 section 3.3.1: anywhere, then the next ones.
 Result<std::uint16_t> Udp::choose_port(const UdpSocket& socket, wire::IpAddress address) noexcept {
   constexpr std::uint32_t range = 65'536 - first_ephemeral;
   const std::uint32_t start = static_cast<std::uint32_t>(stack_.random().below(range));
   for (std::uint32_t i = 0; i < range; ++i) {
     const auto port = static_cast<std::uint16_t>(first_ephemeral + (start + i) % range);
-    if (is_free(socket, {address, port})) return port;
+    if (!is_free(socket, {address, port})) continue;
+    if (!ports_ || has(port)) return port;
+    const Result<void> claimed = ports_->claim(port);
+    if (claimed) return port;
+    if (!claimed.failed_with(Error::address_in_use)) return claimed.error();
   }
   return Error::limit_reached;
 }

@@ -85,7 +85,18 @@ class UdpSocket {
   std::uint64_t dropped_ = 0;
 };
 
-class Udp final : Transport {
+// Who else of this machine has ports: other stacks that share its addresses.
+class UdpPorts {
+ public:
+  // From now on the port is this stack's, until it is released. Errors: address_in_use, no_memory.
+  virtual Result<void> claim(std::uint16_t port) noexcept = 0;
+  virtual void release(std::uint16_t port) noexcept = 0;
+
+ protected:
+  ~UdpPorts() = default;
+};
+
+class Udp final : public Transport {
  public:
   static constexpr std::uint16_t first_ephemeral = 49'152;  // RFC 6056 section 2.1
   static constexpr std::size_t most_payload_ipv4 = 65'507;
@@ -97,8 +108,11 @@ class Udp final : Transport {
   Udp(const Udp&) = delete;
   Udp& operator=(const Udp&) = delete;
 
+  // To be asked from now on; before the first socket is opened.
+  void set_ports(UdpPorts* ports) noexcept { ports_ = ports; }
+
   // Port 0: one that is free, not to be guessed. Errors: address_in_use, address_unavailable,
-  // limit_reached (no port is free), invalid_state (it is open).
+  // limit_reached (no port is free), invalid_state (it is open), no_memory.
   Result<void> open(UdpSocket& socket, const Endpoint& local) noexcept;
   // From now on only `remote` is heard and errors are told. Opens the socket, if it is not.
   // Errors: as of way().
@@ -118,11 +132,13 @@ class Udp final : Transport {
               std::uint64_t now) noexcept override;
   Bucket& bucket(std::uint16_t port) noexcept { return buckets_[port % buckets_.size()]; }
   bool is_free(const UdpSocket& socket, const Endpoint& local) noexcept;
+  bool has(std::uint16_t port) noexcept;
   Result<std::uint16_t> choose_port(const UdpSocket& socket, wire::IpAddress address) noexcept;
   static void enqueue(UdpSocket& socket, const Arrival& arrival,
                       const wire::UdpDatagram& datagram) noexcept;
 
   Stack& stack_;
+  UdpPorts* ports_ = nullptr;
   std::array<Bucket, 64> buckets_;
 };
 
