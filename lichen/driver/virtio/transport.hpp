@@ -13,7 +13,14 @@
 
 namespace lichen::driver::virtio {
 
-enum class DeviceKind : std::uint32_t { none = 0, net = 1, block = 2, console = 3, entropy = 4 };
+enum class DeviceKind : std::uint32_t {
+  none = 0,
+  net = 1,
+  block = 2,
+  console = 3,
+  entropy = 4,
+  balloon = 5
+};
 
 // The device status field (2.1).
 namespace status {
