@@ -73,7 +73,8 @@ Result<void> ConsoleDevice::create(DeviceMemory& memory, Features features,
     auto port = ConsolePort::create(*this, transport_, memory, features,
                                     {.receive_queue = receive_queue_of(i),
                                      .vector = vector_,
-                                     .buffer_size = options.buffer_size});
+                                     .buffer_size = options.buffer_size,
+                                     .patience_ns = options.patience_ns});
     // What it does not have, or the bus cannot reach.
     if (i != 0 && port.failed_with(Error::not_found)) break;
     ports_[i].port = TRY(std::move(port));

@@ -32,6 +32,7 @@ struct ConsoleOptions {
   bool several_ports = true;  // if the device has them
   unsigned ports = 4;         // those of lower numbers; at most 7
   std::size_t buffer_size = 1024;
+  std::uint64_t patience_ns = 200'000'000;  // of ConsolePort::write_now()
 };
 
 class ConsoleDevice final : private PortOwner {
@@ -46,7 +47,7 @@ class ConsoleDevice final : private PortOwner {
   ConsoleDevice(const ConsoleDevice&) = delete;
   ConsoleDevice& operator=(const ConsoleDevice&) = delete;
   // Nobody MUST use a port any more.
-  ~ConsoleDevice();
+  ~ConsoleDevice() override;
 
   // A device without several has port 0 from the beginning. Null: there is none of that number now.
   [[nodiscard]] ConsolePort* port(unsigned number) noexcept;

@@ -35,6 +35,7 @@ ConsolePort::ConsolePort(PortOwner& owner, const PortOptions& options, Queue rec
     : owner_{owner},
       home_{*coro::this_core()},
       buffer_size_{options.buffer_size},
+      patience_ns_{options.patience_ns},
       receive_{std::move(receive)},
       send_{std::move(send)},
       memory_{std::move(memory)} {}
@@ -80,7 +81,7 @@ void ConsolePort::set_open(bool open) noexcept {
 
 void ConsolePort::set_name(std::span<const std::byte> name) noexcept {
   name_size_ = std::min(name.size(), name_.size());
-  std::memcpy(name_.data(), name.data(), name_size_);
+  if (name_size_ != 0) std::memcpy(name_.data(), name.data(), name_size_);
   // Some end it with a zero.
   name_size_ = std::min(name_size_, std::string_view{name_.data(), name_size_}.find('\0'));
 }
@@ -157,7 +158,9 @@ Task<Result<io::Buffer>> ConsolePort::receive() {
 
 // Two flows that must not wait for each other meet here, one of which may have interrupted the
 // other: so nobody waits for long.
-bool ConsolePort::lock_sending(std::uint64_t until_ns) noexcept {
+bool ConsolePort::lock_sending() noexcept {
+  constexpr std::uint64_t longest_ns = 50'000'000;
+  const std::uint64_t until_ns = hal::now_ns() + longest_ns;
   while (sending_.exchange(true, std::memory_order_acquire)) {
     if (hal::now_ns() >= until_ns) return false;
     hal::pause();
@@ -196,7 +199,7 @@ Task<Result<std::size_t>> ConsolePort::write(std::span<const std::byte> from) {
     if (failed_.load()) co_return Error::io_failed;
     if (!open_.load()) co_return Error::closed;
     writable_.reset();
-    if (lock_sending(hal::now_ns() + patience_ns)) {
+    if (lock_sending()) {
       const bool sane = reclaim();
       const std::size_t written = sane ? put(from) : 0;
       // Asked for while it is locked; whoever is stopped leaves it so, which costs an interrupt.
@@ -218,13 +221,13 @@ Task<Result<std::size_t>> ConsolePort::write(std::span<const std::byte> from) {
 
 std::size_t ConsolePort::write_now(std::string_view text) noexcept {
   std::size_t done = 0;
-  if (!lock_sending(hal::now_ns() + patience_ns)) return 0;
-  std::uint64_t until_ns = hal::now_ns() + patience_ns;
+  if (!lock_sending()) return 0;
+  std::uint64_t until_ns = hal::now_ns() + patience_ns_;
   while (done < text.size() && !failed_.load() && open_.load() && reclaim()) {
     const std::string_view left = text.substr(done);
     if (const std::size_t size = put(std::as_bytes(std::span{left}))) {
       done += size;
-      until_ns = hal::now_ns() + patience_ns;
+      until_ns = hal::now_ns() + patience_ns_;
     } else if (stuck_ || hal::now_ns() >= until_ns) {
       stuck_ = true;
       break;
@@ -237,8 +240,8 @@ std::size_t ConsolePort::write_now(std::string_view text) noexcept {
 }
 
 void ConsolePort::flush_now() noexcept {
-  const std::uint64_t until_ns = hal::now_ns() + patience_ns;
-  if (!lock_sending(until_ns)) return;
+  if (!lock_sending()) return;
+  const std::uint64_t until_ns = hal::now_ns() + patience_ns_;
   while (!failed_.load() && reclaim() && send_.in_flight() != 0 && !stuck_) {
     if (hal::now_ns() >= until_ns) stuck_ = true;
     hal::pause();

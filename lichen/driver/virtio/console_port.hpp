@@ -22,16 +22,15 @@ namespace lichen::driver::virtio {
 // Who must know when a port's device has lied.
 class PortOwner {
  public:
+  virtual ~PortOwner() = default;
   virtual void port_failed() noexcept = 0;
-
- protected:
-  ~PortOwner() = default;
 };
 
 struct PortOptions {
   std::uint16_t receive_queue = 0;  // the next one sends
   Vector vector = no_vector;
   std::size_t buffer_size = 1024;
+  std::uint64_t patience_ns = 200'000'000;
 };
 
 // Its functions are for any core, if nothing else is said; they do their work on the device's.
@@ -46,10 +45,10 @@ class ConsolePort final : public io::Console {
   Task<Result<void>> opened() override;
 
   // For words that cannot wait for their turn: in handlers, too, and in the last moments of a
-  // machine. Returns how much the device has taken: it is given a few milliseconds for each buffer,
-  // and none any more when it has let them pass until it moves again.
+  // machine. Returns how much the device has taken: it is given some patience for each buffer, and
+  // none any more when it has let that pass, until it moves again.
   std::size_t write_now(std::string_view text) noexcept;
-  // Until the device has taken everything, or that time.
+  // Until the device has taken everything, with the same patience.
   void flush_now() noexcept;
 
   // On the device's core.
@@ -59,7 +58,6 @@ class ConsolePort final : public io::Console {
  private:
   friend class ConsoleDevice;
   static constexpr unsigned slots = 4;  // of each direction
-  static constexpr std::uint64_t patience_ns = 5'000'000;
 
   // Errors: those of Queue::create(), no_memory.
   static Result<std::unique_ptr<ConsolePort>> create(PortOwner& owner, Transport& transport,
@@ -87,12 +85,13 @@ class ConsolePort final : public io::Console {
   // With the sending side locked. Free slots, and whether the device is to be believed.
   bool reclaim() noexcept;
   std::size_t put(std::span<const std::byte> bytes) noexcept;
-  bool lock_sending(std::uint64_t until_ns) noexcept;
+  bool lock_sending() noexcept;
   void unlock_sending() noexcept { sending_.store(false, std::memory_order_release); }
 
   PortOwner& owner_;
   coro::Core& home_;
   const std::size_t buffer_size_;
+  const std::uint64_t patience_ns_;
   Queue receive_;
   Queue send_;
   SharedMemory memory_;

@@ -1,5 +1,7 @@
 #include "lichen/hal/bare/console.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 
 #include "lichen/hal/bare/platform.hpp"
@@ -11,26 +13,74 @@ namespace {
 
 constexpr std::uint32_t nobody = 0;
 constinit std::atomic<std::uint32_t> writer{nobody};
+constinit ConsoleView view{};
+
+// What was written while there was no view.
+struct Earlier {
+  std::array<char, 4096> text{};
+  std::size_t size = 0;
+};
+constinit Earlier earlier;
+
+void keep(std::string_view text) noexcept {
+  const std::size_t size = std::min(text.size(), earlier.text.size() - earlier.size);
+  std::copy_n(text.data(), size, earlier.text.data() + earlier.size);
+  earlier.size += size;
+}
+
+// For one core at a time.
+class WriterGuard {
+ public:
+  WriterGuard() noexcept {
+    const std::uint32_t self = this_core() + 1;
+    // A handler writes into the middle of what it has interrupted.
+    nested_ = writer.load(std::memory_order_relaxed) == self;
+    std::uint32_t expected = nobody;
+    while (!nested_ && !writer.compare_exchange_weak(expected, self, std::memory_order_acquire)) {
+      expected = nobody;
+      pause();
+    }
+  }
+  WriterGuard(const WriterGuard&) = delete;
+  WriterGuard& operator=(const WriterGuard&) = delete;
+  ~WriterGuard() {
+    if (!nested_) writer.store(nobody, std::memory_order_release);
+  }
+
+ private:
+  bool nested_ = false;
+};
 
 }  // namespace
 
 void write_console(std::string_view text) noexcept {
-  const std::uint32_t self = this_core() + 1;
-  // A handler writes into the middle of what it has interrupted.
-  const bool nested = writer.load(std::memory_order_relaxed) == self;
-  std::uint32_t expected = nobody;
-  while (!nested && !writer.compare_exchange_weak(expected, self, std::memory_order_acquire)) {
-    expected = nobody;
-    pause();
-  }
+  const WriterGuard guard;
   for (const char character : text) {
     if (character == '\n') detail::put_character('\r');
     detail::put_character(character);
   }
-  if (!nested) writer.store(nobody, std::memory_order_release);
+  if (view.show)
+    view.show(view.context, text);
+  else
+    keep(text);
 }
 
-void exit_machine(int status) noexcept { detail::end_machine(status); }
+void set_console_view(const ConsoleView& wanted) noexcept {
+  const WriterGuard guard;
+  view = wanted;
+  if (!view.show) return;
+  view.show(view.context, {earlier.text.data(), earlier.size});
+  earlier.size = 0;
+}
+
+void detail::flush_console() noexcept {
+  if (view.flush) view.flush(view.context);
+}
+
+void exit_machine(int status) noexcept {
+  detail::flush_console();
+  detail::end_machine(status);
+}
 
 namespace {
 

@@ -14,6 +14,16 @@ namespace lichen::hal {
 // Writes to the first serial port, uncached; usable from handlers and from the first instruction
 // on. What one call writes stays together.
 void write_console(std::string_view text) noexcept;
+// Another console, which shows the same: first what was written before there was one, 4 KiB at
+// most. Both are called on any core, in handlers, too, seldom (then in the middle of themselves) on
+// two at once; they MUST NOT write to the console. `flush` comes when the machine is about to end.
+struct ConsoleView {
+  void (*show)(void* context, std::string_view text) noexcept = nullptr;
+  void (*flush)(void* context) noexcept = nullptr;
+  void* context = nullptr;
+};
+// At most one; an empty one ends it. Then nobody calls the one before any more.
+void set_console_view(const ConsoleView& view) noexcept;
 // Ends the machine. Where it has a device that can tell the status to whoever started it, it does.
 [[noreturn]] void exit_machine(int status) noexcept;
 // A contract was broken: says so and ends the machine with panic_status.

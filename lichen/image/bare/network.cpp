@@ -19,6 +19,7 @@
 #include "lichen/hal/bare/words.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/address_wish.hpp"
+#include "lichen/image/bare/console.hpp"
 #include "lichen/image/bare/devices.hpp"
 #include "lichen/image/bare/outside.hpp"
 #include "lichen/image/bare/system.hpp"
@@ -54,6 +55,14 @@ class Devices final : public DeviceListener {
     for (const auto& device : found_)
       if (device->transport().kind() == kind) return device.get();
     return nullptr;
+  }
+  // From now on it is the caller's.
+  std::unique_ptr<VirtioDevice> release(const VirtioDevice& wanted) noexcept {
+    std::unique_ptr<VirtioDevice> released;
+    for (auto& device : found_)
+      if (device.get() == &wanted) released = std::move(device);
+    std::erase(found_, nullptr);
+    return released;
   }
 
  private:
@@ -247,8 +256,20 @@ Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
 Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listeners,
                                     Task<Result<void>> main) {
   const io::Stay stay = co_await io::StayOn{sched::Machine::current().core(0)};
+  close_console();
   Devices devices;
   listeners[0] = &devices;
+  Scope typing{OnError::keep_going};
+  VirtioDevice* console = devices.first(virtio::DeviceKind::console);
+  if (console) {
+    const Result<void> opened = co_await open_console(*console);
+    if (opened) {
+      typing.spawn(listen_to_console(system));
+    } else {
+      base::log::warning("the virtio console cannot be used: {}", opened.error());
+      console = nullptr;
+    }
+  }
   Result<void> outcome;
   if (VirtioDevice* const card = devices.first(virtio::DeviceKind::net)) {
     BareNetwork network{devices, *card, listeners};
@@ -262,6 +283,9 @@ Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listene
     base::log::info("there is no network card that can be used");
     outcome = co_await run_program(std::move(main));
   }
+  typing.request_stop();
+  (co_await typing.join()).ignore();
+  if (console) keep_console(devices.release(*console));
   listeners[0] = nullptr;
   co_return outcome;
 }

@@ -47,6 +47,11 @@ Task<Result<io::Request>> ConsoleRequests::next() {
   }
 }
 
+void ConsoleRequests::ask_to_stop() noexcept {
+  stop_wanted_.store(true);
+  news_.set();
+}
+
 bool ConsoleRequests::deliver() noexcept {
   if (!told_.exchange(false)) return false;
   news_.set();

@@ -21,6 +21,8 @@ class ConsoleRequests {
 
   // On any core. Where the console takes no input nobody asks, ever.
   Task<Result<io::Request>> next();
+  // Somebody has typed it elsewhere. On core 0.
+  void ask_to_stop() noexcept;
   // On core 0, between two tasks: true if there was anything.
   bool deliver() noexcept;
 

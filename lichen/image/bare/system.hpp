@@ -28,6 +28,8 @@ class BareSystem final : public io::System {
   // Null: there is none.
   void use_network(io::Network* network) noexcept { network_ = network ? network : &no_network_; }
 
+  // As if Ctrl-C had been typed. On core 0.
+  void ask_to_stop() noexcept { requests_.ask_to_stop(); }
   // On core 0, between two tasks: true if there was anything.
   bool deliver() noexcept { return requests_.deliver(); }
 
