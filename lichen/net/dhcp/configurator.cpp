@@ -73,10 +73,13 @@ void Configurator::offered(const Lease& lease) noexcept {
       probe_, now_);
   // One that is ours already, or too many: not to be had.
   if (!added) conflict_ = pending_ = true;
-  set_route(lease);
+  renewed(lease);
 }
 
-void Configurator::renewed(const Lease& lease) noexcept { set_route(lease); }
+void Configurator::renewed(const Lease& lease) noexcept {
+  set_route(lease);
+  stack_.limit_ipv4_mtu(interface_, lease.mtu);
+}
 
 void Configurator::lost(const Lease& lease) noexcept {
   if (router_)
@@ -85,6 +88,7 @@ void Configurator::lost(const Lease& lease) noexcept {
   const ip::LocalAddress* mine = interface_.find(lease.address);
   if (mine != nullptr && mine->origin == ip::AddressOrigin::dhcp)
     stack_.remove_address(interface_, lease.address).ignore();
+  stack_.limit_ipv4_mtu(interface_, std::nullopt);
   free_ = conflict_ = false;
 }
 

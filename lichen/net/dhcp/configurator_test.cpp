@@ -63,6 +63,11 @@ struct Configuring : ip::StackTest, ip::Observer {
            {53u, 1u, ack ? 5u : 2u, 54u, 4u, 10u,  0u,  0u, 254u, 1u, 4u, 255u, 255u, 255u, 0u,
             3u,  4u, 10u,           0u,  0u, 254u, 51u, 4u, 0u,   0u, 3u, 232u, 255u})
         reply.push_back(static_cast<std::byte>(byte));
+      if (mtu != 0) {
+        reply.pop_back();
+        for (const unsigned byte : {26u, 2u, mtu >> 8, mtu & 0xff, 255u})
+          reply.push_back(static_cast<std::byte>(byte));
+      }
       const bool to_all = packet.from.is_unspecified();
       const wire::Ipv4Address to = to_all ? wire::Ipv4Address::broadcast() : leased;
       receive_ipv4({.protocol = wire::protocol::udp, .from = server, .to = to},
@@ -75,6 +80,7 @@ struct Configuring : ip::StackTest, ip::Observer {
   wire::Ipv4Address leased{{10, 0, 0, 50}};
   bool answers = true;
   bool taken = false;
+  unsigned mtu = 0;  // that the server tells; 0: none
   std::vector<MessageType> types;
   ip::Udp udp{*stack};
   Configurator configurator{*stack, udp, *interface};
@@ -105,6 +111,30 @@ TEST_F(Configuring, FromDiscoverToExpiry) {
   run(second);
   EXPECT_EQ(types.back(), MessageType::release);
   EXPECT_EQ(stack->owner_of(leased), nullptr);
+}
+
+// RFC 2132 section 5.1: what is told is kept to, as far as it makes sense, and as long as the
+// lease.
+TEST_F(Configuring, TheServerTellsTheMtu) {
+  const auto mtu_of_way = [&] { return stack->way(ip::ip("8.8.8.8"), {}, nullptr, now)->mtu; };
+  const std::uint32_t revision = stack->revision();
+  mtu = 1'400;
+  ASSERT_TRUE(configurator.start(now));
+  run(12 * second);
+  EXPECT_EQ(interface->ipv4_mtu, 1'400u);
+  EXPECT_EQ(interface->ipv6_mtu, 1'500u);
+  EXPECT_EQ(mtu_of_way(), 1'400u);
+  EXPECT_GT(stack->revision(), revision) << "the other cores are told";
+  for (const auto [told, kept] : {std::pair{9'000u, 1'500u}, {576u, 576u}, {68u, 1'500u}}) {
+    mtu = told;
+    run(600 * second);  // a renewal
+    EXPECT_EQ(mtu_of_way(), kept) << told;
+  }
+  mtu = 1'300;
+  run(600 * second);
+  EXPECT_EQ(interface->ipv4_mtu, 1'300u);
+  configurator.stop(now);
+  EXPECT_EQ(interface->ipv4_mtu, 1'500u);
 }
 
 // RFC 2131 section 4.4.1: an address another machine has is declined and not used.

@@ -111,6 +111,12 @@ struct Inet::Parts {
                  : inet_.engine_.unreachable(now, quote);
     }
 
+    [[nodiscard]] std::uint32_t mtu(const tcp::Path& path) const noexcept override {
+      const auto way =
+          inet_.stack_.way(path.remote.address, path.local.address, nullptr, inet_.now_);
+      return way ? way->mtu : 0;
+    }
+
     [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.transmit_.loans(); }
     [[nodiscard]] bool has_room() noexcept override { return inet_.transmit_.has_room(); }
 

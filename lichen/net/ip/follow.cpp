@@ -6,6 +6,7 @@ namespace lichen::net::ip {
 
 Settings Stack::settings(const Interface& interface) const noexcept {
   Settings settings{.routes = routes_,
+                    .ipv4_mtu = interface.ipv4_mtu,
                     .ipv6_mtu = interface.ipv6_mtu,
                     .hop_limit = interface.hop_limit,
                     .reachable_time = interface.reachable_time,
@@ -41,6 +42,7 @@ void Stack::follow(Interface& interface, const Settings& settings, std::uint64_t
   }
   routes_ = settings.routes;
   schedule(now);  // some of them end by time
+  interface.ipv4_mtu = settings.ipv4_mtu;
   interface.ipv6_mtu = settings.ipv6_mtu;
   interface.hop_limit = settings.hop_limit;
   interface.reachable_time = settings.reachable_time;

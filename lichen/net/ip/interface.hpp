@@ -81,7 +81,8 @@ struct Interface {
   FrameOutput* output = nullptr;  // null: the loopback
   wire::MacAddress mac;
   std::uint32_t mtu = 1'500;       // of IP packets
-  std::uint32_t ipv6_mtu = 1'500;  // no more than that, as routers say
+  std::uint32_t ipv4_mtu = 1'500;  // no more than that, as a lease says
+  std::uint32_t ipv6_mtu = 1'500;  // and as routers say
   // The device completes checksums; cuts segments.
   bool offloads_checksum = false;
   bool offloads_segments = false;

@@ -65,13 +65,11 @@ Result<Way> Stack::way(const wire::IpAddress& to, const wire::IpAddress& from, I
     }
     way.from = source->address;
   }
-  way.mtu = path_mtu_.of(to, to.is_ipv4() ? way.interface->mtu : way.interface->ipv6_mtu, now);
+  way.mtu = path_mtu_.of(to, to.is_ipv4() ? way.interface->ipv4_mtu : way.interface->ipv6_mtu, now);
   way.offloads_checksum = way.interface->offloads_checksum;
   return way;
 }
 
-// Where a packet to a group goes when nobody says: by its route, if there is one, or out of the
-// only interface there is.
 Interface* Stack::group_interface(const wire::IpAddress& to) noexcept {
   if (const Route* route = routes_.find(to); route != nullptr && route->to.bits > 0)
     return &interfaces_[route->interface];

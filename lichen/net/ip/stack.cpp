@@ -6,6 +6,9 @@ namespace lichen::net::ip {
 
 namespace {
 
+// What each machine must take (RFC 791 section 3.1).
+constexpr std::uint32_t least_ipv4_datagram = 576;
+
 // RFC 5227 section 1.1.
 constexpr std::uint64_t probe_wait = 1 * second;
 constexpr std::uint8_t probe_number = 3;
@@ -27,7 +30,7 @@ Stack::Stack(base::HashKey secret) noexcept
       path_mtu_{random_()} {
   for (std::uint32_t& id : ids_) id = static_cast<std::uint32_t>(random_());
   Interface& loop = loopback();
-  loop.mtu = loop.ipv6_mtu = loopback_mtu;
+  loop.mtu = loop.ipv4_mtu = loop.ipv6_mtu = loopback_mtu;
   loop.offloads_checksum = true;  // nobody looks at it
   loop.add_address({.address = wire::Ipv4Address{{127, 0, 0, 1}}, .bits = 8});
   loop.add_address({.address = wire::Ipv6Address::loopback(), .bits = 128});
@@ -41,7 +44,7 @@ Result<Interface*> Stack::add_interface(const Device& device, std::uint64_t now)
   added.index = static_cast<std::uint8_t>(interface_count_++);
   added.output = &device.output;
   added.mac = device.mac;
-  added.mtu = added.ipv6_mtu = device.mtu;
+  added.mtu = added.ipv4_mtu = added.ipv6_mtu = device.mtu;
   added.offloads_checksum = device.offloads_checksum;
   added.offloads_segments = device.offloads_segments;
   added.answers = device.answers;
@@ -89,6 +92,14 @@ void Stack::announce(Interface& interface, std::uint64_t now) noexcept {
     else
       advertise(interface, address);
   }
+}
+
+void Stack::limit_ipv4_mtu(Interface& interface, std::optional<std::uint32_t> mtu) noexcept {
+  const std::uint32_t most = interface.mtu;
+  const std::uint32_t limit = mtu && *mtu >= least_ipv4_datagram ? std::min(*mtu, most) : most;
+  if (interface.ipv4_mtu == limit) return;
+  interface.ipv4_mtu = limit;
+  ++revision_;
 }
 
 Result<void> Stack::add_address(Interface& interface, const LocalAddress& address, Probe probe,

@@ -100,6 +100,7 @@ struct Settings {
   std::array<LocalAddress, Interface::most_addresses> addresses{};  // usable ones
   std::size_t address_count = 0;
   RouteTable routes;
+  std::uint32_t ipv4_mtu = 0;
   std::uint32_t ipv6_mtu = 0;
   std::uint8_t hop_limit = 0;
   std::uint64_t reachable_time = 0;
@@ -159,6 +160,10 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   // the conversation to others.
   void announce(Interface& interface, std::uint64_t now) noexcept;
 
+  // How large packets of IPv4 may be here, as others of the link expect: no less than each machine
+  // must take, no more than the device carries (RFC 2132 section 5.1). Nothing: as the device.
+  void limit_ipv4_mtu(Interface& interface, std::optional<std::uint32_t> mtu) noexcept;
+
   // Addresses, with the route to their network. Errors: already_exists, limit_reached,
   // invalid_argument (not an address of one machine).
   Result<void> add_address(Interface& interface, const LocalAddress& address, Probe probe,
@@ -172,6 +177,9 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   // Groups. Errors: invalid_argument, limit_reached.
   Result<void> join(Interface& interface, const wire::IpAddress& group) noexcept;
   void leave(Interface& interface, const wire::IpAddress& group) noexcept;
+  // Where a packet to a group goes when nobody says: by its route, if there is one, or out of the
+  // only interface there is. Null: neither.
+  Interface* group_interface(const wire::IpAddress& to) noexcept;
 
   // As RouteTable's.
   Result<void> add_route(const Route& route) noexcept;
@@ -257,7 +265,6 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   static void narrow(const Arrival& arrival) noexcept;
 
   // output.cpp
-  Interface* group_interface(const wire::IpAddress& to) noexcept;
   Result<void> send_ipv4(const Way& way, const Packet& packet) noexcept;
   Result<void> send_ipv6(const Way& way, const Packet& packet) noexcept;
   Result<void> emit(const Way& way, std::size_t header_size, Pieces& pieces,

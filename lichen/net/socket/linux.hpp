@@ -62,10 +62,18 @@ inline constexpr int tos = 1;
 inline constexpr int ttl = 2;
 inline constexpr int mtu_discover = 10;
 inline constexpr int mtu = 14;
+inline constexpr int multicast_ttl = 33;
+inline constexpr int multicast_loop = 34;
+inline constexpr int add_membership = 35;
+inline constexpr int drop_membership = 36;
 }  // namespace ip_option
 
 namespace ipv6_option {
 inline constexpr int unicast_hops = 16;
+inline constexpr int multicast_hops = 18;
+inline constexpr int multicast_loop = 19;
+inline constexpr int join_group = 20;
+inline constexpr int leave_group = 21;
 inline constexpr int mtu_discover = 23;
 inline constexpr int mtu = 24;
 inline constexpr int v6_only = 26;
@@ -128,7 +136,7 @@ struct TcpInfo {
   std::uint32_t snd_cwnd;
   std::uint32_t advmss;
   std::uint32_t reordering;
-  std::uint32_t rcv_rtt;  // not filled in
+  std::uint32_t rcv_rtt;  // the least
   std::uint32_t rcv_space;
   std::uint32_t total_retrans;
   std::uint64_t pacing_rate;

@@ -419,12 +419,40 @@ int get_mtu(const Target& target, Room value, std::size_t& size) noexcept {
   return way ? give(way->mtu, value, size) : enotconn;
 }
 
+// As Linux answers for streams; what has no stack yet has no networks.
+int check_groups(const Target& target) noexcept {
+  if (target.settings.kind == Kind::stream) return eproto;
+  return target.stack == nullptr ? enodev : 0;
+}
+
+int set_group_hops(const Target& target, std::optional<int> wanted) noexcept {
+  if (target.settings.kind == Kind::stream || target.datagrams == nullptr) return enoprotoopt;
+  if (!wanted || !between(*wanted, -1, 255)) return einval;
+  target.datagrams->options.group_hop_limit =
+      static_cast<std::uint8_t>(*wanted == -1 ? 1 : *wanted);
+  return 0;
+}
+
+// No copy of what is sent to a group comes back.
+int set_group_loop(std::optional<int> wanted) noexcept {
+  if (!wanted) return einval;
+  return *wanted == 0 ? 0 : enoprotoopt;
+}
+
 int set_ip(const Target& target, int name, Bytes value) noexcept {
+  if (name == ip_option::add_membership || name == ip_option::drop_membership) {
+    if (const int failed = check_groups(target)) return failed;
+    Groups& groups = target.settings.groups;
+    return name == ip_option::add_membership ? groups.join_ipv4(*target.stack, value)
+                                             : groups.leave_ipv4(*target.stack, value);
+  }
   const std::optional<int> wanted = number_or_byte(value);
   switch (name) {
     case ip_option::tos: return wanted ? set_traffic_class(target, *wanted) : einval;
     case ip_option::ttl: return set_hops(target, wanted, 1);
     case ip_option::mtu_discover: return set_mtu_discover(target, wanted);
+    case ip_option::multicast_ttl: return set_group_hops(target, wanted);
+    case ip_option::multicast_loop: return set_group_loop(wanted);
     default: return enoprotoopt;
   }
 }
@@ -437,16 +465,28 @@ int get_ip(const Target& target, int name, Room value, std::size_t& size) noexce
     case ip_option::ttl: return give_byte(hops, value, size);
     case ip_option::mtu_discover: return give_byte(target.settings.mtu_discover, value, size);
     case ip_option::mtu: return get_mtu(target, value, size);
+    case ip_option::multicast_ttl:
+      if (target.datagrams == nullptr) return enoprotoopt;
+      return give_byte(target.datagrams->options.group_hop_limit, value, size);
+    case ip_option::multicast_loop: return give_byte(0, value, size);
     default: return enoprotoopt;
   }
 }
 
 int set_ipv6(const Target& target, int name, Bytes value) noexcept {
   if (target.settings.family != Family::ipv6) return enoprotoopt;
+  if (name == ipv6_option::join_group || name == ipv6_option::leave_group) {
+    if (const int failed = check_groups(target)) return failed;
+    Groups& groups = target.settings.groups;
+    return name == ipv6_option::join_group ? groups.join_ipv6(*target.stack, value)
+                                           : groups.leave_ipv6(*target.stack, value);
+  }
   if (value.size() < sizeof(int)) return einval;
   const int wanted = number(value);
   switch (name) {
     case ipv6_option::unicast_hops: return set_hops(target, wanted, 0);
+    case ipv6_option::multicast_hops: return set_group_hops(target, wanted);
+    case ipv6_option::multicast_loop: return set_group_loop(wanted);
     case ipv6_option::mtu_discover: return set_mtu_discover(target, wanted);
     case ipv6_option::v6_only:
       if (target.settings.bound) return einval;
@@ -466,6 +506,10 @@ int get_ipv6(const Target& target, int name, Room value, std::size_t& size) noex
   const int hops = ip.hop_limit == 0 ? usual_hop_limit : ip.hop_limit;
   switch (name) {
     case ipv6_option::unicast_hops: return give(hops, value, size);
+    case ipv6_option::multicast_hops:
+      if (target.datagrams == nullptr) return enoprotoopt;
+      return give<int>(target.datagrams->options.group_hop_limit, value, size);
+    case ipv6_option::multicast_loop: return give<int>(0, value, size);
     case ipv6_option::mtu_discover: return give<int>(target.settings.mtu_discover, value, size);
     case ipv6_option::mtu: return get_mtu(target, value, size);
     case ipv6_option::v6_only: return give(target.settings.v6_only ? 1 : 0, value, size);
@@ -516,6 +560,10 @@ void opened(const Target& target) noexcept {
   if (target.connection == nullptr) return;
   if (target.settings.cork) target.connection->set_cork(true);
   if (!target.settings.quick_ack) target.connection->set_quick_ack(target.now, false);
+}
+
+void closing(const Target& target) noexcept {
+  if (target.stack != nullptr) target.settings.groups.leave_all(*target.stack);
 }
 
 int take_error(const Target& target) noexcept {

@@ -16,6 +16,7 @@
 
 #include "lichen/net/ip/stack.hpp"
 #include "lichen/net/ip/udp.hpp"
+#include "lichen/net/socket/groups.hpp"
 #include "lichen/net/socket/linux.hpp"
 #include "lichen/net/tcp/engine.hpp"
 
@@ -60,6 +61,7 @@ struct Settings {
   std::uint8_t mtu_discover = 1;
   bool tells_unread = false;  // TCP_INQ: with each recvmsg(), by the owner
   bool error_told = false;    // by SO_ERROR or a call that failed
+  Groups groups;              // left by closing()
 };
 
 // A socket in its present state: null what it does not have.
@@ -82,6 +84,9 @@ struct Target {
 
 // A connection was made of the socket: what its Config does not carry takes effect.
 void opened(const Target& target) noexcept;
+
+// The socket goes: MUST be called of each that may have joined groups, with its stack.
+void closing(const Target& target) noexcept;
 
 // The error that waits to be told, as a Linux number; it is told once. 0: none.
 [[nodiscard]] int take_error(const Target& target) noexcept;

@@ -48,7 +48,15 @@ Engine::~Engine() {
 
 // ---- connections come and go --------------------------------------------------------------------
 
-Connection* Engine::make(const Path& path, const Config& config) noexcept {
+Config Engine::fitted(const Path& path, const Config& config) const noexcept {
+  Config fitted = config;
+  if (const std::uint32_t mtu = resources_.output.mtu(path); mtu != 0 && mtu < fitted.mtu)
+    fitted.mtu = static_cast<std::uint16_t>(mtu);
+  return fitted;
+}
+
+Connection* Engine::make(const Path& path, const Config& chosen) noexcept {
+  const Config config = fitted(path, chosen);
   Connection* connection =
       connections_.make(config, resources_, path, secrets_.timestamp_offset(path));
   if (connection == nullptr) {
@@ -228,8 +236,9 @@ void Engine::input_listener(std::uint64_t now, Listener& listener, const Path& p
 }
 
 // RFC 4987 section 3.6: everything that must be known later is in the answer.
-void Engine::send_cookie(std::uint64_t now, const Config& config, const Path& path,
+void Engine::send_cookie(std::uint64_t now, const Config& chosen, const Path& path,
                          const wire::TcpSegment& syn) noexcept {
+  const Config config = fitted(path, chosen);
   cookies_until_ = now + cookies_live;
   ++statistics_.cookies_sent;
   const std::uint32_t headers = path.remote.address.is_ipv4() ? 40 : 60;

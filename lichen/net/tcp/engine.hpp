@@ -149,6 +149,7 @@ class Engine {
 
   static bool any_path(const Path&) noexcept { return true; }
   Listener* listener_for(const Endpoint& local) noexcept;
+  [[nodiscard]] Config fitted(const Path& path, const Config& config) const noexcept;
   Connection* make(const Path& path, const Config& config) noexcept;
   [[nodiscard]] const Config& config_of(const Listener& listener) const noexcept {
     return listener.config == nullptr ? config_.connection : *listener.config;

@@ -45,6 +45,7 @@ class Host final : public Output, public Observer {
     return true;
   }
   [[nodiscard]] bool has_room() noexcept override { return room > 0; }
+  [[nodiscard]] std::uint32_t mtu(const Path& /*path*/) const noexcept override { return link_mtu; }
   void changed(Connection& /*connection*/, std::uint8_t changes) noexcept override {
     all_changes |= changes;
   }
@@ -65,6 +66,7 @@ class Host final : public Output, public Observer {
   std::deque<Packet> sent;
   std::uint8_t all_changes = 0;
   int acceptables = 0;
+  std::uint32_t link_mtu = 0;
   std::size_t room = SIZE_MAX;  // for how many more segments
   std::size_t tries = 0;
   std::unique_ptr<Engine> engine;
@@ -136,6 +138,26 @@ class EngineTest : public testing::Test {
   Host server;
   Listener listener;
 };
+
+// RFC 9293 section 3.7.1: what is offered and sent follows from it, also by cookies.
+TEST_F(EngineTest, ThePathMayTakeLess) {
+  client.link_mtu = server.link_mtu = 1'300;
+  listener.backlog = 1;
+  Connection* connection = connect();
+  client.engine->flush(now);
+  EXPECT_EQ(client.sent.front().header.options.mss, 1'260u);
+  pump();
+  EXPECT_EQ(connection->info(now).path_mtu, 1'300u);
+  server.engine->take(listener, this);
+  for (const std::uint32_t from : {1u, 2u}) {
+    server.input(now, syn(from, 1));
+    EXPECT_EQ(server.sent.back().header.options.mss, 1'260u);
+  }
+  EXPECT_EQ(server.engine->statistics().cookies_sent, 1u);
+  connection->abort(now);
+  client.engine->release(now, *connection);
+  pump();
+}
 
 // They cost a batch nothing, and go in the order in which they came.
 TEST_F(EngineTest, WhoWaitsForRoomDoesNotTryEachTime) {
