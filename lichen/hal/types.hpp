@@ -29,8 +29,9 @@ enum class Interrupt : std::uint8_t {
   deadline,   // the core's own timer
   terminate,  // the machine is asked to stop in an orderly way
   hang_up,    // the machine is asked to read its configuration again
+  device,     // a device of the core's has something to tell
 };
-inline constexpr unsigned interrupt_count = 4;
+inline constexpr unsigned interrupt_count = 5;
 
 // Runs with interrupts off on the core that took the interrupt (no_core: a thread that is none). It
 // MUST NOT allocate, lock or wait.

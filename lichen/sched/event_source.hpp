@@ -19,6 +19,13 @@ class EventSource {
   virtual void wait(std::uint64_t deadline_ns) noexcept = 0;
   // From any thread: ends the current or the next wait() at once.
   virtual void wake() noexcept = 0;
+
+  // A task computes and does not come back. True: events interrupt the core
+  // (hal::Interrupt::device) only when it asks for that, and it has not.
+  [[nodiscard]] virtual bool is_deaf() const noexcept { return false; }
+  // Asks for it, until the next poll(). True: there is something already. In a section without
+  // preemption.
+  virtual bool listen() noexcept { return false; }
 };
 
 }  // namespace lichen::sched

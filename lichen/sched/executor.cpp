@@ -142,6 +142,7 @@ void Executor::look_for_events(std::uint64_t now) noexcept {
   // What the host has for us may take it longer than a frame that has just become due can wait.
   if (!schedule_.frames_wait() || now - polled_ns_ >= most_unpolled_ns) [[likely]] {
     polled_ns_ = now;
+    told_ = false;
     active_events_.load(std::memory_order_relaxed)->poll();
   }
   if (interrupt_sent_.load(std::memory_order_relaxed)) [[unlikely]]
@@ -197,6 +198,7 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
   if (machine_.moves_work()) lane.load.set(true, now);
   fruitless_looks_ = 0;
   plan_again_ns_ = 0;
+  deaf_until_ns_ = 0;
   const unsigned band = machine_.band_of(lane);
   running_band_.store(static_cast<std::uint8_t>(band), std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with post()

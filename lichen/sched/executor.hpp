@@ -44,7 +44,7 @@ struct CoreStatistics {
   std::uint64_t published = 0;    // batches offered to other cores
   std::uint64_t posted = 0;       // Runnables that came from other threads
   std::uint64_t parks = 0;        // times the core slept
-  std::uint64_t interrupts = 0;   // preempting and deadline interrupts
+  std::uint64_t interrupts = 0;   // preempting, deadline and device interrupts
   std::uint64_t called = 0;       // preempting interrupts that were sent to it
   std::uint64_t preemptions = 0;  // tasks set aside in the middle
   std::uint64_t retries = 0;      // interrupts that came where no task may be set aside
@@ -161,12 +161,18 @@ class Executor final : public coro::Core {
 
   // How long a task may run while others of its lane wait.
   static constexpr std::uint64_t rotate_ns = 3'000'000;
-  // How long a task runs before the core looks whether anything has come up meanwhile; doubles
-  // while nothing has.
-  static constexpr std::uint64_t first_look_ns = 4'000'000;
+  // How long a task runs before the core looks whether anything has come up meanwhile doubles while
+  // nothing has (Machine::first_look_ns()).
   static constexpr unsigned look_doublings = 4;
   // Frames that wait go before a look at the event source, unless the latest was so long ago.
   static constexpr std::uint64_t most_unpolled_ns = 10'000'000;
+  // Where a core has to ask that events interrupt it, it does so for a task that has run that long.
+  static constexpr std::uint64_t listen_after_ns = 1'000'000;
+  // After one for which nothing was set aside none interrupts that task for so long: they may be
+  // many.
+  static constexpr std::uint64_t deaf_ns = 500'000;
+  // A core that goes on on another thread comes back to its own after this time at the latest.
+  static constexpr std::uint64_t stand_in_ns = 4'000'000;
   // For so long a plan of looks holds for further batches, and a lone lane need not be charged.
   static constexpr std::uint64_t plan_for_ns = 200'000;
   // An interrupt that came at a bad moment is repeated after this time, which doubles as well.
@@ -229,6 +235,7 @@ class Executor final : public coro::Core {
   void set_aside(Carrier& next, std::uint64_t now) noexcept;
   void look_again() noexcept;
   void reconsider() noexcept;
+  bool listen(std::uint64_t now) noexcept;
   void interrupted(hal::Interrupt interrupt) noexcept;
   void take_alarm() noexcept;
   void plan_look(std::uint64_t now) noexcept;
@@ -303,6 +310,8 @@ class Executor final : public coro::Core {
 
   std::uint64_t plan_again_ns_ = 0;
   std::uint64_t decision_ns_ = coro::no_deadline;  // the schedule's, as of the latest plan
+  volatile bool told_ = false;       // a device has interrupted, and nobody has looked since
+  std::uint64_t deaf_until_ns_ = 0;  // for devices
   // When a task that still runs is to be interrupted, and when the timer will do so.
   std::uint64_t look_at_ns_ = coro::no_deadline;
   std::uint64_t armed_ns_ = coro::no_deadline;

@@ -119,6 +119,7 @@ Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) 
 Result<void> Machine::start_interrupts() noexcept {
   TRY(hal::register_interrupt(hal::Interrupt::preempt, &Executor::on_interrupt));
   TRY(hal::register_interrupt(hal::Interrupt::deadline, &Executor::on_interrupt));
+  TRY(hal::register_interrupt(hal::Interrupt::device, &Executor::on_interrupt));
   preempts_ = true;
   return {};
 }
@@ -127,6 +128,7 @@ void Machine::end_interrupts() noexcept {
   if (!std::exchange(preempts_, false)) return;
   hal::register_interrupt(hal::Interrupt::preempt, nullptr).ignore();
   hal::register_interrupt(hal::Interrupt::deadline, nullptr).ignore();
+  hal::register_interrupt(hal::Interrupt::device, nullptr).ignore();
 }
 
 bool Machine::take_stand_in() noexcept {

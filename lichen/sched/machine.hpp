@@ -31,6 +31,9 @@ struct MachineOptions {
   // A task that runs while something else has its turn is interrupted, and set aside with its
   // stack.
   bool preemption = true;
+  // A task that computes alone is looked at after this time, and then ever later, up to 16 times as
+  // late: what comes up meanwhile interrupts it by itself, but for what a host keeps to itself.
+  coro::Duration first_look = std::chrono::milliseconds{4};
   unsigned stacks = 64;                 // of each core, for tasks that were set aside
   std::size_t stack_size = 256 * 1024;  // bytes of each; a page takes memory when it is touched
   // For so long a task may keep its core in a call of the host's; then the core goes on on another
@@ -106,6 +109,9 @@ class Machine {
   // Null where nothing is preempted.
   [[nodiscard]] hal::StackPool* stacks() noexcept { return stacks_.get(); }
   [[nodiscard]] bool preempts() const noexcept { return preempts_; }
+  [[nodiscard]] std::uint64_t first_look_ns() const noexcept {
+    return static_cast<std::uint64_t>(options_.first_look.count());
+  }
   // 0: never.
   [[nodiscard]] std::uint64_t stuck_after_ns() const noexcept {
     return static_cast<std::uint64_t>(options_.stuck_after.count());

@@ -40,6 +40,14 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
     // Armed for a task that came back in time.
     if (hal::now_ns() < look_at_ns_) return arm(look_at_ns_);
   }
+  if (interrupt == hal::Interrupt::device) {
+    told_ = true;
+    if (!current_) {
+      request_preemption();
+      return running_ ? look_again() : void();
+    }
+    if (hal::now_ns() < deaf_until_ns_) return look_at(std::min(look_at_ns_, deaf_until_ns_));
+  }
   if (preemption_off()) request_preemption();  // for whoever leaves the section, or the loop
   if (preemption_off() || in_short_section()) return look_again();
   if (!in_app_text(hal::interrupted_at())) {
@@ -80,12 +88,12 @@ void Executor::look_again() noexcept {
   const std::uint64_t timer = timers_.first_set();
   const std::uint64_t due = std::min(timer, decision_ns_);
   const bool needed = others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now ||
-                      interrupt_sent_.load(std::memory_order_relaxed);
+                      told_ || interrupt_sent_.load(std::memory_order_relaxed);
   const bool urgent = timer <= now && schedule_.admission().admitted_ppm() != 0;
   const unsigned doublings = urgent ? urgent_retry_doublings : retry_doublings;
-  std::uint64_t look =
-      needed ? now + (retry_ns << std::min(retries_in_a_row_++, doublings))
-             : std::min(due, now + (first_look_ns << std::min(fruitless_looks_++, look_doublings)));
+  std::uint64_t look = needed ? now + (retry_ns << std::min(retries_in_a_row_++, doublings))
+                              : std::min(due, now + (machine_.first_look_ns() << std::min(
+                                                         fruitless_looks_++, look_doublings)));
   if (timer > now) look = std::min(look, timer);
   // One that stays in a call of the host's is looked at again when it is stuck there.
   const std::uint64_t stuck_at_ns = stuck_since_ns_ + machine_.stuck_after_ns();
@@ -116,6 +124,7 @@ void Executor::reconsider() noexcept {
     clear_request();
     const std::uint64_t now = hal::now_ns();
     const std::uint64_t since = batch_now_ns_;
+    const bool told = told_;
     look_for_events(now);
     leave_out_the_host(now);
     if (stalls_.due(since, now)) [[unlikely]]
@@ -131,12 +140,25 @@ void Executor::reconsider() noexcept {
     ++fruitless_looks_;
     // What it ran is spent: else a budget that is used up would call for the next look at once.
     if (running_) schedule_.charge(*lane_, now - std::exchange(charged_until_ns_, now), now);
+    if (told) deaf_until_ns_ = now + deaf_ns;
+    const bool came = listen(now);
     plan_again_ns_ = 0;
     plan_look(now);
-    begin_run();
-    if (!preemption_requested()) return;
-    begin_suspension();
+    if (!came) {
+      begin_run();
+      if (!preemption_requested()) return;
+      begin_suspension();
+    }
   }
+}
+
+// What comes from now on interrupts the task that goes on. True: something has come.
+bool Executor::listen(std::uint64_t now) noexcept {
+  EventSource& events = *active_events_.load(std::memory_order_relaxed);
+  if (!machine_.preempts() || now < deaf_until_ns_ || !events.is_deaf()) return false;
+  if (!events.listen()) return false;
+  told_ = true;
+  return true;
 }
 
 bool Executor::should_set_aside(std::uint64_t now) noexcept {
@@ -145,7 +167,7 @@ bool Executor::should_set_aside(std::uint64_t now) noexcept {
   if (schedule_.overtaken(*lane_, charged_until_ns_, now)) return true;
   // The core's events are seen on its home worker only.
   if (worker_ != &home_ && home_.state == Worker::State::idle &&
-      now - batch_began_ns_ >= first_look_ns)
+      now - batch_began_ns_ >= stand_in_ns)
     return true;
   return others_of_turn() && now - batch_began_ns_ >= rotate_ns;
 }
@@ -212,8 +234,13 @@ void Executor::plan_look(std::uint64_t now) noexcept {
   plan_again_ns_ = now + plan_for_ns;
   decision_ns_ = schedule_.next_decision(*lane_, charged_until_ns_, now);
   timers_.watch_from(timers_.empty() ? coro::no_deadline : timers_.not_before());
-  std::uint64_t look = now + (first_look_ns << std::min(fruitless_looks_, look_doublings));
+  std::uint64_t look =
+      now + (machine_.first_look_ns() << std::min(fruitless_looks_, look_doublings));
   if (others) look = std::min(look, now + rotate_ns);
+  if (now < deaf_until_ns_)
+    look = std::min(look, deaf_until_ns_);
+  else if (active_events_.load(std::memory_order_relaxed)->is_deaf())
+    look = std::min(look, now + listen_after_ns);
   look_at(std::min({look, decision_ns_, timers_.first_set()}));
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 
 #include "lichen/base/format.hpp"
 #include "lichen/base/hash.hpp"
+#include "tests/sim/device.hpp"
 
 namespace lichen::tests {
 
@@ -64,8 +66,12 @@ Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& 
                                          .stack_size = std::size_t{128} * 1024});
   check(machine.has_value(), "a machine can be made");
   World world{random.split(), **machine, options,
-              3'000'000 + 40 * timing.stall.most + 40 * timing.wake_latency.most};
-  const Result<void> ended = (*machine)->run(scenario.run(world));
+              3'000'000 + 40 * timing.stall.most + 40 * timing.wake_latency.most,
+              options.seed % 2 == 0};
+  auto make_events = [&](unsigned core) -> Result<std::unique_ptr<sched::EventSource>> {
+    return std::make_unique<Device>(core, world.keeps_back);
+  };
+  const Result<void> ended = (*machine)->run(scenario.run(world), make_events);
   check(ended.has_value(), "the scenario's main task ends without an error");
   check((*machine)->root().active() == 0, "no task is left at the end");
   for (unsigned i = 0; i < cores; ++i)

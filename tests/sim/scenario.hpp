@@ -19,6 +19,8 @@ struct World {
   // How much longer than ideal something may take because cores stall, wake late and run other
   // things first.
   std::uint64_t slack_ns;
+  // The cores' devices (device.hpp) interrupt them only on request.
+  bool keeps_back = false;
 
   [[nodiscard]] std::uint64_t total_capacity() const noexcept;
   [[nodiscard]] std::uint32_t least_capacity() const noexcept;
@@ -73,6 +75,7 @@ Task<Result<void>> frames_beside_calls(World& world);
 Task<Result<void>> robbed_frames(World& world);
 Task<Result<void>> inherit(World& world);
 Task<Result<void>> leases(World& world);
+Task<Result<void>> devices(World& world);
 Task<Result<void>> lost_wake(World& world);
 Task<Result<void>> torn_count(World& world);
 

@@ -53,6 +53,8 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"inherit", "mutexes and services are as urgent as who waits for them", inherit,
                equal},
       Scenario{"leases", "cores that come and go: nothing is lost", leases},
+      Scenario{"devices", "interrupts of devices beside tasks that never come back", devices,
+               equal},
       Scenario{"lost_wake", "broken: an event that loses wakes", lost_wake, wild, false, true},
       Scenario{"torn_count", "broken: a counter without atomic steps", torn_count, wild, false,
                true},

@@ -16,8 +16,9 @@ enum class Feature : std::uint8_t {
   send_zero_copy,     // sends without copying (6.0)
   open_beneath,       // openat2: paths that cannot lead out of a folder (5.6)
   truncate,           // (6.9)
+  interrupts,         // completions interrupt a task that computes (6.1, with deferred_work)
 };
-inline constexpr unsigned feature_count = 9;
+inline constexpr unsigned feature_count = 10;
 
 std::string_view name(Feature feature) noexcept;
 // What is done without it.

@@ -135,6 +135,8 @@ Result<void> Ring::map(const io_uring_params& parameters) noexcept {
   for (unsigned i = 0; i < sq_entries_; ++i) word(sq.array)[i] = i;
   cq_head_ = word(cq.head);
   cq_tail_ = word(cq.tail);
+  cq_flags_ = word(cq.flags);
+  raise_eventfd(false);
   cq_mask_ = *word(cq.ring_mask);
   cqes_ = reinterpret_cast<io_uring_cqe*>(base + cq.cqes);
   return {};
@@ -167,6 +169,7 @@ void Ring::probe(const io_uring_params& parameters, Features allowed) noexcept {
   found(Feature::send_zero_copy, offers(IORING_OP_SEND_ZC) && offers(IORING_OP_SENDMSG_ZC));
   found(Feature::open_beneath, offers(IORING_OP_OPENAT2));
   found(Feature::truncate, offers(operation_ftruncate));
+  found(Feature::interrupts, offers(IORING_OP_SENDMSG_ZC));
 
   bool registered = false;
   if (allowed.has(Feature::registered_ring)) {

@@ -82,6 +82,18 @@ class Ring {
     return count;
   }
 
+  // Whether completions raise the eventfd that was registered; at first they do not. A completion
+  // that was there before raises nothing. Of deferred_work.
+  void raise_eventfd(bool on) noexcept {
+    __atomic_store_n(cq_flags_, on ? 0U : IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+  }
+  // Whether there are completions, collected or not.
+  [[nodiscard]] bool has_completions() const noexcept {
+    constexpr unsigned waiting = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+    return (__atomic_load_n(sq_flags_, __ATOMIC_SEQ_CST) & waiting) != 0 || !spilled_.empty() ||
+           *cq_head_ != load_acquire(cq_tail_);
+  }
+
   // io_uring_register(2). Yields its result.
   Result<int> register_with(unsigned operation, void* argument, unsigned count) noexcept;
 
@@ -123,6 +135,7 @@ class Ring {
   unsigned room_ = 0;  // sq_entries_; 0 while new entries go to the overflow
   unsigned* cq_head_ = nullptr;
   unsigned* cq_tail_ = nullptr;
+  unsigned* cq_flags_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
   unsigned cq_mask_ = 0;
   int fd_ = -1;

@@ -69,6 +69,8 @@ void UringCore::join(UringCores& cores) noexcept {
 }
 
 unsigned UringCore::poll() noexcept {
+  if (listening_) [[unlikely]]
+    stop_listening();
   ring_->submit();
   const unsigned count = ring_->reap([this](const io_uring_cqe& cqe) { deliver(cqe); });
   if (buffers_) buffers_->collect_returned();
@@ -88,6 +90,29 @@ void UringCore::wait(std::uint64_t deadline_ns) noexcept {
   }
   ring_->submit_and_wait(timeout);
   waiting_.store(false, std::memory_order_relaxed);
+}
+
+// From here on it is as if the core waited, except that it does something else meanwhile.
+bool UringCore::listen() noexcept {
+  if (!doorbell_) {
+    auto doorbell = Doorbell::create(*ring_);
+    if (!doorbell) {
+      ring_->lose(Feature::interrupts, doorbell.error());
+      return false;
+    }
+    doorbell_ = *std::move(doorbell);
+  }
+  doorbell_->arm();
+  listening_ = true;
+  waiting_.store(true, std::memory_order_seq_cst);
+  ring_->raise_eventfd(true);
+  return ring_->has_completions() || !calls_.empty();
+}
+
+void UringCore::stop_listening() noexcept {
+  ring_->raise_eventfd(false);
+  waiting_.store(false, std::memory_order_relaxed);
+  listening_ = false;
 }
 
 void UringCore::wake() noexcept {

@@ -18,6 +18,7 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/driver/linux/buffer_ring.hpp"
 #include "lichen/driver/linux/counter.hpp"
+#include "lichen/driver/linux/doorbell.hpp"
 #include "lichen/driver/linux/ring.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/sched/event_source.hpp"
@@ -65,6 +66,11 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   unsigned poll() noexcept override;
   void wait(std::uint64_t deadline_ns) noexcept override;
   void wake() noexcept override;
+  [[nodiscard]] bool is_deaf() const noexcept override {
+    return !listening_ && in_flight_.get() > 1 && features().has(Feature::interrupts) &&
+           features().has(Feature::deferred_work);
+  }
+  bool listen() noexcept override;
 
   [[nodiscard]] coro::Core& core() noexcept override { return core_; }
   void cancel(io::Operation& operation) noexcept override;
@@ -140,6 +146,7 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   static void woken(io::Operation& operation, io::Completion completion) noexcept;
   void deliver(const io_uring_cqe& cqe) noexcept;
   unsigned take_calls() noexcept;
+  void stop_listening() noexcept;
 
   coro::Core& core_;
   const UringOptions options_;
@@ -150,6 +157,8 @@ class UringCore final : public sched::EventSource, public io::OperationQueue {
   std::uint16_t next_buffer_group_ = 1;
   int wake_fd_ = -1;
   bool closing_ = false;
+  bool listening_ = false;
+  std::unique_ptr<Doorbell> doorbell_;
   io::Operation wakes_;
   Counter in_flight_;
   Counter sockets_;

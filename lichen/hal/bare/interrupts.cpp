@@ -66,17 +66,18 @@ void detail::take_interrupt(Signal signal, TrapFrame& frame) noexcept {
   }
 }
 
-void detail::take_device_interrupt(unsigned source) noexcept {
+void detail::take_device_interrupt(unsigned source, TrapFrame& frame) noexcept {
   Local& mine = local();
   mine.off_depth = 1;
   call_device_handlers(source);
   mine.off_depth = 0;
   end_wait(mine.core);
+  call_handler(Interrupt::device, mine, frame);
 }
 
 Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept {
   if (index(interrupt) >= interrupt_count) return Error::invalid_argument;
-  if (handler && interrupt != Interrupt::preempt && interrupt != Interrupt::deadline)
+  if (handler && (interrupt == Interrupt::terminate || interrupt == Interrupt::hang_up))
     return Error::not_supported;
   handlers[index(interrupt)].store(handler);
   return {};

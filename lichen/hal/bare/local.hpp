@@ -31,7 +31,7 @@ struct Local {
 enum class Signal : std::uint8_t { timer, preempt, wake };
 void take_interrupt(Signal signal, TrapFrame& frame) noexcept;
 // The same for a device.
-void take_device_interrupt(unsigned source) noexcept;
+void take_device_interrupt(unsigned source, TrapFrame& frame) noexcept;
 void call_device_handlers(unsigned source) noexcept;
 // The same for what a flow cannot go on after. Says so and ends the machine.
 [[noreturn]] void take_fault(const char* what, bool at_memory, std::uintptr_t address,

@@ -1,6 +1,6 @@
 // Waits of the host's that a signal ends with EINTR although its handler wants calls to be made
 // again (signal(7)): poll(), select(), sleeps. An app is not to be told of the machine's own
-// interrupts. So these names are ours; on a core's thread they hold those two signals back while
+// interrupts. So these names are ours; on a core's thread they hold those signals back while
 // the C library's function of the same name waits. All other signals end the wait as ever.
 //
 // Nothing is lost by that: a task in such a call can neither be preempted nor left behind, and an
@@ -48,6 +48,7 @@ class InterruptsHeld {
   static void add_to(sigset_t& set) noexcept {
     sigaddset(&set, detail::signal_of(Interrupt::preempt));
     sigaddset(&set, detail::signal_of(Interrupt::deadline));
+    sigaddset(&set, detail::signal_of(Interrupt::device));
   }
 
   const bool held_;

@@ -36,6 +36,7 @@ constexpr unsigned index(Interrupt interrupt) noexcept { return static_cast<unsi
 Interrupt interrupt_of(int signal) noexcept {
   if (signal == detail::signal_of(Interrupt::preempt)) return Interrupt::preempt;
   if (signal == detail::signal_of(Interrupt::deadline)) return Interrupt::deadline;
+  if (signal == detail::signal_of(Interrupt::device)) return Interrupt::device;
   return signal == SIGHUP ? Interrupt::hang_up : Interrupt::terminate;
 }
 
@@ -85,6 +86,7 @@ int detail::signal_of(Interrupt interrupt) noexcept {
     case Interrupt::deadline: return SIGRTMIN + 2;
     case Interrupt::terminate: return SIGTERM;
     case Interrupt::hang_up: return SIGHUP;
+    case Interrupt::device: return SIGIO;  // what the host itself sends for descriptors
   }
   return 0;
 }
@@ -118,7 +120,7 @@ void detail::leave_thread() noexcept {
 Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept {
   if (index(interrupt) >= interrupt_count) return Error::invalid_argument;
   handlers[index(interrupt)].store(handler);
-  const bool ours = interrupt == Interrupt::preempt || interrupt == Interrupt::deadline;
+  const bool ours = interrupt != Interrupt::terminate && interrupt != Interrupt::hang_up;
   struct sigaction action{};
   if (handler) {
     action.sa_sigaction = on_signal;

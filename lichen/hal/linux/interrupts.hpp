@@ -9,6 +9,7 @@
 namespace lichen::hal {
 
 // Null gives the interrupt back to the host (terminate: SIGINT and SIGTERM; hang_up: SIGHUP).
+// device: SIGIO, for drivers that have the host send it to a core's thread.
 Result<void> register_interrupt(Interrupt interrupt, InterruptHandler handler) noexcept;
 // Off and on nest, counted on each thread; handlers run with interrupts off.
 void interrupts_off() noexcept;

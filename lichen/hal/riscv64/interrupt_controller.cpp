@@ -58,10 +58,10 @@ std::uint32_t line_count() noexcept {
   }
 }
 
-void call_line(std::uint32_t line) noexcept {
+void call_line(std::uint32_t line, TrapFrame& frame) noexcept {
   if (line >= lines.size()) return;
   const std::uint16_t source = lines[line].source.load(std::memory_order_acquire);
-  if (source != no_source) take_device_interrupt(source);
+  if (source != no_source) take_device_interrupt(source, frame);
 }
 
 // An APLIC sends a message when its line is raised, and not again as long as it stays so: another
@@ -70,7 +70,7 @@ void take_message(std::uint32_t identity, TrapFrame& frame) noexcept {
   if (identity == 0 || identity > signal_identity) return;
   if (identity == signal_identity) return take_signals(frame);
   const unsigned source = identity - 1;
-  take_device_interrupt(source);
+  take_device_interrupt(source, frame);
   const std::uint16_t line = line_of_source[source].load(std::memory_order_acquire);
   if (line != 0 && aplic::is_raised(line)) imsic::send(local().core, identity);
 }
@@ -111,11 +111,11 @@ void enable_external_interrupts(CoreId core) noexcept {
 void take_external_interrupt(TrapFrame& frame) noexcept {
   switch (controller) {
     case Controller::none: return;
-    case Controller::aplic: return call_line(aplic::claim());
+    case Controller::aplic: return call_line(aplic::claim(), frame);
     case Controller::imsic: return take_message(imsic::claim(), frame);
     case Controller::plic:
       if (const std::uint32_t line = plic::claim()) {
-        call_line(line);
+        call_line(line, frame);
         // Only now: a line that is raised by its level is low again.
         plic::complete(line);
       }

@@ -126,7 +126,7 @@ void lichen_load_segments(const TablePointer& descriptors, const TablePointer& g
     default: break;
   }
   if (frame.vector - vector_first_device < interrupt_sources) {
-    take_device_interrupt(static_cast<unsigned>(frame.vector - vector_first_device));
+    take_device_interrupt(static_cast<unsigned>(frame.vector - vector_first_device), frame);
     // Only now: a line that is raised by its level is low again.
     return acknowledge_interrupt();
   }
