@@ -235,6 +235,7 @@ class Executor final : public coro::Core {
   void set_aside(Carrier& next, std::uint64_t now) noexcept;
   void look_again() noexcept;
   void reconsider() noexcept;
+  [[nodiscard]] bool is_to_listen(std::uint64_t now) const noexcept;
   bool listen(std::uint64_t now) noexcept;
   void interrupted(hal::Interrupt interrupt) noexcept;
   void take_alarm() noexcept;

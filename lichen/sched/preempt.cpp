@@ -152,11 +152,16 @@ void Executor::reconsider() noexcept {
   }
 }
 
+// A frame is interrupted by the timers of others only.
+bool Executor::is_to_listen(std::uint64_t now) const noexcept {
+  if (!machine_.preempts() || now < deaf_until_ns_) return false;
+  if (lane_->kind == LaneKind::frame && !lane_->exhausted) return false;
+  return active_events_.load(std::memory_order_relaxed)->is_deaf();
+}
+
 // What comes from now on interrupts the task that goes on. True: something has come.
 bool Executor::listen(std::uint64_t now) noexcept {
-  EventSource& events = *active_events_.load(std::memory_order_relaxed);
-  if (!machine_.preempts() || now < deaf_until_ns_ || !events.is_deaf()) return false;
-  if (!events.listen()) return false;
+  if (!is_to_listen(now) || !active_events_.load(std::memory_order_relaxed)->listen()) return false;
   told_ = true;
   return true;
 }
@@ -239,7 +244,7 @@ void Executor::plan_look(std::uint64_t now) noexcept {
   if (others) look = std::min(look, now + rotate_ns);
   if (now < deaf_until_ns_)
     look = std::min(look, deaf_until_ns_);
-  else if (active_events_.load(std::memory_order_relaxed)->is_deaf())
+  else if (is_to_listen(now))
     look = std::min(look, now + listen_after_ns);
   look_at(std::min({look, decision_ns_, timers_.first_set()}));
 }
