@@ -83,8 +83,14 @@ def check_hello():
 
 
 def check_wrong_words():
-    said, status = ends(boot(arguments.hello, words=["--log", "loud"]))
-    expect(status == 2 and "--log: debug, info" in said, f"{status}: {said}")
+    for words, reason in ((["--log", "loud"], "--log: debug, info"),
+                          (["--cores", "8"], "--cores: this machine has fewer processors"),
+                          (["word"] * 64, "the command line is too long"),
+                          (["word" * 512], "has at most 2047 bytes")):
+        said, status = ends(boot(arguments.hello, words=words))
+        expect(status == 2 and reason in said, f"{status}: {said}")
+    said, status = ends(boot(arguments.site, "--port", 0, words=["net=anything"]))
+    expect(status == 2 and "net=anything: ADDRESS/BITS[,GATEWAY]" in said, f"{status}: {said}")
 
 
 def check_site():

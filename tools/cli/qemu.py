@@ -4,6 +4,8 @@ import shutil
 from cli.common import Failed
 
 MACHINES = ("qemu-x86_64", "qemu-riscv64")
+# As in lichen/hal/bare/boot.cpp. What is much longer QEMU lays over what it tells of the memory.
+LONGEST_LINE = 2047
 
 
 def target_of(machine):
@@ -15,6 +17,9 @@ def command(machine, image, words, cores=1, memory=128, port=None):
     or such a pair."""
     if any(" " in word or not word for word in words):
         raise Failed("the loader's command line has no quotes: no word may be empty or have a space", 2)
+    if len(" ".join(words).encode()) > LONGEST_LINE:
+        raise Failed(f"the loader's command line has at most {LONGEST_LINE} bytes: these words are more",
+                     2)
     program = machine.replace("qemu-", "qemu-system-")
     if not shutil.which(program):
         raise Failed(f"{program} is not installed; `tools/setup image` installs it", 3)

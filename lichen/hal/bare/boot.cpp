@@ -28,9 +28,10 @@ namespace lichen::hal::detail {
 namespace {
 
 constexpr std::size_t core_stack_size = std::size_t{128} * 1024;
-constexpr std::size_t most_words = 64;
+constexpr std::size_t most_words = 64;  // with the program's name
 
 constinit char command_line[2048]{};
+constinit bool line_is_too_long = false;
 constinit char program_line[sizeof(command_line)]{};  // cut into words
 constinit char* words[most_words + 1]{};
 constinit std::byte* areas[max_cores]{};
@@ -41,18 +42,33 @@ bool is_for_machine(std::string_view word) noexcept {
   return std::ranges::any_of(machine_words, [&](auto& one) { return word.starts_with(one); });
 }
 
+// No program runs with a part of its words.
+[[noreturn]] void refuse_command_line() noexcept {
+  constexpr int wrong_words = 2;
+  std::array<char, 128> room;
+  write_console(
+      base::format_to(room,
+                      "lichen: the command line is too long: {} bytes and {} words are the most\n",
+                      sizeof(command_line) - 1, most_words - 1)
+          .text);
+  exit_machine(wrong_words);
+}
+
 // Words are separated by spaces; there is no quoting.
 int split_command_line() noexcept {
+  if (line_is_too_long) refuse_command_line();
   int count = 0;
   static char name[] = "lichen";
   words[count++] = name;
   std::memcpy(program_line, command_line, sizeof(command_line));
-  for (char* at = program_line; *at != '\0' && count < static_cast<int>(most_words);) {
+  for (char* at = program_line; *at != '\0';) {
     while (*at == ' ') *at++ = '\0';
     if (*at == '\0') break;
     char* const begin = at;
     while (*at != '\0' && *at != ' ') ++at;
-    if (!is_for_machine({begin, at})) words[count++] = begin;
+    if (is_for_machine({begin, at})) continue;
+    if (count == static_cast<int>(most_words)) refuse_command_line();
+    words[count++] = begin;
   }
   words[count] = nullptr;
   return count;
@@ -81,6 +97,7 @@ void set_command_line(std::string_view text) noexcept {
   const std::size_t size = std::min(text.size(), sizeof(command_line) - 1);
   std::copy_n(text.data(), size, command_line);
   command_line[size] = '\0';
+  line_is_too_long = size < text.size();
 }
 
 void each_word(std::string_view beginning,

@@ -28,5 +28,7 @@ int main(int count, char** words) {
     return 0;
   }
   if (!options->net.empty()) return image::refuse_option("--net", "this image has no such choice");
+  if (options->run.cores > hal::core_count_available())
+    return image::refuse_option("--cores", "this machine has fewer processors");
   return image::exit_status(run_program(*options));
 }

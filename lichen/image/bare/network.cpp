@@ -114,6 +114,21 @@ class PairListener final : public DeviceListener {
   virtio::NetPair& pair_;
 };
 
+// What the word net= asks for. Error::invalid_argument: why has been said.
+Result<net::inet::InetOptions> wished_options() {
+  net::inet::InetOptions options;
+  const std::string_view word = hal::machine_word("net=");
+  if (word.empty()) return options;
+  const auto wish = AddressWish::parse(word);
+  if (!wish) {
+    base::log::error("net={}: ADDRESS/BITS[,GATEWAY] or dhcp is wanted", word);
+    return wish.error();
+  }
+  options.address = wish->address;
+  options.gateway = wish->gateway;
+  return options;
+}
+
 class BareNetwork {
  public:
   BareNetwork(Devices& devices, VirtioDevice& device, DeviceListeners& listeners) noexcept
@@ -121,18 +136,12 @@ class BareNetwork {
   BareNetwork(const BareNetwork&) = delete;
   BareNetwork& operator=(const BareNetwork&) = delete;
 
-  // Errors: those of the card and the stack, invalid_argument (the word net=).
-  Task<Result<void>> open() {
-    net::inet::InetOptions options;
+  // Errors: those of the card and the stack.
+  Task<Result<void>> open(net::inet::InetOptions options) {
     // A quarter of what there is; each core has a share of it.
     options.tcp.buffered_bytes =
         std::min(options.tcp.buffered_bytes,
                  hal::page_region().size() / 4 / sched::Machine::current().cores());
-    if (const std::string_view word = hal::machine_word("net="); !word.empty()) {
-      const AddressWish wish = CO_TRY(AddressWish::parse(word));
-      options.address = wish.address;
-      options.gateway = wish.gateway;
-    }
     CO_TRY(co_await begin_randomness(devices_, memory_));
     CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
     auto& machine = sched::Machine::current();
@@ -273,10 +282,11 @@ Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listene
   Result<void> outcome;
   if (VirtioDevice* const card = devices.first(virtio::DeviceKind::net)) {
     BareNetwork network{devices, *card, listeners};
-    outcome = co_await network.open();
+    const auto options = wished_options();
+    outcome = options ? co_await network.open(*options) : options.error();
     if (outcome)
       outcome = co_await run_on_network(system, network, std::move(main));
-    else
+    else if (options)
       base::log::error("the network card cannot be used: {}", outcome.error());
     (co_await network.close()).ignore();
   } else {
