@@ -88,6 +88,7 @@ static_assert(Offers<&take_core_over, void(CoreId) noexcept>);
 // Contexts.
 static_assert(SwitchableContext<Context>);
 static_assert(BoundedStacks<StackPool>);
+static_assert(!core_stack_advice.empty());
 // Pages.
 static_assert(granule_size % page_size == 0);
 static_assert(Offers<&page_region, Bytes() noexcept>);

@@ -124,8 +124,7 @@ void Executor::faulted(const hal::Fault& fault) noexcept {
     say("Stacks of tasks that are preempted are as large as\n"
         "  MachineOptions::stack_size or the option --stack-size says.\n");
   else
-    say("This is the stack of the core's thread: the host's\n"
-        "  limit (ulimit -s) says how large it is.\n");
+    hal::write_console(hal::core_stack_advice);
 }
 
 }  // namespace lichen::sched

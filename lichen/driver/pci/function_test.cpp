@@ -11,19 +11,13 @@ namespace lichen::driver::pci {
 namespace {
 
 // Bytes as registers; what lies beyond them answers with ones, as a bus does.
-class Memory : public Registers {
+class Memory : public virtio::RegistersOf<Memory> {
  public:
   explicit Memory(std::size_t size) : bytes_(size) {}
   std::size_t size() const noexcept override { return bytes_.size(); }
-  std::uint8_t read8(std::size_t offset) noexcept override { return read<std::uint8_t>(offset); }
-  std::uint16_t read16(std::size_t offset) noexcept override { return read<std::uint16_t>(offset); }
-  std::uint32_t read32(std::size_t offset) noexcept override { return read<std::uint32_t>(offset); }
-  void write8(std::size_t offset, std::uint8_t value) noexcept override { write(offset, value); }
-  void write16(std::size_t offset, std::uint16_t value) noexcept override { write(offset, value); }
-  void write32(std::size_t offset, std::uint32_t value) noexcept override { write(offset, value); }
 
   template <class T>
-  T read(std::size_t offset) {
+  T get(std::size_t offset) {
     EXPECT_EQ(offset % sizeof(T), 0U);
     T value{};
     EXPECT_LE(offset + sizeof(T), bytes_.size());
@@ -31,7 +25,7 @@ class Memory : public Registers {
     return value;
   }
   template <class T>
-  void write(std::size_t offset, T value) {
+  void set(std::size_t offset, T value) {
     EXPECT_EQ(offset % sizeof(T), 0U);
     EXPECT_LE(offset + sizeof(T), bytes_.size());
     std::memcpy(&bytes_.at(offset), &value, sizeof(T));

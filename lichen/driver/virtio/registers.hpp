@@ -23,4 +23,29 @@ class Registers {
   ~Registers() = default;
 };
 
+// The same six by two of the class's own, for each width: get<T>(offset) and set<T>(offset, value).
+template <class Self>
+class RegistersOf : public Registers {
+ public:
+  std::uint8_t read8(std::size_t offset) noexcept override { return read<std::uint8_t>(offset); }
+  std::uint16_t read16(std::size_t offset) noexcept override { return read<std::uint16_t>(offset); }
+  std::uint32_t read32(std::size_t offset) noexcept override { return read<std::uint32_t>(offset); }
+  void write8(std::size_t offset, std::uint8_t value) noexcept override { write(offset, value); }
+  void write16(std::size_t offset, std::uint16_t value) noexcept override { write(offset, value); }
+  void write32(std::size_t offset, std::uint32_t value) noexcept override { write(offset, value); }
+
+ protected:
+  ~RegistersOf() = default;
+
+ private:
+  template <class T>
+  T read(std::size_t offset) noexcept {
+    return static_cast<Self&>(*this).template get<T>(offset);
+  }
+  template <class T>
+  void write(std::size_t offset, T value) noexcept {
+    static_cast<Self&>(*this).template set<T>(offset, value);
+  }
+};
+
 }  // namespace lichen::driver::virtio

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <span>
@@ -163,18 +164,26 @@ class PciModel final : public PciFunction {
   std::array<std::uint8_t, 256> bytes{};
 
  private:
-  class Space final : public Registers {
+  class Space final : public RegistersOf<Space> {
    public:
     explicit Space(std::array<std::uint8_t, 256>& bytes) : bytes_{bytes} {}
     std::size_t size() const noexcept override { return bytes_.size(); }
-    std::uint8_t read8(std::size_t offset) noexcept override;
-    std::uint16_t read16(std::size_t offset) noexcept override;
-    std::uint32_t read32(std::size_t offset) noexcept override;
-    void write8(std::size_t offset, std::uint8_t value) noexcept override;
-    void write16(std::size_t offset, std::uint16_t value) noexcept override;
-    void write32(std::size_t offset, std::uint32_t value) noexcept override;
+    template <class T>
+    T get(std::size_t offset) noexcept {
+      T value{};
+      check(offset, sizeof(T));
+      std::memcpy(&value, &bytes_.at(offset), sizeof(T));
+      return value;
+    }
+    template <class T>
+    void set(std::size_t offset, T value) noexcept {
+      check(offset, sizeof(T));
+      std::memcpy(&bytes_.at(offset), &value, sizeof(T));
+    }
 
    private:
+    // Aligned, and inside.
+    void check(std::size_t offset, std::size_t width) const;
     std::array<std::uint8_t, 256>& bytes_;
   };
   class Bar final : public Registers {

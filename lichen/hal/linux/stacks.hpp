@@ -5,10 +5,16 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "lichen/base/result.hpp"
 
 namespace lichen::hal {
+
+// Of a core's own stack: what says how large it is. Lines of at most 80 characters.
+inline constexpr std::string_view core_stack_advice =
+    "This is the stack of the core's thread: the host's\n"
+    "  limit (ulimit -s) says how large it is.\n";
 
 // Stacks, each above a page that faults. Thread-safe.
 class StackPool {

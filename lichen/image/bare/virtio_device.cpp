@@ -13,25 +13,6 @@ namespace lichen::image {
 namespace pci = driver::pci;
 namespace virtio = driver::virtio;
 
-std::uint8_t MappedRegisters::read8(std::size_t offset) noexcept {
-  return hal::read_register<std::uint8_t>(&bytes_[offset]);
-}
-std::uint16_t MappedRegisters::read16(std::size_t offset) noexcept {
-  return hal::read_register<std::uint16_t>(&bytes_[offset]);
-}
-std::uint32_t MappedRegisters::read32(std::size_t offset) noexcept {
-  return hal::read_register<std::uint32_t>(&bytes_[offset]);
-}
-void MappedRegisters::write8(std::size_t offset, std::uint8_t value) noexcept {
-  hal::write_register(&bytes_[offset], value);
-}
-void MappedRegisters::write16(std::size_t offset, std::uint16_t value) noexcept {
-  hal::write_register(&bytes_[offset], value);
-}
-void MappedRegisters::write32(std::size_t offset, std::uint32_t value) noexcept {
-  hal::write_register(&bytes_[offset], value);
-}
-
 Result<std::span<std::byte>> PageMemory::allocate(std::size_t size) noexcept {
   const std::size_t pages = (size + hal::page_size - 1) / hal::page_size;
   const std::span<std::byte> memory = TRY(hal::allocate_pages(pages));

@@ -20,17 +20,19 @@
 
 namespace lichen::image {
 
-class MappedRegisters final : public driver::virtio::Registers {
+class MappedRegisters final : public driver::virtio::RegistersOf<MappedRegisters> {
  public:
   MappedRegisters() noexcept = default;
   explicit MappedRegisters(std::span<std::byte> bytes) noexcept : bytes_{bytes} {}
   std::size_t size() const noexcept override { return bytes_.size(); }
-  std::uint8_t read8(std::size_t offset) noexcept override;
-  std::uint16_t read16(std::size_t offset) noexcept override;
-  std::uint32_t read32(std::size_t offset) noexcept override;
-  void write8(std::size_t offset, std::uint8_t value) noexcept override;
-  void write16(std::size_t offset, std::uint16_t value) noexcept override;
-  void write32(std::size_t offset, std::uint32_t value) noexcept override;
+  template <class T>
+  T get(std::size_t offset) noexcept {
+    return hal::read_register<T>(&bytes_[offset]);
+  }
+  template <class T>
+  void set(std::size_t offset, T value) noexcept {
+    hal::write_register(&bytes_[offset], value);
+  }
 
  private:
   std::span<std::byte> bytes_;
