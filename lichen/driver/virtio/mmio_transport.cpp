@@ -87,6 +87,9 @@ std::uint32_t MmioTransport::config32(std::size_t offset) noexcept {
 void MmioTransport::set_config8(std::size_t offset, std::uint8_t value) noexcept {
   if (has_config(offset, 1)) registers_->write8(configuration + offset, value);
 }
+void MmioTransport::set_config32(std::size_t offset, std::uint32_t value) noexcept {
+  if (has_config(offset, 4)) registers_->write32(configuration + offset, value);
+}
 
 std::uint16_t MmioTransport::queue_limit(std::uint16_t queue) noexcept {
   registers_->write32(queue_select, queue);

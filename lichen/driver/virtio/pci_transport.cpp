@@ -170,6 +170,9 @@ std::uint32_t PciTransport::config32(std::size_t offset) noexcept {
 void PciTransport::set_config8(std::size_t offset, std::uint8_t value) noexcept {
   if (has_config(offset, 1)) device_.registers->write8(device_.offset + offset, value);
 }
+void PciTransport::set_config32(std::size_t offset, std::uint32_t value) noexcept {
+  if (has_config(offset, 4)) device_.registers->write32(device_.offset + offset, value);
+}
 
 std::uint16_t PciTransport::queue_limit(std::uint16_t queue) noexcept {
   Registers& common = *common_.registers;

@@ -41,6 +41,7 @@ class PciTransport final : public Transport {
   std::uint16_t config16(std::size_t offset) noexcept override;
   std::uint32_t config32(std::size_t offset) noexcept override;
   void set_config8(std::size_t offset, std::uint8_t value) noexcept override;
+  void set_config32(std::size_t offset, std::uint32_t value) noexcept override;
   std::uint16_t queue_limit(std::uint16_t queue) noexcept override;
   Result<void> enable_queue(std::uint16_t queue, const QueueSetup& setup) noexcept override;
   Result<void> set_config_vector(Vector vector) noexcept override;

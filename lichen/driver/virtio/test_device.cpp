@@ -226,6 +226,11 @@ void MmioRegisters::write8(std::size_t offset, std::uint8_t value) noexcept {
 void MmioRegisters::write16(std::size_t offset, std::uint16_t) noexcept { ADD_FAILURE() << offset; }
 
 void MmioRegisters::write32(std::size_t offset, std::uint32_t value) noexcept {
+  if (offset >= 0x100) {
+    for (unsigned i = 0; i < 4; ++i)
+      device_.config.at(offset - 0x100 + i) = static_cast<std::byte>(value >> 8 * i);
+    return;
+  }
   const auto half = [&](std::uint64_t& field, bool high) {
     const unsigned shift = high ? 32 : 0;
     field = (field & ~(0xFFFFFFFFULL << shift)) | std::uint64_t{value} << shift;
@@ -283,25 +288,9 @@ PciModel::PciModel(DeviceModel& device, unsigned vectors) : bar_{device} {
     space_.write16(capabilities[4] + 2, static_cast<std::uint16_t>(0x8000 | (vectors - 1)));
 }
 
-std::uint8_t PciModel::Space::read8(std::size_t offset) noexcept { return bytes_.at(offset); }
-std::uint16_t PciModel::Space::read16(std::size_t offset) noexcept {
-  EXPECT_EQ(offset % 2, 0U);
-  return static_cast<std::uint16_t>(read8(offset) | read8(offset + 1) << 8);
-}
-std::uint32_t PciModel::Space::read32(std::size_t offset) noexcept {
-  EXPECT_EQ(offset % 4, 0U);
-  return read16(offset) | static_cast<std::uint32_t>(read16(offset + 2)) << 16;
-}
-void PciModel::Space::write8(std::size_t offset, std::uint8_t value) noexcept {
-  bytes_.at(offset) = value;
-}
-void PciModel::Space::write16(std::size_t offset, std::uint16_t value) noexcept {
-  write8(offset, static_cast<std::uint8_t>(value));
-  write8(offset + 1, static_cast<std::uint8_t>(value >> 8));
-}
-void PciModel::Space::write32(std::size_t offset, std::uint32_t value) noexcept {
-  write16(offset, static_cast<std::uint16_t>(value));
-  write16(offset + 2, static_cast<std::uint16_t>(value >> 16));
+void PciModel::Space::check(std::size_t offset, std::size_t width) const {
+  EXPECT_EQ(offset % width, 0U);
+  EXPECT_LE(offset + width, bytes_.size());
 }
 
 QueueModel& PciModel::Bar::selected() {

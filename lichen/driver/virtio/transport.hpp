@@ -70,6 +70,7 @@ class Transport {
   virtual std::uint32_t config32(std::size_t offset) noexcept = 0;
   // Nothing where the device has no such field.
   virtual void set_config8(std::size_t offset, std::uint8_t value) noexcept = 0;
+  virtual void set_config32(std::size_t offset, std::uint32_t value) noexcept = 0;
 
   // Most descriptors that the queue may have; 0: there is no such queue.
   virtual std::uint16_t queue_limit(std::uint16_t queue) noexcept = 0;
