@@ -325,6 +325,7 @@ ssize_t Sockets::send(Lock& lock, int fd, std::span<const iovec> from, int flags
     if (sent) {
       written += *sent;
       rest = rest.subspan(*sent);
+      if (rest.empty() && (flags & MSG_EOR) != 0) connection.end_record();
       touched(*socket);
       continue;
     }

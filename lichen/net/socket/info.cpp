@@ -84,7 +84,7 @@ TcpInfo tcp_info(tcp::Connection& connection, std::uint64_t now) noexcept {
   // Less than a segment is none that may be sent, but a window of none does not exist.
   out.snd_cwnd = std::max(info.congestion_window / mss, 1u);
   out.advmss = info.offered_mss;
-  out.reordering = 3;
+  out.reordering = info.reordering;
   out.rcv_rtt = microseconds(info.receive_rtt_ns);
   out.rcv_space = info.receive_buffer;
   out.total_retrans = limited<std::uint32_t>(counts.retransmissions);

@@ -41,7 +41,9 @@ struct Config {
   // Segments that go in one go at least, if there are so many and the window has room for two such.
   std::uint32_t least_burst = 2;
 
-  bool timestamps = true;      // RFC 7323
+  bool timestamps = true;  // RFC 7323
+  // Segments without them are dropped once they were agreed (section 3.2); Linux takes them.
+  bool timestamps_required = false;
   bool window_scaling = true;  // RFC 7323
   bool sack = true;            // RFC 2018
   EcnMode ecn = EcnMode::accept;

@@ -381,6 +381,7 @@ Info Connection::info(std::uint64_t now) noexcept {
   info.backoff = backoff_;
   info.probes = std::max(persist_retries_, keep_alive_retries_);
   info.reordering_seen = reordering_seen_;
+  info.reordering = reordering_;
   info.reduced = cwr_round_;
   info.rtt_ns = rtt_.smoothed();
   info.rtt_variation_ns = rtt_.variation();

@@ -81,6 +81,8 @@ inline constexpr std::uint8_t closed = 8;    // it is over; error() says why
 
 struct Listener;  // engine.hpp
 
+inline constexpr std::uint32_t usual_reordering = 3;  // segments
+
 // The least shift that lets any window of the buffer be announced (RFC 7323 section 2.3).
 [[nodiscard]] std::uint8_t scale_for(const Config& config) noexcept;
 // The window of a SYN: as many whole segments as may be, as in Linux.
@@ -123,6 +125,8 @@ class Connection {
   // and the output does not read it any more; on errors it stays with the caller. There is room as
   // long as there is any for write().
   Result<void> send(std::uint64_t now, io::Buffer& buffer) noexcept;
+  // What was written so far shares no segment with what follows (MSG_EOR of Linux).
+  void end_record() noexcept { send_.end_record(); }
   [[nodiscard]] std::uint32_t writable() const noexcept;
   // Whether it is so much that it is worth telling of.
   [[nodiscard]] bool is_writable() const noexcept {
@@ -410,6 +414,7 @@ class Connection {
   std::uint64_t rack_sent_at_ = 0;    // of the latest segment sent that has arrived
   Seq rack_end_;
   std::uint64_t rack_rtt_ = 0;
+  std::uint32_t reordering_ = usual_reordering;
   Seq rack_farthest_;
   bool reordering_seen_ = false;
   std::uint32_t reorder_factor_ = 1;

@@ -90,7 +90,8 @@ struct Info {
   std::uint32_t backoff = 0;  // doublings of the timeout
   std::uint32_t probes = 0;   // of a closed window or an idle peer, in a row
   bool reordering_seen = false;
-  bool reduced = false;  // in this round trip, for a mark of congestion
+  std::uint32_t reordering = 3;  // segments by which something was overtaken, at most
+  bool reduced = false;          // in this round trip, for a mark of congestion
   std::uint64_t rtt_ns = 0;
   std::uint64_t rtt_variation_ns = 0;
   std::uint64_t least_rtt_ns = 0;

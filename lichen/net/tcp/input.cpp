@@ -167,6 +167,7 @@ bool Connection::is_acceptable(Seq begin, Seq end) const noexcept {
 bool Connection::check_timestamps(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
   if (!agreed_.timestamps || segment.has(flag::rst)) return true;
   if (!segment.options.has_timestamps) {
+    if (!config_.timestamps_required) return true;
     ++statistics_.paws_drops;
     return false;
   }
@@ -185,7 +186,8 @@ bool Connection::check_timestamps(std::uint64_t now, const wire::TcpSegment& seg
 
 // RFC 7323 section 4.3.
 void Connection::note_timestamp(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
-  if (!agreed_.timestamps || Seq{segment.options.timestamp} < Seq{ts_recent_}) return;
+  if (!agreed_.timestamps || !segment.options.has_timestamps) return;
+  if (Seq{segment.options.timestamp} < Seq{ts_recent_}) return;
   ts_recent_ = segment.options.timestamp;
   ts_recent_at_ = now;
 }

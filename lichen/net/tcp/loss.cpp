@@ -12,6 +12,7 @@ namespace flag = wire::tcp_flag;
 
 namespace {
 constexpr std::uint32_t duplicate_threshold = 3;
+constexpr std::uint32_t most_reordering = 300;  // net.ipv4.tcp_max_reordering
 }  // namespace
 
 std::uint32_t Connection::in_flight() const noexcept {
@@ -136,10 +137,15 @@ void Connection::arrived(std::uint64_t now, const Flight& flight, Seq end,
       rack_end_ = end;
     }
   }
-  if (end > rack_farthest_)
+  if (end > rack_farthest_) {
     rack_farthest_ = end;
-  else if (end < rack_farthest_ && flight.transmissions == 1)
+  } else if (end < rack_farthest_ && flight.transmissions == 1) {
     reordering_seen_ = true;
+    // How far it was overtaken, as Linux counts.
+    const std::uint32_t mss = send_mss();
+    const std::uint32_t distance = (rack_farthest_ - flight.begin + mss - 1) / mss;
+    reordering_ = std::max(reordering_, std::min(distance, most_reordering));
+  }
 }
 
 void Connection::process_sack(std::uint64_t now, const wire::TcpOptions& options,

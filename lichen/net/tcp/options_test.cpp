@@ -40,9 +40,20 @@ EXCHANGE(TimestampsExpire, "RFC 7323 5.5", "after 24 days of silence TS.Recent m
   EXPECT_EQ(s.read(), 10u);
 }
 
-EXCHANGE(ASegmentWithoutTimestampIsDropped, "RFC 7323 3.2", "once agreed, all but RST have them") {
+EXCHANGE(ASegmentWithoutTimestampIsTaken, "RFC 7323 3.2, Linux", "some path has lost them") {
   Config config = plain();
   config.timestamps = true;
+  Script s{config};
+  s.open("mss=1460 ts=100,1000");
+  s.in("PA 1:11 ack=1");
+  s.out("A 1 ack=11 ts=1000,100");
+  EXPECT_EQ(s.read(), 10u);
+}
+
+EXCHANGE(ASegmentWithoutTimestampIsDropped, "RFC 7323 3.2",
+         "where they are required, once agreed: all but RST have them") {
+  Config config = plain();
+  config.timestamps = config.timestamps_required = true;
   Script s{config};
   s.open("mss=1460 ts=100,1000");
   s.in("PA 1:11 ack=1");

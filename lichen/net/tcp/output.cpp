@@ -230,7 +230,8 @@ bool Connection::emit_range(std::uint64_t now, Seq begin, std::uint32_t& size, b
   const std::uint32_t mss = send_mss();
   auto gathered = send_.gather(begin, size, pieces);
   if (gathered.size < size) {
-    if (gathered.size > mss) gathered = send_.gather(begin, gathered.size / mss * mss, pieces);
+    if (gathered.size > mss && !gathered.record)
+      gathered = send_.gather(begin, gathered.size / mss * mss, pieces);
     size = gathered.size;
     fin = false;
   }
@@ -330,7 +331,12 @@ std::uint32_t Connection::hold_small(std::uint32_t size, std::uint32_t mss) cons
 
 // How much new data may be sent in one go; 0: none now.
 std::uint32_t Connection::sendable(std::uint64_t now, std::uint32_t mss) noexcept {
-  const std::uint32_t waiting = unsent();
+  std::uint32_t waiting = unsent();
+  if (waiting == 0) return 0;
+  // Before the end of a record as before the end of all, but that more will come is known.
+  const std::uint32_t rest = send_.record_rest(snd_nxt_);
+  const bool is_last = rest == waiting;
+  waiting = rest;
   const Seq edge = window_end();
   const std::uint32_t open = edge > snd_nxt_ ? edge - snd_nxt_ : 0;
   // At least two bursts make a window, so that acknowledgments keep coming; as in Linux.
@@ -355,7 +361,7 @@ std::uint32_t Connection::sendable(std::uint64_t now, std::uint32_t mss) noexcep
     } else if (size < std::max(max_window_ / 2, 1u) || !flights_.empty()) {
       return 0;
     }
-  } else {
+  } else if (is_last) {
     size = hold_small(size, mss);
   }
   if (size > 0 && now < paced_until_) {

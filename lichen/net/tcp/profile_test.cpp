@@ -53,6 +53,38 @@ EXCHANGE(WhatFollowsIsNotPushed, "RFC 9293 3.9.1.2, Linux MSG_MORE",
   s.forget();
 }
 
+EXCHANGE(RecordsShareNoSegment, "Linux MSG_EOR",
+         "neither when they are sent nor when they are sent again") {
+  Script s{modern()};
+  s.connect();
+  s.forget();
+  s.pass(100);
+  s.in("SA 0 ack=1 win=65535 mss=1000 sackok ws=7");
+  s.forget();
+  s.connection->set_cork(true);
+  s.write(2'400);
+  s.out("A 1:1001");
+  s.out("A 1001:2001");
+  s.quiet();
+  s.connection->end_record();
+  s.write(300);
+  s.out("PA 2001:2401");
+  s.connection->end_record();
+  s.write(1'500);
+  s.out("PA 2401:2701");
+  s.out("A 2701:3701");
+  s.quiet();
+  s.pass(100);
+  s.in("A 1 ack=2001 sack=2701-3701");
+  s.pass(100);
+  s.out("PA 2001:2401");
+  s.out("PA 2401:2701");
+  s.quiet();
+  s.connection->set_cork(false);
+  s.flush();
+  s.out("PA 3701:4201");
+}
+
 EXCHANGE(ACorkIsPushed, "Linux TCP_NODELAY", "what a cork holds goes once when it is asked for") {
   Script s;
   s.open();

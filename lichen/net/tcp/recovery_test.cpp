@@ -187,6 +187,17 @@ EXCHANGE(ThreeBlocksAheadMeanLossAtOnce, "RFC 8985 6.2.1, RFC 6675 5",
   s.quiet();
 }
 
+EXCHANGE(ReorderingIsCounted, "Linux tcpi_reordering", "by how many segments one was overtaken") {
+  Script s{modern()};
+  open_slowly(s, sack_peer);
+  send_train(s, 10);
+  EXPECT_EQ(s.info().reordering, 3u);
+  s.in("A 1 ack=1 sack=8001-9001");
+  s.in("A 1 ack=1 sack=3001-4001,8001-9001");
+  EXPECT_EQ(s.info().reordering, 6u);
+  EXPECT_TRUE(s.info().reordering_seen);
+}
+
 EXCHANGE(ReorderingIsNoLoss, "RFC 8985 6.2",
          "what was overtaken arrives in time: nothing is sent again") {
   Script s{modern()};

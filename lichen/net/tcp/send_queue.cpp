@@ -34,7 +34,7 @@ void ChunkPool::clear() noexcept {
 std::size_t SendQueue::write(std::span<const std::byte> bytes, bool more) noexcept {
   std::size_t written = 0;
   while (written < bytes.size()) {
-    if (tail_ == nullptr || !tail_->ours || tail_->buffer.room().empty()) {
+    if (tail_ == nullptr || !tail_->ours || tail_->record || tail_->buffer.room().empty()) {
       io::Buffer block = blocks_.take();
       if (block.room().empty()) break;
       Chunk* chunk = chunks_.make();
@@ -69,6 +69,19 @@ bool SendQueue::append(io::Buffer& buffer) noexcept {
   return true;
 }
 
+void SendQueue::end_record() noexcept {
+  if (tail_ == nullptr || tail_->record) return;
+  tail_->record = tail_->push = true;
+  ++records_;
+}
+
+std::uint32_t SendQueue::record_rest(Seq from) noexcept {
+  if (records_ == 0) return end_ - from;
+  const Chunk* chunk = chunk_at(from);
+  while (!chunk->record && chunk->next != nullptr) chunk = chunk->next;
+  return chunk->end() - from;
+}
+
 void SendQueue::release(Seq upto) noexcept {
   assert(upto <= end_);
   while (Chunk* chunk = queue_.front()) {
@@ -76,6 +89,7 @@ void SendQueue::release(Seq upto) noexcept {
     queue_.pop_front();
     if (chunk == cursor_) cursor_ = nullptr;
     if (chunk == tail_) tail_ = nullptr;
+    if (chunk->record) --records_;
     chunks_.give_back(*chunk);
   }
   begin_ = upto;
@@ -85,6 +99,7 @@ void SendQueue::clear() noexcept {
   while (Chunk* chunk = queue_.pop_front()) chunks_.give_back(*chunk);
   tail_ = cursor_ = nullptr;
   begin_ = end_;
+  records_ = 0;
 }
 
 Chunk* SendQueue::chunk_at(Seq from) noexcept {
@@ -106,7 +121,9 @@ SendQueue::Gathered SendQueue::gather(Seq from, std::uint32_t size,
     gathered.size += static_cast<std::uint32_t>(taken);
     gathered.push = chunk->push && taken == bytes.size();
     cursor_ = chunk;
-    if (gathered.size == size || gathered.pieces == pieces.size()) return gathered;
+    gathered.record = chunk->record && taken == bytes.size();
+    if (gathered.size == size || gathered.pieces == pieces.size() || gathered.record)
+      return gathered;
     chunk = chunk->next;
   }
 }

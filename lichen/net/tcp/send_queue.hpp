@@ -19,6 +19,7 @@ struct Chunk {
   Seq begin;
   bool ours = false;       // of our pool: there may be room behind the bytes
   bool push = false;       // a write ended with its last byte
+  bool record = false;     // and what follows goes in other segments
   std::uint64_t loan = 0;  // in a ChunkPool: the last one that may need the bytes
 
   [[nodiscard]] Seq end() const noexcept {
@@ -75,6 +76,11 @@ class SendQueue {
   // memory.
   bool append(io::Buffer& buffer) noexcept;
 
+  // What follows goes in other segments than what is there.
+  void end_record() noexcept;
+  // How many bytes from `from` on, which MUST lie in the queue, may share segments.
+  [[nodiscard]] std::uint32_t record_rest(Seq from) noexcept;
+
   // Everything before `upto` is acknowledged.
   void release(Seq upto) noexcept;
   void clear() noexcept;
@@ -82,10 +88,11 @@ class SendQueue {
   struct Gathered {
     std::uint32_t size = 0;
     std::size_t pieces = 0;
-    bool push = false;  // a write ends where this ends
+    bool push = false;    // a write ends where this ends
+    bool record = false;  // and what follows goes in other segments
   };
   // The bytes from `from` on, which MUST NOT lie before what was released: `size` of them, or as
-  // many as `pieces` can name. MUST NOT reach past the end.
+  // many as `pieces` can name and go together. MUST NOT reach past the end.
   Gathered gather(Seq from, std::uint32_t size,
                   std::span<std::span<const std::byte>> pieces) noexcept;
 
@@ -99,6 +106,7 @@ class SendQueue {
   Chunk* cursor_ = nullptr;  // where the last gathering ended: the next mostly begins there
   Seq begin_;
   Seq end_;
+  std::uint32_t records_ = 0;  // chunks that end one
 };
 
 }  // namespace lichen::net::tcp

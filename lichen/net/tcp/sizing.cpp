@@ -29,7 +29,9 @@ void Connection::measure_receiver(std::uint64_t now, const wire::TcpSegment& seg
     window_since_ = 0;
   }
   const std::uint32_t echo = segment.options.timestamp_echo;
-  if (!agreed_.timestamps || echo == last_echo_ || segment.payload.size() < received_mss_) return;
+  if (!agreed_.timestamps || echo == 0 || echo == last_echo_ ||
+      segment.payload.size() < received_mss_)
+    return;
   last_echo_ = echo;
   constexpr std::uint32_t longest_ms = 120'000;
   const std::uint32_t ms = timestamp(now) - echo;
