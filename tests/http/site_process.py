@@ -1,6 +1,7 @@
 """A site that runs, and raw connections to it."""
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import tempfile
 import time
 
 PATIENCE = 40  # seconds for anything that has to happen at all; no check depends on less
+C = ctypes.CDLL(None, use_errno=True)
 
 
 class Failed(Exception):
@@ -35,6 +37,12 @@ def wait_for(what, probe):
     raise Failed(f"waited too long for {what}")
 
 
+def die_with_us():
+    """In a child: it does not outlive this program, not even when that is killed."""
+    set_death_signal = 1
+    C.prctl(set_death_signal, signal.SIGKILL)
+
+
 class Response:
     def __init__(self, status, fields, content, whole):
         self.status = status
@@ -46,12 +54,12 @@ class Response:
 class Connection:
     """One raw connection: sends any bytes, reads responses one after the other."""
 
-    def __init__(self, port, receive_buffer=None):
+    def __init__(self, port, receive_buffer=None, host="127.0.0.1"):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(("127.0.0.1", port))
+        self.socket.connect((host, port))
         self.received = b""
 
     def __enter__(self):
@@ -152,12 +160,15 @@ def request(path, fields="", method="GET"):
 
 
 class Site:
-    """The program, serving `root` on a free port until the end of the `with`."""
+    """The program, serving `root` on a free port until the end of the `with`. `host`: where it is
+    to be found, which is the options' affair."""
 
-    def __init__(self, program, root, *options, port=0, descriptors=None):
+    def __init__(self, program, root, *options, port=0, descriptors=None, host="127.0.0.1"):
+        self.host = host
         self.log = tempfile.NamedTemporaryFile("r+", prefix="site-log-")
 
         def limit():
+            die_with_us()
             if descriptors:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
@@ -168,7 +179,7 @@ class Site:
     def __enter__(self):
         def address():
             expect(self.process.poll() is None, f"the site did not start: {self.said()}")
-            return re.search(r"http://127\.0\.0\.1:(\d+)/", self.said())
+            return re.search(rf"http://{re.escape(self.host)}:(\d+)/", self.said())
 
         try:
             self.port = int(wait_for("the site", address).group(1))
@@ -191,7 +202,7 @@ class Site:
             return log.read()
 
     def connect(self, **options):
-        return Connection(self.port, **options)
+        return Connection(self.port, host=self.host, **options)
 
     def ask(self, path, fields="", method="GET"):
         with self.connect() as connection:

@@ -3,11 +3,9 @@
 own, with an address from dnsmasq; curl and a browser are its clients. Exit status 77: that cannot be had
 here."""
 
-import ctypes
 import fcntl
 import filecmp
 import os
-import re
 import shutil
 import signal
 import socket
@@ -15,35 +13,20 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../browser"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path += [os.path.join(HERE, "../browser"), os.path.join(HERE, "../http")]
 import check_page
+from site_process import PATIENCE, C, Failed, Site, die_with_us, expect, request, wait_for
 
-PATIENCE = 60  # seconds for anything that has to happen at all; no check depends on less
 DEVICE = b"lichen0"
 ADDRESS = "10.9.0.50"
-C = ctypes.CDLL(None, use_errno=True)
 
 
 def skip(text):
     print(f"check_site: skipped: {text}")
     sys.exit(77)
-
-
-def fail(text):
-    sys.exit(f"check_site: {text}")
-
-
-def wait_for(what, probe):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        result = probe()
-        if result:
-            return result
-        time.sleep(0.02)
-    fail(f"waited too long for {what}")
 
 
 def make_network():
@@ -61,16 +44,11 @@ def make_network():
     os.close(tun)
     set_address, set_mask, set_flags, up = 0x8916, 0x891C, 0x8914, 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for request, address in ((set_address, "10.9.0.1"), (set_mask, "255.255.255.0")):
-            fcntl.ioctl(control, request, struct.pack(
+        for call, address in ((set_address, "10.9.0.1"), (set_mask, "255.255.255.0")):
+            fcntl.ioctl(control, call, struct.pack(
                 "16sHH4s16x", DEVICE, socket.AF_INET, 0, socket.inet_aton(address)))
         for name in (b"lo", DEVICE):
             fcntl.ioctl(control, set_flags, struct.pack("16sH22x", name, up))
-
-
-def die_with_us():
-    set_death_signal = 1
-    C.prctl(set_death_signal, signal.SIGKILL)
 
 
 class Programs:
@@ -90,6 +68,7 @@ class Programs:
             process.wait()
 
     def start(self, *words, **more):
+        """Yields a function that tells what it has said so far."""
         log = os.path.join(self.folder, os.path.basename(words[0]) + ".log")
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=open(log, "w"),
                                    stderr=subprocess.STDOUT, preexec_fn=die_with_us,
@@ -97,11 +76,11 @@ class Programs:
         self.running.append(process)
 
         def said():
-            if process.poll() is not None:
-                fail(f"{words[0]} ended: {open(log).read()}")
-            return open(log, errors="replace").read()
+            text = open(log, errors="replace").read()
+            expect(process.poll() is None, f"{words[0]} ended: {text}")
+            return text
 
-        return process, said
+        return said
 
 
 def curl(*words):
@@ -109,34 +88,32 @@ def curl(*words):
                           stdout=subprocess.PIPE).stdout
 
 
-def check_curl(url, root, folder):
+def check_curl(site, url, root, folder):
     with open(os.path.join(root, "big.bin"), "wb") as file:
         for _ in range(64):
             file.write(os.urandom(1 << 20))
     copy = os.path.join(folder, "copy")
     curl("-o", copy, url + "big.bin")
-    if not filecmp.cmp(copy, os.path.join(root, "big.bin"), shallow=False):
-        fail("a large file came changed")
+    expect(filecmp.cmp(copy, os.path.join(root, "big.bin"), shallow=False),
+           "a large file came changed")
     with open(os.path.join(root, "big.bin"), "rb") as file:
         file.seek(1_000_000)
-        if curl("-r", "1000000-1999999", url + "big.bin") != file.read(1_000_000):
-            fail("a part of it came changed")
+        expect(curl("-r", "1000000-1999999", url + "big.bin") == file.read(1_000_000),
+               "a part of it came changed")
     # Who leaves in the middle, and who reads slowly, hinder nobody.
     for _ in range(5):
-        with socket.create_connection((ADDRESS, int(re.search(r":(\d+)/", url).group(1)))) as leaver:
-            leaver.sendall(b"GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n")
-            leaver.recv(1000)
+        with site.connect() as leaver:
+            leaver.send(request("/big.bin"))
+            leaver.more()
     page = curl(url)
     together = curl("-Z", "--parallel-max", "30", *[f"{url}?{i}" for i in range(200)])
-    if together != page * 200:
-        fail("200 requests, 30 at a time, were not answered alike")
+    expect(together == page * 200, "200 requests, 30 at a time, were not answered alike")
 
 
 def check_browser(programs, folder, url):
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not browser:
-        fail("Chromium is not installed: run tools/setup test")
-    _, said = programs.start(
+    expect(browser, "Chromium is not installed: run tools/setup test")
+    said = programs.start(
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--disable-dev-shm-usage", f"--user-data-dir={folder}/profile", "--remote-debugging-port=0", url,
@@ -151,7 +128,7 @@ def check_browser(programs, folder, url):
 
 
 def main():
-    site, pages = sys.argv[1:]
+    program, pages = sys.argv[1:]
     dnsmasq = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")
     if not dnsmasq:
         skip("dnsmasq is not installed (tools/setup test)")
@@ -159,22 +136,21 @@ def main():
     with tempfile.TemporaryDirectory() as folder, Programs(folder) as programs:
         root = os.path.join(folder, "www")
         shutil.copytree(pages, root)
-        _, said = programs.start(
+        said = programs.start(
             dnsmasq, "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=",
             "--log-facility=-", "--no-resolv", "--no-hosts", "--no-ping", "--interface=lichen0",
             "--except-interface=lo", "--bind-interfaces", f"--dhcp-leasefile={folder}/leases",
             f"--dhcp-range={ADDRESS},{ADDRESS},120")
         wait_for("dnsmasq", lambda: "DHCP, IP range" in said())
-        server, said = programs.start(site, "--port", "8080", "--root", root, "--net", "lichen0=dhcp")
-        url = wait_for("the site", lambda: re.search(r"http://[0-9.]+:\d+/", said())).group(0)
-        if url != f"http://{ADDRESS}:8080/":
-            fail(f"the site is at {url}")
-        check_curl(url, root, folder)
-        check_browser(programs, folder, url)
-        server.send_signal(signal.SIGINT)
-        if server.wait(PATIENCE) != 0:
-            fail(f"the site ended with {server.returncode}")
+        with Site(program, root, "--net", "lichen0=dhcp", port=8080, host=ADDRESS) as site:
+            url = f"http://{ADDRESS}:{site.port}/"
+            check_curl(site, url, root, folder)
+            check_browser(programs, folder, url)
+            site.stop()
     print("curl and a browser are content")
 
 
-main()
+try:
+    main()
+except Failed as reason:
+    sys.exit(f"check_site: {reason}")
