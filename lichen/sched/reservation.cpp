@@ -119,6 +119,7 @@ Result<Reservation::Handle> Reservation::create(Schedule& schedule, Group& group
   self.server_.configure(count(options.period),
                          scale(count(options.budget), full_capacity, admission.capacity()),
                          count(deadline), std::min(parameters.release_jitter_ns, slack));
+  admission.add_budget(self.server_.budget());
   Lane& lane = self.lane_;
   lane.group = &group;
   lane.share = nullptr;
@@ -132,6 +133,7 @@ Result<Reservation::Handle> Reservation::create(Schedule& schedule, Group& group
 
 void Reservation::retire() noexcept {
   schedule_->admission().leave(demand_ppm_);
+  schedule_->admission().remove_budget(server_.budget());
   group().unreserve(static_cast<std::uint32_t>(demand_ppm_));
   release();
 }

@@ -58,12 +58,23 @@ class Admission {
   [[nodiscard]] std::uint64_t admitted_ppm() const noexcept {
     return admitted_ppm_.load(std::memory_order_relaxed);
   }
+  // The budgets of this core's reservations, all together.
+  void add_budget(std::uint64_t ns) noexcept {
+    budgets_ns_.fetch_add(ns, std::memory_order_relaxed);
+  }
+  void remove_budget(std::uint64_t ns) noexcept {
+    budgets_ns_.fetch_sub(ns, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t budgets_ns() const noexcept {
+    return budgets_ns_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
 
  private:
   const std::uint32_t capacity_;
   const std::uint64_t limit_ppm_;
   std::atomic<std::uint64_t> admitted_ppm_{0};
+  std::atomic<std::uint64_t> budgets_ns_{0};
 };
 
 // The state of one server; the core's.

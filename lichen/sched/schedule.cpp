@@ -18,7 +18,8 @@ Schedule::Schedule(Registry& registry, std::uint32_t core, std::uint32_t capacit
       buckets_{fair_queues(registry.parameters(), std::make_index_sequence<bucket_count>{})},
       registry_{registry},
       core_{core},
-      admission_{capacity, registry.parameters().admission_permille} {
+      admission_{capacity, registry.parameters().admission_permille},
+      frame_balance_{registry.parameters().admission_permille} {
   set_up(default_local_, registry.default_group());
   registry.schedules_[core].store(this, std::memory_order_release);
 }
@@ -217,13 +218,20 @@ Lane* Schedule::pick_in_order(std::uint64_t now) noexcept {
     --ready_;
     return begin(event_, Right::event);
   }
-  if (Lane* lane = first_frame(now)) {
-    frames_.pop();
-    lane->in_frames = false;
-    --ready_;
-    return begin(*lane, Right::frame);
-  }
-  return pick_fair(now);
+  if (!frame_balance_.holds())
+    if (Lane* lane = pick_frame(now)) return lane;
+  if (Lane* lane = pick_fair(now)) return lane;
+  return pick_frame(now);
+}
+
+Lane* Schedule::pick_frame(std::uint64_t now) noexcept {
+  Lane* lane = first_frame(now);
+  if (!lane) return nullptr;
+  if (clutch_.empty()) frame_balance_.no_fair_work();
+  frames_.pop();
+  lane->in_frames = false;
+  --ready_;
+  return begin(*lane, Right::frame);
 }
 
 // The frame lane with the earliest deadline; null: none. One that has waited into its next period
@@ -355,6 +363,10 @@ void Schedule::account(Lane& lane, std::uint64_t ran_ns, std::uint64_t now, bool
   const std::uint64_t excess = server.consume(ran_ns, now);
   const bool overrun = excess != 0 || (goes_on && server.exhausted());
   const std::uint64_t within = ran_ns - excess;
+  if (clutch_.empty())
+    frame_balance_.no_fair_work();
+  else
+    frame_balance_.frames_ran(within, admission_.budgets_ns());
   lane.run_ns.add(within);
   band_ns_[frame_band].add(within);
   lane.group->count_frame(within, overrun);
@@ -393,6 +405,7 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
   band_ns_[first_bucket_band + bucket_of(share)].add(ran_ns);
   if (share.queue) share.queue->charge(share, ran_ns);
   clutch_.charge(ran_ns, now);
+  frame_balance_.fair_ran(ran_ns);
   if (local.guarantee_permille != 0) {
     local.group->guarantee_charge(ran_ns, now, guarantee_window(local));
     owed_left_ -= std::min(owed_left_, ran_ns);
@@ -416,6 +429,10 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
       local.chunk_left -= ran_ns;
     }
   }
+}
+
+static std::uint64_t later(std::uint64_t since, std::uint64_t ns) {
+  return ns > Schedule::never - since ? Schedule::never : since + ns;
 }
 
 // --- decisions -------------------------------------------------------------------------------
@@ -443,9 +460,14 @@ bool Schedule::would_switch(const Lane& running, std::uint64_t ran, std::uint64_
     BandwidthServer server = running.reservation->server_;
     server.consume(ran, now);
     server.refresh(now);
-    if (!server.exhausted()) return frame && frame->frame_deadline() < server.deadline();
+    if (!server.exhausted()) {
+      if (!clutch_.empty() && frame_balance_.would_hold(ran, admission_.budgets_ns())) return true;
+      return frame && frame->frame_deadline() < server.deadline();
+    }
   }
-  if (frame || (ready_ != 0 && running.exhausted && running.comeback() <= now)) return true;
+  if ((frame && !frame_balance_.would_hold_still(ran)) ||
+      (ready_ != 0 && running.exhausted && running.comeback() <= now))
+    return true;
 
   const Share& share = *running.share;
   LocalGroup& local = *share.local;
@@ -480,7 +502,8 @@ bool Schedule::more_urgent(const Lane& candidate, const Lane& running) const noe
   if (candidate.state != LaneState::ready || right_ == Right::event) return false;
   if (candidate.kind == LaneKind::event) return true;
   if (candidate.in_frames)
-    return right_ != Right::frame || candidate.frame_deadline() < running.frame_deadline();
+    return right_ == Right::frame ? candidate.frame_deadline() < running.frame_deadline()
+                                  : !frame_balance_.holds();
   return right_ == Right::bucket && clutch_.goes_before_running(bucket_of(*candidate.share));
 }
 
@@ -492,8 +515,11 @@ std::uint64_t Schedule::next_decision(const Lane& running, std::uint64_t since,
   if (right_ == Right::frame) {
     if (ready_ != 0) at = std::min(at, since + running.reservation->server_.budget_left());
     if (!frames_.empty()) at = std::min(at, running.comeback());  // its deadline moves
+    if (!clutch_.empty())
+      at = std::min(at, later(since, frame_balance_.until_it_holds(admission_.budgets_ns())));
     return std::max(at, now);
   }
+  if (!frames_.empty()) at = std::min(at, since + frame_balance_.until_it_ends());
   const Share& share = *running.share;
   const LocalGroup& local = *share.local;
   if (local.limited) {

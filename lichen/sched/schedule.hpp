@@ -16,6 +16,7 @@
 #include "lichen/base/list.hpp"
 #include "lichen/sched/clutch.hpp"
 #include "lichen/sched/fair_queue.hpp"
+#include "lichen/sched/frame_balance.hpp"
 #include "lichen/sched/lane.hpp"
 #include "lichen/sched/registry.hpp"
 #include "lichen/sched/reservation.hpp"
@@ -140,8 +141,10 @@ class Schedule {
   // Lanes in the order, throttled ones not counted.
   [[nodiscard]] std::size_t ready() const noexcept { return ready_ + (lone_ ? 1 : 0); }
   [[nodiscard]] bool empty() const noexcept { return ready() == 0; }
-  // A frame lane with budget left waits for its turn.
-  [[nodiscard]] bool frames_wait() const noexcept { return !frames_.empty(); }
+  // A frame lane waits that goes before all fair work.
+  [[nodiscard]] bool frames_wait() const noexcept {
+    return !frames_.empty() && !frame_balance_.holds();
+  }
   // The lane that runs, or the only one in the order, had no company: it is charged later, and no
   // group change is looked at.
   [[nodiscard]] bool alone() const noexcept { return alone_; }
@@ -174,6 +177,7 @@ class Schedule {
 
   Lane* pick_in_order(std::uint64_t now) noexcept;
   Lane* first_frame(std::uint64_t now) noexcept;
+  Lane* pick_frame(std::uint64_t now) noexcept;
   Lane* pick_fair(std::uint64_t now) noexcept;
   Lane* begin(Lane& lane, Right right) noexcept;
   void put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t now,
@@ -242,6 +246,7 @@ class Schedule {
   Registry& registry_;
   const std::uint32_t core_;
   Admission admission_;
+  FrameBalance frame_balance_;
   Lane event_;
   LocalGroup default_local_;
   std::array<std::atomic<LocalChunk*>, max_groups / group_chunk> locals_{};

@@ -327,6 +327,29 @@ TEST_F(ScheduleTest, StarvedBucketsGetTheirWindow) {
   EXPECT_EQ(schedule.statistics().run_ns[first_bucket_band + 7], 2 * ms);
 }
 
+// Nine tenths of the core are the host's: frames are always behind, and have budget all the time.
+TEST_F(ScheduleTest, FramesLeaveOthersTheirPartOfACoreThatIsTakenAway) {
+  auto frames = *Reservation::create(schedule, *front, {.period = 10ms, .budget = 6ms});
+  Lane& urgent = insert(frames->lane());
+  Lane& fair = insert(back->lane(Qos::background));
+  std::uint64_t began = 0, longest = 0, since = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    Lane* lane = schedule.pick(now);
+    ASSERT_NE(lane, nullptr);
+    const std::uint64_t ran = 100 * us;
+    began += ran;
+    if (lane == &fair) since = began;
+    longest = std::max(longest, began - since);
+    // Charged as the executor does: up to now, but only what the host has left.
+    schedule.put_back(*lane, ran, now += 10 * ran, true);
+  }
+  EXPECT_GE(fair.run_ns.get(), 300 * ms - 20 * ms);
+  EXPECT_LE(fair.run_ns.get(), 300 * ms);
+  EXPECT_LE(longest, 60 * ms) << "(2 * 6 + 5) ms over 0.3";
+  schedule.remove(urgent, now);
+  schedule.remove(fair, now);
+}
+
 TEST_F(ScheduleTest, WorkMayBeLeftWhenTheMachineStops) {
   auto frames = *Reservation::create(schedule, *back, {.period = 10ms, .budget = 1ms});
   auto limited = make({.limit_permille = 1});

@@ -80,6 +80,38 @@ Task<Result<void>> draw_soon(sched::Group& group, std::atomic<std::uint64_t>& la
   co_return Result<void>{};
 }
 
+// Nine tenths of the time are the host's.
+void compute_on_a_tenth(unsigned parts) {
+  for (; parts > 0; --parts) {
+    hal::sim::compute(100 * us);
+    hal::sim::take_core(900 * us);
+  }
+}
+
+Task<Result<void>> hog_on_a_tenth(std::atomic<bool>& over) {
+  while (!over.load()) compute_on_a_tenth(1);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> draw_on_a_tenth(sched::Group& group, std::atomic<bool>& over) {
+  auto frames =
+      CO_TRY(co_await sched::Frames::reserve(group, {.period = 8'333us, .budget = 2'800us}));
+  for (unsigned i = 0; !over.load(); ++i) {
+    check(i < 200, "who is no frame has a part of the core, too");
+    CO_TRY(co_await frames.next());
+    compute_on_a_tenth(20);
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> answer(unsigned times) {
+  for (; times > 0; --times) {
+    CO_TRY(co_await coro::sleep_for(1ms));
+    compute_on_a_tenth(1);
+  }
+  co_return Result<void>{};
+}
+
 // Counts frames that come so late that they no longer have their whole budget.
 Task<Result<void>> draw_if_in_time(sched::Group& group, std::atomic<std::uint64_t>& late) {
   auto frames =
@@ -160,6 +192,27 @@ Task<Result<void>> robbed_frames(World& world) {
   // Without hal::core_time_ns() it is one in each eight frames.
   check(foreground->statistics().overruns <= late, "budgets are not used up by the host");
   co_return Result<void>{};
+}
+
+// A core of which the host leaves us so little that its frames could use it all, and are late in
+// any case: everything else of the foreground goes on.
+Task<Result<void>> frames_on_a_tenth(World& world) {
+  auto background = CO_TRY(sched::make_group({.name = "background"}));
+  auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
+  std::atomic<bool> over{false};
+  Scope busy;
+  for (unsigned i = 0; i < world.machine.cores(); ++i) {
+    busy.spawn(hog_on_a_tenth(over),
+               {.core = &world.machine.core(i), .lane = background->lane(Qos::background)});
+    for (unsigned track = 0; track < 2; ++track) busy.spawn(draw_on_a_tenth(*foreground, over));
+  }
+  Scope answers;
+  for (unsigned i = 0; i < world.machine.cores(); ++i)
+    answers.spawn(answer(10), {.core = &world.machine.core(i),
+                               .lane = foreground->lane(Qos::user_interactive)});
+  CO_TRY(co_await answers.join());
+  over = true;
+  co_return co_await busy.join();
 }
 
 }  // namespace lichen::tests

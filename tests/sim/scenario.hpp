@@ -73,6 +73,7 @@ Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);
 Task<Result<void>> frames_beside_calls(World& world);
 Task<Result<void>> robbed_frames(World& world);
+Task<Result<void>> frames_on_a_tenth(World& world);
 Task<Result<void>> inherit(World& world);
 Task<Result<void>> leases(World& world);
 Task<Result<void>> devices(World& world);

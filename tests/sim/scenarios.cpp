@@ -50,6 +50,8 @@ std::span<const Scenario> scenarios() noexcept {
                frames_beside_calls, equal},
       Scenario{"robbed_frames", "what the host takes is not taken from a frame's budget",
                robbed_frames, robbed},
+      Scenario{"frames_on_a_tenth", "frames leave others a part of a core that is taken away",
+               frames_on_a_tenth, equal},
       Scenario{"inherit", "mutexes and services are as urgent as who waits for them", inherit,
                equal},
       Scenario{"leases", "cores that come and go: nothing is lost", leases},

@@ -305,6 +305,15 @@ void Machine::compute(std::uint64_t work_ns) noexcept {
   settle(timing().ahead, kernel_text);
 }
 
+void Machine::take_core(std::uint64_t ns) noexcept {
+  if (!running_) return;
+  charge_steps();
+  emit(*running_, "is taken away", ns);
+  running_->stalled_ns += ns;
+  advance(*running_, running_->clock + ns);
+  settle(timing().ahead, reinterpret_cast<std::uintptr_t>(app_text().data()));
+}
+
 void Machine::wait(std::uint64_t deadline_ns) noexcept {
   SimCore& core = *running_;
   ++core.statistics.waits;

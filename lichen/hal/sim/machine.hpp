@@ -76,6 +76,7 @@ class Machine {
   void call(Range cost) noexcept { spend(cost, timing().ahead, kernel_text); }
   void step(std::uintptr_t at) noexcept;
   void compute(std::uint64_t work_ns) noexcept;
+  void take_core(std::uint64_t ns) noexcept;
   void wait(std::uint64_t deadline_ns) noexcept;
   void wake(CoreId id) noexcept;
   // Delivers what has arrived, if the core has interrupts on.

@@ -48,6 +48,10 @@ const Options& options() noexcept { return Machine::instance().options(); }
   Machine::instance().compute(work_ns);
 }
 
+[[gnu::section("lichen_app_text"), gnu::used]] void take_core(std::uint64_t ns) noexcept {
+  Machine::instance().take_core(ns);
+}
+
 std::span<const std::byte> app_text() noexcept {
   return {&__start_lichen_app_text, &__stop_lichen_app_text};
 }

@@ -85,6 +85,9 @@ void compute(std::uint64_t work_ns) noexcept;
 // #pragma clang section text="lichen_app_text"
 [[nodiscard]] std::span<const std::byte> app_text() noexcept;
 
+// The host takes the running core away for so long, in the middle of an app's work.
+void take_core(std::uint64_t ns) noexcept;
+
 // A point at which another core may go on.
 void step() noexcept;
 // Puts a word of the program's own into the trace.
