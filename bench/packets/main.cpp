@@ -186,6 +186,8 @@ class Bench final : public Output, public Observer {
   static EngineConfig make_config(std::uint32_t burst) {
     EngineConfig config;
     config.connections = 1'024;
+    // Room for all of a batch from the start.
+    config.connection.receive_buffer = 1024 * 1024;
     config.connection.largest_burst = burst;
     config.connection.no_delay = true;
     config.connection.send_buffer = 4 * 1024 * 1024;
