@@ -1,5 +1,6 @@
 #include "lichen/hal/x86_64/acpi.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -11,7 +12,11 @@ namespace lichen::hal::detail {
 
 namespace {
 
+constexpr std::size_t old_root_size = 20;
+constexpr std::size_t root_size = 36;
+
 constinit Physical firmware_root = 0;
+constinit std::array<std::byte, root_size> copied_root{};
 constinit std::array<Bytes, 32> tables{};
 constinit std::size_t table_count = 0;
 constinit Bytes the_program{};
@@ -30,11 +35,10 @@ bool sums_to_zero(Bytes bytes) noexcept {
 
 // In the last 128 KiB below 1 MiB, at a multiple of 16 bytes.
 Bytes find_root() noexcept {
-  constexpr std::size_t old_size = 20;
-  constexpr std::size_t full_size = 36;
+  if (copied_root[0] != std::byte{}) return copied_root;
   if (firmware_root != 0) {
-    auto root = map_firmware(firmware_root, full_size);
-    return root ? Bytes{*root, full_size} : Bytes{};
+    auto root = map_firmware(firmware_root, root_size);
+    return root ? Bytes{*root, root_size} : Bytes{};
   }
   constexpr Physical begin = 0xe'0000;
   constexpr std::size_t size = 0x2'0000;
@@ -43,9 +47,10 @@ Bytes find_root() noexcept {
   const Bytes bytes{*area, size};
   constexpr auto signature =
       std::bit_cast<std::uint64_t>(std::array<char, 8>{'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '});
-  for (std::size_t at = 0; at + full_size <= size; at += 16)
-    if (field<std::uint64_t>(bytes, at) == signature && sums_to_zero(bytes.subspan(at, old_size)))
-      return bytes.subspan(at, full_size);
+  for (std::size_t at = 0; at + root_size <= size; at += 16)
+    if (field<std::uint64_t>(bytes, at) == signature &&
+        sums_to_zero(bytes.subspan(at, old_root_size)))
+      return bytes.subspan(at, root_size);
   return {};
 }
 
@@ -82,6 +87,11 @@ void look() noexcept {
 }  // namespace
 
 void set_firmware_root(Physical address) noexcept { firmware_root = address; }
+
+void copy_firmware_root(Bytes root) noexcept {
+  if (root.size() < old_root_size) return;
+  std::memcpy(copied_root.data(), root.data(), std::min(root.size(), root_size));
+}
 
 std::size_t find_text(Bytes bytes, std::string_view text) noexcept {
   const std::byte* const begin = bytes.data();

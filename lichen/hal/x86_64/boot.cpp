@@ -76,7 +76,9 @@ Result<void> read_multiboot2() noexcept {
     const Tag& tag = early<Tag>(at);
     if (tag.type == tag_end || tag.size < sizeof(Tag)) break;
     if (tag.type == tag_command_line) set_command_line(early_text(at + sizeof(Tag)));
-    if (tag.type == tag_acpi2 || tag.type == tag_acpi) set_firmware_root(at + sizeof(Tag));
+    // The loader has left it in memory that it calls usable.
+    if (tag.type == tag_acpi2 || tag.type == tag_acpi)
+      copy_firmware_root({&early<std::byte>(at + sizeof(Tag)), tag.size - sizeof(Tag)});
     if (tag.type == tag_memory) {
       const auto& memory = early<MemoryTag>(at);
       for (Physical entry = at + sizeof(MemoryTag); entry + memory.entry_size <= at + tag.size;
@@ -109,7 +111,7 @@ constexpr BootStep steps[] = {
     {"gates", &start_gates, {"thread"}},
     {"processors", &find_processors, {"address space"}},
     {"interrupt controller", &start_interrupt_controller, {"gates", "address space"}},
-    {"clock", &start_clock, {"interrupt controller"}},
+    {"clock", &start_clock, {"interrupt controller", "address space"}},
     {"lines", &find_line_controllers, {"address space"}},
     {"power", &find_power, {"address space"}},
     {"devices", &find_devices, {"memory map", "address space"}},

@@ -16,6 +16,11 @@ inline void out16(std::uint16_t port, std::uint16_t value) noexcept {
 inline void out32(std::uint16_t port, std::uint32_t value) noexcept {
   asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
 }
+inline std::uint32_t in32(std::uint16_t port) noexcept {
+  std::uint32_t value;
+  asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+  return value;
+}
 inline std::uint8_t in8(std::uint16_t port) noexcept {
   std::uint8_t value;
   asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));

@@ -48,6 +48,8 @@ void enable_interrupt_controller() noexcept;
 
 // Where the firmware's root of tables is; 0: look for it.
 void set_firmware_root(Physical address) noexcept;
+// The same, where it does not stay where it is.
+void copy_firmware_root(std::span<const std::byte> root) noexcept;
 // The numbers by which interrupts reach the processors; the one that booted comes first.
 std::span<const std::uint32_t> processor_numbers() noexcept;
 
