@@ -20,14 +20,18 @@ add_link_options(-static -nostdlib -Wl,--gc-sections -Wl,-z,max-page-size=4096 -
 find_library(LICHEN_LIBSTDCXX NAMES libstdc++.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
 find_library(LICHEN_LIBGCC NAMES libgcc.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_PATH REQUIRED)
 
-# lichen_boot_image(name [PREEMPTIBLE] [NETWORK] SOURCES ... DEPENDS ...): a program that boots by itself.
+# lichen_boot_image(name [PREEMPTIBLE] [NETWORK] [DISKS] SOURCES ... DEPENDS ...): a program that boots by itself.
 # PREEMPTIBLE: its own code is app text, see lichen_preemptible(). NETWORK: with drivers for the devices
-# it finds, and our own TCP/IP.
+# it finds, and our own TCP/IP. DISKS: that, and the disks it finds (io::System::disks()).
 set(LICHEN_IMAGE_SCRIPT ${PROJECT_SOURCE_DIR}/lichen/hal/${LICHEN_WORLD}/image.ld)
 function(lichen_boot_image name)
-  cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK;DISKS" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   set(network "")
+  if(arg_DISKS)
+    set(arg_NETWORK ON)
+    target_link_libraries(${name} PRIVATE $<TARGET_OBJECTS:lichen_image_disks>)
+  endif()
   if(arg_NETWORK)
     set(network driver_virtio driver_pci net_wire net_ip net_tcp net_dhcp net_dns net_inet)
     # Before the program's own, for the same reason as below.

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "lichen/base/result.hpp"
 #include "lichen/coro/task.hpp"
+#include "lichen/io/block_device.hpp"
 #include "lichen/io/datagram.hpp"
 #include "lichen/io/file.hpp"
 #include "lichen/io/stream.hpp"
@@ -56,6 +58,9 @@ class System {
   virtual Network& network() noexcept = 0;
   // On a host any folder the process may read; on bare rock a folder of the image.
   virtual Task<Result<std::unique_ptr<Folder>>> open_folder(std::string_view path) = 0;
+  // The disks that were handed over, in the machine's order; they are there as long as the app
+  // runs. Who else has one nobody knows, so it is for one user, such as a file system.
+  [[nodiscard]] virtual std::span<BlockDevice* const> disks() noexcept { return {}; }
   // A one-way byte pipe: the host's, or in memory.
   using Pipe = io::Pipe;
   virtual Result<Pipe> make_pipe() = 0;

@@ -33,6 +33,9 @@ def add_to(commands):
                         "(0: any free port)")
     parser.add_argument("--cores", type=int, default=1, metavar="N")
     parser.add_argument("--memory", type=int, default=128, metavar="MIB")
+    parser.add_argument("--disk", metavar="FILE", action="append", default=[],
+                        help="a disk whose sectors are that file's bytes; FILE:ro: it cannot be written. May be "
+                        "given several times")
     parser.add_argument("--files", metavar="DIR", help="as for `lichen image`")
     parser.add_argument("--seconds", type=float, default=30, metavar="S",
                         help="how long it may take to answer on its port (default 30)")
@@ -59,7 +62,7 @@ def run(words):
     if words.port is not None:
         port = free_port(words.port)
         options = ["--port", str(port), *options]
-    line = qemu.command(words.on, path, options, words.cores, words.memory, port)
+    line = qemu.command(words.on, path, options, words.cores, words.memory, port, words.disk)
     # A request to stop waits until there is a machine that can be asked.
     signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     with Machine(line, words.on, path) as machine:

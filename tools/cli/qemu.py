@@ -1,4 +1,5 @@
 """QEMU's command line for an image, and what its exit status says of the machine."""
+import os
 import shutil
 
 from cli.common import Failed
@@ -12,9 +13,9 @@ def target_of(machine):
     return machine.removeprefix("qemu-")
 
 
-def command(machine, image, words, cores=1, memory=128, port=None):
+def command(machine, image, words, cores=1, memory=128, port=None, disks=()):
     """`memory`: MiB, or with a unit. `port`: of 127.0.0.1, which leads to the same port of the machine,
-    or such a pair."""
+    or such a pair. `disks`: files, read-only ones with :ro behind."""
     if any(" " in word or not word for word in words):
         raise Failed("the loader's command line has no quotes: no word may be empty or have a space", 2)
     if len(" ".join(words).encode()) > LONGEST_LINE:
@@ -39,7 +40,22 @@ def command(machine, image, words, cores=1, memory=128, port=None):
                  "-device", f"{card},netdev=net"]
         if entropy:  # the processor has none
             line += ["-device", entropy]
+    # QEMU gives the first device the last of the slots of MMIO.
+    for number, name in sorted(enumerate(disks), reverse=machine == "qemu-riscv64"):
+        line += disk(machine, number, name)
     return line
+
+
+def disk(machine, number, name):
+    path, read_only = name.removesuffix(":ro"), name.endswith(":ro")
+    if not os.path.isfile(path):
+        raise Failed(f"--disk {path}: there is no such file; `truncate -s 64M {path}` makes one", 2)
+    if os.path.getsize(path) % 512 != 0:
+        raise Failed(f"--disk {path}: a disk has sectors of 512 bytes, and the last one is not whole", 2)
+    device = "virtio-blk-pci,disable-legacy=on" if machine == "qemu-x86_64" else "virtio-blk-device"
+    escaped = path.replace(",", ",,")
+    return ["-drive", f"if=none,id=disk{number},format=raw,discard=unmap,file={escaped}"
+            + (",readonly=on" if read_only else ""), "-device", f"{device},drive=disk{number}"]
 
 
 def status_of(machine, code):

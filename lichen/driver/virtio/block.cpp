@@ -93,10 +93,17 @@ Result<void> Disk::create_queues(const DiskOptions& options) noexcept {
   const std::span<coro::Core* const> cores =
       options.cores.empty() ? std::span{&here, 1} : options.cores;
   std::size_t count = std::min<std::size_t>(config_.queues, cores.size());
-  const bool vectors = transport_.vectors() > 1;
-  count = vectors ? std::min<std::size_t>(count, transport_.vectors() - 1U) : 1;
+  const unsigned known = options.router ? std::min(options.router->vectors(), transport_.vectors())
+                                        : transport_.vectors();
+  const bool vectors = known > 1;
+  count = vectors ? std::min<std::size_t>(count, known - 1U) : 1;
   for (std::size_t i = 0; i < count; ++i) {
     const Vector shared = transport_.vectors() != 0 ? config_vector : no_vector;
+    // Without its interrupt a core does without its queue.
+    if (vectors && options.router && !options.router->route(queue_vector(i), *cores[i])) {
+      if (i != 0) break;
+      return Error::not_supported;
+    }
     auto queue = TRY(BlockQueue::create(transport_, memory_, agreed_, *cores[i],
                                         {.index = static_cast<std::uint16_t>(i),
                                          .vector = vectors ? queue_vector(i) : shared,
@@ -182,6 +189,12 @@ bool Disk::prepare_sleep() noexcept {
   for (const auto& queue : all_queues())
     if (&queue->home() == here && !queue->prepare_sleep()) ready = false;
   return ready;
+}
+
+bool Disk::is_deaf() const noexcept {
+  const coro::Core* const here = coro::this_core();
+  return std::ranges::any_of(
+      all_queues(), [&](const auto& queue) { return &queue->home() == here && queue->is_deaf(); });
 }
 
 Task<Result<void>> Disk::serve() noexcept {

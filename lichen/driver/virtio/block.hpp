@@ -35,6 +35,8 @@ struct DiskOptions {
   // cores go to one of these. Empty: the calling core. With fewer vectors than one for the
   // configuration and one for each queue there is one queue only.
   std::span<coro::Core* const> cores{};
+  InterruptRouter* router =
+      nullptr;                  // brings queues' interrupts to their cores; null: they are there
   std::uint16_t requests = 64;  // with the device at a time, of each queue
   std::uint16_t segments = 16;  // of data in one request
   bool write_through = false;   // no volatile cache, where the device lets us choose
@@ -79,6 +81,9 @@ class Disk final : public io::BlockDevice {
   // When a core that has a queue looks for events; and before it sleeps, see BlockQueue.
   bool deliver() noexcept;
   bool prepare_sleep() noexcept;
+  // Whether a core that has a queue would be interrupted only after prepare_sleep(), which may be
+  // called beside a task that computes, too.
+  [[nodiscard]] bool is_deaf() const noexcept;
 
   Task<Result<void>> read_pieces(std::uint64_t sector,
                                  std::span<const std::span<std::byte>> into) override;
@@ -91,6 +96,9 @@ class Disk final : public io::BlockDevice {
 
   // On any core.
   [[nodiscard]] DiskCounters counters() const noexcept;
+  [[nodiscard]] BlockCounters counters(std::size_t queue) const noexcept {
+    return queues_[queue]->counters();
+  }
   [[nodiscard]] Features agreed() const noexcept { return agreed_; }
   [[nodiscard]] std::size_t queues() const noexcept { return queue_count_; }
 

@@ -190,6 +190,7 @@ Result<unsigned> BlockQueue::deliver() noexcept {
   if (!up_) return 0U;
   publish();
   if (queue_.in_flight() == 0) return 0U;
+  armed_ = false;
   queue_.interrupts_off();
   for (unsigned count = 0;; ++count) {
     const Result<Used> used = queue_.take();
@@ -204,6 +205,7 @@ bool BlockQueue::prepare_sleep() noexcept {
   publish();
   if (queue_.in_flight() == 0) return true;
   ++counters_.armed;
+  armed_ = true;
   return queue_.interrupts_on();
 }
 
@@ -248,6 +250,7 @@ void BlockQueue::finish(std::uint16_t slot, std::optional<Error> error) noexcept
 Result<void> BlockQueue::enable() noexcept {
   TRY(queue_.enable());
   queue_.interrupts_off();
+  armed_ = false;
   unpublished_ = 0;
   return {};
 }

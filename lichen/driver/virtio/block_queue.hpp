@@ -13,7 +13,7 @@
 // what it should make safe may be lost.
 //
 // The ring is looked at whenever the core looks for events; interrupts are wanted only while it
-// sleeps. So a busy core takes none.
+// sleeps, or a task computes and does not come back. So a busy core takes none.
 #pragma once
 
 #include <atomic>
@@ -108,9 +108,11 @@ class BlockQueue {
   // When the core looks for events: shows the device what was added since, takes what is done.
   // Errors: protocol_error (the device lies; stop() is to follow). Yields how many were done.
   Result<unsigned> deliver() noexcept;
-  // Before the core sleeps: false if it must look for events first. Asks for an interrupt if there
-  // is something to wait for.
+  // Before the core sleeps, or beside a task that computes: false if it must look for events first.
+  // Asks for an interrupt if there is something to wait for.
   bool prepare_sleep() noexcept;
+  // Something is with the device, and no interrupt was asked for.
+  [[nodiscard]] bool is_deaf() const noexcept { return up_ && !armed_ && queue_.in_flight() != 0; }
 
   // Nothing is handed to the device, nor taken, before start().
   void stop() noexcept { up_ = false; }
@@ -216,6 +218,7 @@ class BlockQueue {
   std::uint16_t unpublished_ = 0;
   coro::Semaphore room_;
   bool up_ = false;
+  bool armed_ = false;
   std::atomic<std::uint64_t> written_{0};
   std::atomic<std::uint64_t> safe_{0};
   std::optional<Error> ended_;

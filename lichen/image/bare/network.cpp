@@ -21,6 +21,7 @@
 #include "lichen/image/address_wish.hpp"
 #include "lichen/image/bare/console.hpp"
 #include "lichen/image/bare/devices.hpp"
+#include "lichen/image/bare/disks.hpp"
 #include "lichen/image/bare/outside.hpp"
 #include "lichen/image/bare/system.hpp"
 #include "lichen/io/operation.hpp"
@@ -49,6 +50,17 @@ class Devices final : public DeviceListener {
     bool any = false;
     for (const auto& device : found_) any |= device->deliver();
     return any;
+  }
+  bool prepare_sleep() noexcept override {
+    bool ready = true;
+    for (const auto& device : found_) ready &= device->prepare_sleep();
+    return ready;
+  }
+  bool is_deaf() const noexcept override {
+    return std::ranges::any_of(found_, [](const auto& device) { return device->is_deaf(); });
+  }
+  [[nodiscard]] std::span<const std::unique_ptr<VirtioDevice>> all() const noexcept {
+    return found_;
   }
 
   [[nodiscard]] VirtioDevice* first(virtio::DeviceKind kind) noexcept {
@@ -260,6 +272,22 @@ Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
   co_return outcome;
 }
 
+// The disks are there as long as the program is.
+Task<Result<void>> run_with_disks(BareSystem& system, Devices& devices, DeviceListeners& listeners,
+                                  Task<Result<void>> main) {
+  const io::Stay stay = co_await io::StayOn{sched::Machine::current().core(0)};
+  const auto disks = CO_TRY(co_await open_disks(devices.all(), listeners));
+  Scope scope{OnError::keep_going};
+  scope.spawn(disks->serve());
+  system.use_disks(disks->all());
+  const Result<void> outcome = co_await run_program(std::move(main));
+  system.use_disks({});
+  scope.request_stop();
+  (co_await scope.join()).ignore();
+  (co_await disks->close()).ignore();
+  co_return outcome;
+}
+
 }  // namespace
 
 Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listeners,
@@ -279,6 +307,7 @@ Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listene
       console = nullptr;
     }
   }
+  if (&open_disks) main = run_with_disks(system, devices, listeners, std::move(main));
   Result<void> outcome;
   if (VirtioDevice* const card = devices.first(virtio::DeviceKind::net)) {
     BareNetwork network{devices, *card, listeners};

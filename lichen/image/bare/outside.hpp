@@ -20,6 +20,10 @@ class DeviceListener {
  public:
   // Between two tasks of its core: true if there was anything.
   virtual bool deliver() noexcept = 0;
+  // Before that core sleeps: false if it has to look once more first.
+  virtual bool prepare_sleep() noexcept { return true; }
+  // Whether interrupts are wanted only from then on.
+  [[nodiscard]] virtual bool is_deaf() const noexcept { return false; }
 
  protected:
   ~DeviceListener() = default;
@@ -39,8 +43,12 @@ class DeviceEvents final : public sched::EventSource {
     const bool asked = core_ == 0 && system_.deliver();
     return (asked ? 1 : 0) + (listener_ && listener_->deliver() ? 1 : 0);
   }
-  void wait(std::uint64_t deadline_ns) noexcept override { hal::wait(core_, deadline_ns); }
+  void wait(std::uint64_t deadline_ns) noexcept override {
+    if (!listener_ || listener_->prepare_sleep()) hal::wait(core_, deadline_ns);
+  }
   void wake() noexcept override { hal::wake(core_); }
+  bool is_deaf() const noexcept override { return listener_ && listener_->is_deaf(); }
+  bool listen() noexcept override { return listener_ && !listener_->prepare_sleep(); }
 
  private:
   BareSystem& system_;

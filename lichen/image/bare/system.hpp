@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "lichen/image/bare/files.hpp"
 #include "lichen/image/bare/requests.hpp"
@@ -28,6 +29,9 @@ class BareSystem final : public io::System {
   // Null: there is none.
   void use_network(io::Network* network) noexcept { network_ = network ? network : &no_network_; }
 
+  // They MUST be there until they are replaced.
+  void use_disks(std::span<io::BlockDevice* const> disks) noexcept { disks_ = disks; }
+
   // As if Ctrl-C had been typed. On core 0.
   void ask_to_stop() noexcept { requests_.ask_to_stop(); }
   // On core 0, between two tasks: true if there was anything.
@@ -35,6 +39,7 @@ class BareSystem final : public io::System {
 
   io::Network& network() noexcept override { return *network_; }
   Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override;
+  std::span<io::BlockDevice* const> disks() noexcept override { return disks_; }
   Result<Pipe> make_pipe() override;
   Task<Result<io::Request>> next_request() override;
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
@@ -43,6 +48,7 @@ class BareSystem final : public io::System {
   NoNetwork no_network_;
   io::Network* network_ = &no_network_;
   std::unique_ptr<Files> files_;
+  std::span<io::BlockDevice* const> disks_;
   ConsoleRequests requests_;
 };
 

@@ -54,6 +54,10 @@ class InterruptTarget {
   virtual void interrupted_by_line() noexcept = 0;
   // Between two tasks; true if there was anything.
   virtual bool deliver() noexcept = 0;
+  // Before the core sleeps: false if it has to look once more first.
+  virtual bool prepare_sleep() noexcept { return true; }
+  // Whether interrupts are wanted only from then on.
+  [[nodiscard]] virtual bool is_deaf() const noexcept { return false; }
 
  protected:
   ~InterruptTarget() = default;
@@ -72,6 +76,14 @@ class Interrupts final : public InterruptTarget {
   }
   void interrupted_by_line() noexcept override { driver_.interrupted_by_line(); }
   bool deliver() noexcept override { return driver_.deliver(); }
+  bool prepare_sleep() noexcept override {
+    if constexpr (requires { driver_.prepare_sleep(); }) return driver_.prepare_sleep();
+    return true;
+  }
+  bool is_deaf() const noexcept override {
+    if constexpr (requires { driver_.is_deaf(); }) return driver_.is_deaf();
+    return false;
+  }
 
  private:
   Driver& driver_;
@@ -109,6 +121,15 @@ class VirtioDevice final : private driver::virtio::PciFunction,
   bool deliver() noexcept {
     InterruptTarget* const target = target_.load(std::memory_order_relaxed);
     return target && target->deliver();
+  }
+  // On its home, before that sleeps.
+  bool prepare_sleep() noexcept {
+    InterruptTarget* const target = target_.load(std::memory_order_relaxed);
+    return !target || target->prepare_sleep();
+  }
+  [[nodiscard]] bool is_deaf() const noexcept {
+    InterruptTarget* const target = target_.load(std::memory_order_relaxed);
+    return target && target->is_deaf();
   }
 
  private:
