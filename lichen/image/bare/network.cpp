@@ -19,6 +19,7 @@
 #include "lichen/hal/bare/words.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/address_wish.hpp"
+#include "lichen/image/bare/balloon.hpp"
 #include "lichen/image/bare/console.hpp"
 #include "lichen/image/bare/devices.hpp"
 #include "lichen/image/bare/disks.hpp"
@@ -296,16 +297,24 @@ Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listene
   close_console();
   Devices devices;
   listeners[0] = &devices;
-  Scope typing{OnError::keep_going};
+  Scope helpers{OnError::keep_going};
   VirtioDevice* console = devices.first(virtio::DeviceKind::console);
   if (console) {
     const Result<void> opened = co_await open_console(*console);
     if (opened) {
-      typing.spawn(listen_to_console(system));
+      helpers.spawn(listen_to_console(system));
     } else {
       base::log::warning("the virtio console cannot be used: {}", opened.error());
       console = nullptr;
     }
+  }
+  std::optional<BareBalloon> balloon;
+  if (VirtioDevice* const device = devices.first(virtio::DeviceKind::balloon)) {
+    const Result<void> opened = co_await balloon.emplace(*device).open();
+    if (opened)
+      helpers.spawn(balloon->run());
+    else
+      base::log::warning("the virtio balloon cannot be used: {}", opened.error());
   }
   if (&open_disks) main = run_with_disks(system, devices, listeners, std::move(main));
   Result<void> outcome;
@@ -322,8 +331,9 @@ Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listene
     base::log::info("there is no network card that can be used");
     outcome = co_await run_program(std::move(main));
   }
-  typing.request_stop();
-  (co_await typing.join()).ignore();
+  helpers.request_stop();
+  (co_await helpers.join()).ignore();
+  balloon.reset();
   if (console) keep_console(devices.release(*console));
   listeners[0] = nullptr;
   co_return outcome;
