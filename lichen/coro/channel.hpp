@@ -1,8 +1,12 @@
 // Channel<T>: messages between tasks, in order. Bounded, unbounded, or rendezvous (capacity 0).
+//
+// The ring has a lock at each end, so a sender and a receiver on two cores go about their messages
+// each on cache lines of its own (docs/decisions/channel.md). While nobody waits, a sender needs
+// the senders' end only and a receiver the receivers'; all else takes both: who waits, enters or
+// leaves a queue, ends a wait, closes, makes the ring larger. So whoever holds one end finds the
+// queues and the ring's memory unchanged.
 #pragma once
 
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -12,12 +16,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "lichen/coro/channel_ring.hpp"
 #include "lichen/coro/loan.hpp"
 #include "lichen/coro/waiting.hpp"
 
 namespace lichen::coro {
-
-inline constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 
 // What a channel's waits are lent to, see Serving.
 class Server {
@@ -27,9 +30,8 @@ class Server {
  protected:
   // Under the channel's lock: somebody begins to wait; nobody waits any more.
   void waits(const Waiter& waiter) noexcept {
-    const LaneId lane = waiter.waiting->waiter->strand->lane();
-    if (lane != strand_.lane() && waiter.waiting->waiter->strand != &strand_)
-      hooks::lend(loan_, strand_, lane);
+    const LaneId lane = waiter.strand().lane();
+    if (lane != strand_.lane() && &waiter.strand() != &strand_) hooks::lend(loan_, strand_, lane);
   }
   void nobody_waits() noexcept {
     if (loan_.to) hooks::take_back(loan_);
@@ -49,31 +51,18 @@ class Server {
 template <class T>
 class Channel {
   static_assert(std::is_nothrow_move_constructible_v<T>);
-  static_assert(alignof(T) <= 16, "the buffer comes from the frame pool");
 
-  // What a waiting sender still has to hand over, and where a waiting receiver wants it.
-  struct Outbox {
-    T* next;
-    std::size_t left;
-    Error error{};
-  };
-  struct Inbox {
-    T* next;  // raw storage
-    std::size_t room;
-    std::size_t taken = 0;
-    Error error{};
-  };
+  using BothEnds = typename detail::ChannelRing<T>::BothEnds;
+  using BothEndsStill = typename detail::ChannelRing<T>::BothEndsStill;
+  using Outbox = detail::Outbox<T>;
+  using Inbox = detail::Inbox<T>;
 
  public:
   // `capacity`: messages that may wait in the channel; 0 hands over from task to task, `unbounded`
   // grows with need. The buffer is allocated by the first message that needs it.
-  explicit Channel(std::size_t capacity) noexcept : capacity_{capacity} {}
+  explicit Channel(std::size_t capacity) noexcept : ring_{capacity} {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
-  ~Channel() {
-    while (size_ > 0) pop_into_nothing();
-    if (ring_) hooks::free_frame(ring_, slots_ * sizeof(T));
-  }
 
   class SendOperation;
   class SendAllOperation;
@@ -103,14 +92,14 @@ class Channel {
   // Without waiting; Error::would_block when that cannot be done. On an error `message` is
   // untouched.
   Result<void> try_send(T& message) noexcept {
-    Outbox out{&message, 1};
+    Outbox out{&message, 1, Error{}};
     if (!offer(out, nullptr)) return Error::would_block;
     if (out.error != Error{}) return out.error;
     return {};
   }
   Result<T> try_receive() noexcept {
     alignas(T) std::byte storage[sizeof(T)];
-    Inbox in{reinterpret_cast<T*>(storage), 1};
+    Inbox in{reinterpret_cast<T*>(storage), 1, 0, Error{}};
     if (!collect(in, nullptr)) return Error::would_block;
     if (in.error != Error{}) return in.error;
     return take_from(reinterpret_cast<T*>(storage));
@@ -121,16 +110,16 @@ class Channel {
   void close(Error reason = Error::closed) noexcept {
     Woken woken;
     {
-      SpinGuard guard{lock_};
+      BothEndsStill guard{ring_};
       if (closed_ != Error{}) return;
       closed_ = reason;
       while (Waiter* waiter = senders_.pop_front()) {
-        if (!waiter->waiting->claim(waiter)) continue;
+        if (!waiter->claim()) continue;
         static_cast<Outbox*>(waiter->slot)->error = reason;
         woken.push(*waiter);
       }
       while (Waiter* waiter = receivers_.pop_front()) {
-        if (!waiter->waiting->claim(waiter)) continue;
+        if (!waiter->claim()) continue;
         static_cast<Inbox*>(waiter->slot)->error = reason;
         woken.push(*waiter);
       }
@@ -138,13 +127,13 @@ class Channel {
     woken.complete_all();
   }
   [[nodiscard]] bool closed() noexcept {
-    SpinGuard guard{lock_};
+    BothEndsStill guard{ring_};
     return closed_ != Error{};
   }
   // Names the task that the other side waits for: while somebody more urgent waits to receive from
   // it, or for room, it runs as urgently. Null: nobody. See Serving.
   void set_server(Server* server) noexcept {
-    SpinGuard guard{lock_};
+    BothEndsStill guard{ring_};
     if (server_) server_->nobody_waits();
     server_ = server;
     if (!server) return;
@@ -152,10 +141,7 @@ class Channel {
     for (const Waiter& waiter : receivers_) server->waits(waiter);
   }
   // Messages that wait in the channel.
-  [[nodiscard]] std::size_t size() noexcept {
-    SpinGuard guard{lock_};
-    return size_;
-  }
+  [[nodiscard]] std::size_t size() noexcept { return BothEnds{ring_}.size(); }
 
  private:
   static T take_from(T* storage) noexcept {
@@ -163,60 +149,120 @@ class Channel {
     std::destroy_at(storage);
     return value;
   }
-  static void hand_over(Outbox& out, Inbox& in) noexcept {
-    const std::size_t n = std::min(out.left, in.room);
-    std::uninitialized_move_n(out.next, n, in.next);
-    out.next += n;
-    out.left -= n;
-    in.next += n;
-    in.room -= n;
-    in.taken += n;
-  }
 
-  // The common cases of one message, in few instructions; false leaves everything to offer() or
-  // collect().
-  bool send_one(T& message) noexcept {
-    SpinGuard guard{lock_};
-    if (closed_ != Error{}) [[unlikely]]
-      return false;
-    if (Waiter* receiver = receivers_.front()) {
-      if (receiver->waiting->several()) return false;
-      receiver->node.unlink();
-      look_at_server();
-      auto& in = *static_cast<Inbox*>(receiver->slot);
-      std::construct_at(in.next, std::move(message));
-      in.taken = 1;
-      guard.unlock();
-      receiver->waiting->complete(guard.core());
-      return true;
-    }
-    if (size_ == slots_ || size_ >= capacity_) return false;
-    std::construct_at(ring_ + ((first_ + size_++) & (slots_ - 1)), std::move(message));
-    return true;
-  }
+  // The common cases, in few instructions and with one end held. `undecided` leaves everything to
+  // offer() or collect(); `nothing`: there is no room, or no message, and nothing else can happen.
   enum class Quick : std::uint8_t { done, nothing, undecided };
-  Quick receive_one(Inbox& in) noexcept {
-    // Where only this core looks, a glance will do: whoever then waits looks once more.
-    if (!cores_share && size_ == 0 && senders_.empty() && closed_ == Error{}) return Quick::nothing;
-    return take_one(in);
+  Quick send_one(T& message) noexcept {
+    if (!cores_share) {
+      const PreemptionOff section;
+      Waiter* receiver = receivers_.front();
+      if (receiver && !receiver->several()) {
+        hand_over_one(*receiver, message);
+        receiver->complete(section.core());
+        return Quick::done;
+      }
+    }
+    return put_one(message);
   }
-  [[gnu::noinline]] Quick take_one(Inbox& in) noexcept {
-    SpinGuard guard{lock_};
-    if (!senders_.empty()) [[unlikely]]
+  [[gnu::noinline]] Quick put_one(T& message) noexcept __attribute__((no_thread_safety_analysis)) {
+    const PreemptionOff section;
+    const std::uint64_t sent = ring_.senders_end.lock();
+    if (Waiter* receiver = receivers_.front()) {
+      if (receiver->several()) [[unlikely]] {
+        ring_.senders_end.unlock(sent);
+        return Quick::undecided;
+      }
+      {
+        const BothEndsStill ends{ring_, sent};
+        hand_over_one(*receiver, message);
+      }
+      receiver->complete(section.core());
+      return Quick::done;
+    }
+    if (closed_ != Error{} || ring_.room(sent, 1) == 0) [[unlikely]] {
+      ring_.senders_end.unlock(sent);
       return Quick::undecided;
-    if (size_ == 0) return closed_ == Error{} ? Quick::nothing : Quick::undecided;
-    T* message = ring_ + (first_++ & (slots_ - 1));
-    std::construct_at(in.next, std::move(*message));
-    std::destroy_at(message);
-    --size_;
-    in.taken = 1;
+    }
+    std::construct_at(ring_.slot(sent), std::move(message));
+    ring_.senders_end.unlock(sent + 1);
     return Quick::done;
   }
-  // Queues a receiver where nothing else can happen.
+  void hand_over_one(Waiter& receiver, T& message) noexcept {
+    receiver.node.unlink();
+    look_at_server();
+    auto& in = *static_cast<Inbox*>(receiver.slot);
+    std::construct_at(in.next, std::move(message));
+    in.taken = 1;
+  }
+  Quick send_some(Outbox& out) noexcept __attribute__((no_thread_safety_analysis)) {
+    const PreemptionOff section;
+    const std::uint64_t sent = ring_.senders_end.lock();
+    std::size_t n = 0;
+    const bool decided = receivers_.empty() && closed_ == Error{} && ring_.has_all_its_slots();
+    if (decided) {
+      n = ring_.room(sent, out.left);
+      ring_.put(out, sent, n);
+    }
+    ring_.senders_end.unlock(sent + n);
+    if (out.left == 0 && decided) return Quick::done;
+    return decided ? Quick::nothing : Quick::undecided;
+  }
+  Quick receive_one(T* into) noexcept {
+    // Where only this core looks, a glance will do: whoever then waits looks once more.
+    if (!cores_share && ring_.senders_end.level_with(ring_.receivers_end) && senders_.empty() &&
+        closed_ == Error{})
+      return Quick::nothing;
+    return take_one(into);
+  }
+  [[gnu::noinline]] Quick take_one(T* into) noexcept __attribute__((no_thread_safety_analysis)) {
+    const PreemptionOff section;
+    const std::uint64_t received = ring_.receivers_end.lock();
+    Quick outcome = Quick::undecided;
+    std::size_t n = 0;
+    if (senders_.empty()) [[likely]] {
+      n = ring_.there(received, 1);
+      if (n > 0) {
+        T* message = ring_.slot(received);
+        std::construct_at(into, std::move(*message));
+        std::destroy_at(message);
+        outcome = Quick::done;
+      } else if (closed_ == Error{}) {
+        outcome = Quick::nothing;
+      }
+    }
+    ring_.receivers_end.unlock(received + n);
+    return outcome;
+  }
+  Quick receive_some_of(Inbox& in) noexcept __attribute__((no_thread_safety_analysis)) {
+    const PreemptionOff section;
+    const std::uint64_t received = ring_.receivers_end.lock();
+    Quick outcome = Quick::undecided;
+    std::size_t n = 0;
+    if (senders_.empty()) [[likely]] {
+      n = ring_.there(received, in.room);
+      if (n > 0) {
+        ring_.take(in, received, n);
+        outcome = Quick::done;
+      } else if (closed_ == Error{}) {
+        outcome = Quick::nothing;
+      }
+    }
+    ring_.receivers_end.unlock(received + n);
+    return outcome;
+  }
+  // Queues a receiver where nothing else can happen. In await_suspend(), without preemption.
   bool wait_for_one(Inbox& in, Waiter& waiter) noexcept {
-    SpinGuard guard{lock_, in_section};  // in await_suspend()
-    if (size_ != 0 || !senders_.empty() || closed_ != Error{} || waiter.waiting->stop_requested())
-      return false;
+    if (cores_share) return wait_for_one_locked(in, waiter);
+    return ring_.senders_end.level_with(ring_.receivers_end) && queue_receiver(in, waiter);
+  }
+  [[gnu::noinline]] bool wait_for_one_locked(Inbox& in, Waiter& waiter) noexcept {
+    const BothEndsStill ends{ring_, in_section};
+    return ends.ring_is_empty() && queue_receiver(in, waiter);
+  }
+  // With both ends held and nothing in the ring.
+  bool queue_receiver(Inbox& in, Waiter& waiter) noexcept {
+    if (!senders_.empty() || closed_ != Error{} || waiter.stop_requested()) return false;
     waiter.slot = &in;
     receivers_.push_back(waiter);
     if (server_) [[unlikely]]
@@ -235,40 +281,33 @@ class Channel {
     Woken more;
     bool complete = false;
     {
-      SpinGuard guard{lock_};
+      BothEnds ends{ring_, in_section};
       if (closed_ != Error{}) {
         out.error = closed_;
         complete = claim_own(waiter, refused);
       } else {
         const bool can_progress =
-            out.left > 0 && (size_ < capacity_ || has_partner(receivers_, waiter));
-        if (can_progress && waiter && !waiter->waiting->claim(waiter)) {
+            out.left > 0 && (ends.size() < ring_.capacity() || has_partner(receivers_, waiter));
+        if (can_progress && waiter && !waiter->claim()) {
           *refused = true;
           return false;
         }
         while (can_progress && out.left > 0) {
           Waiter* next = receivers_.pop_front();
           if (!next) break;
-          if (!next->waiting->claim(next)) continue;
-          hand_over(out, *static_cast<Inbox*>(next->slot));
+          if (!next->claim()) continue;
+          detail::hand_over(out, *static_cast<Inbox*>(next->slot));
           if (receiver)
             more.push(*next);
           else
             receiver = next;
         }
-        while (out.left > 0 && size_ < capacity_) {
-          if (size_ == slots_ && !grow()) {
-            out.error = Error::no_memory;
-            break;
-          }
-          std::construct_at(ring_ + ((first_ + size_++) & (slots_ - 1)), std::move(*out.next++));
-          --out.left;
-        }
+        if (!ring_.buffer(out, ends)) out.error = Error::no_memory;
         if (receiver) look_at_server();
         complete = out.left == 0 || out.error != Error{};
         if (!complete && waiter) {
           // A select whose partner turned out to be taken is decided and must start over.
-          if ((can_progress && waiter->waiting->several()) || waiter->waiting->stop_requested()) {
+          if ((can_progress && waiter->several()) || waiter->stop_requested()) {
             *refused = true;
           } else {
             waiter->slot = &out;
@@ -278,7 +317,7 @@ class Channel {
         }
       }
     }
-    if (receiver) receiver->waiting->complete();
+    if (receiver) receiver->complete();
     more.complete_all();
     return complete;
   }
@@ -291,34 +330,25 @@ class Channel {
     Woken more;
     bool complete = false;
     {
-      SpinGuard guard{lock_};
-      const bool can_progress = size_ > 0 || closed_ != Error{} || has_partner(senders_, waiter);
-      if (can_progress && waiter && !waiter->waiting->claim(waiter)) {
+      BothEnds ends{ring_, in_section};
+      const bool can_progress =
+          ends.size() > 0 || closed_ != Error{} || has_partner(senders_, waiter);
+      if (can_progress && waiter && !waiter->claim()) {
         *refused = true;
         return false;
       }
-      while (in.room > 0 && size_ > 0) {
-        T* message = ring_ + (first_ & (slots_ - 1));
-        std::construct_at(in.next++, std::move(*message));
-        std::destroy_at(message);
-        ++first_;
-        --size_;
-        --in.room;
-        ++in.taken;
+      if (const std::size_t n = std::min(in.room, ends.size()); n > 0) {
+        ring_.take(in, ends.received, n);
+        ends.received += n;
       }
       // Waiting senders fill what room there is now, in the receiver and in the buffer.
-      while (can_progress && (in.room > 0 || size_ < capacity_) && !senders_.empty()) {
+      while (can_progress && (in.room > 0 || ends.size() < ring_.capacity()) && !senders_.empty()) {
         Waiter* next = senders_.front();
         auto& out = *static_cast<Outbox*>(next->slot);
         next->node.unlink();
-        if (!next->waiting->claim(next)) continue;
-        if (in.room > 0) hand_over(out, in);
-        while (out.left > 0 && size_ < capacity_) {
-          if (size_ == slots_ && !grow()) break;
-          std::construct_at(ring_ + ((first_ + size_++) & (slots_ - 1)), std::move(*out.next++));
-          --out.left;
-        }
-        if (out.left > 0) {
+        if (!next->claim()) continue;
+        if (in.room > 0) detail::hand_over(out, in);
+        if (!ring_.buffer(out, ends) || out.left > 0) {
           senders_.push_front(*next);
           break;
         }
@@ -331,7 +361,7 @@ class Channel {
       if (in.taken == 0 && closed_ != Error{}) in.error = closed_;
       complete = in.taken > 0 || in.error != Error{};
       if (!complete && waiter) {
-        if ((can_progress && waiter->waiting->several()) || waiter->waiting->stop_requested()) {
+        if ((can_progress && waiter->several()) || waiter->stop_requested()) {
           *refused = true;
         } else {
           waiter->slot = &in;
@@ -340,20 +370,19 @@ class Channel {
         }
       }
     }
-    if (sender) sender->waiting->complete_in_order();
+    if (sender) sender->complete_in_order();
     more.complete_all();
     return complete;
   }
-
   // A select that both sends and receives on one channel is no partner for itself.
   static bool has_partner(WaitQueue& queue, const Waiter* waiter) noexcept {
-    if (!waiter || !waiter->waiting->several()) return !queue.empty();
+    if (!waiter || !waiter->several()) return !queue.empty();
     for (const Waiter& other : queue)
-      if (other.waiting != waiter->waiting) return true;
+      if (!other.same_wait(*waiter)) return true;
     return false;
   }
   static bool claim_own(Waiter* waiter, bool* refused) noexcept {
-    if (waiter && !waiter->waiting->claim(waiter)) {
+    if (waiter && !waiter->claim()) {
       *refused = true;
       return false;
     }
@@ -361,44 +390,15 @@ class Channel {
   }
 
   bool dequeue(Waiter& waiter) noexcept {
-    SpinGuard guard{lock_};
+    const BothEndsStill guard{ring_};
     if (!waiter.node.is_linked()) return false;
     waiter.node.unlink();
     look_at_server();
     return true;
   }
 
-  // Doubles the ring. Its size is a power of two; a bounded channel gets all it may need at once.
-  bool grow() noexcept {
-    if (capacity_ != unbounded && capacity_ > unbounded / 2) return false;
-    const std::size_t slots =
-        capacity_ == unbounded ? std::max<std::size_t>(slots_ * 2, 16) : std::bit_ceil(capacity_);
-    if (slots > std::numeric_limits<std::size_t>::max() / sizeof(T)) return false;
-    auto* ring = static_cast<T*>(hooks::allocate_frame(slots * sizeof(T)));
-    if (!ring) return false;
-    for (std::size_t i = 0; i < size_; ++i) {
-      T* message = ring_ + ((first_ + i) & (slots_ - 1));
-      std::construct_at(ring + i, std::move(*message));
-      std::destroy_at(message);
-    }
-    if (ring_) hooks::free_frame(ring_, slots_ * sizeof(T));
-    ring_ = ring;
-    slots_ = slots;
-    first_ = 0;
-    return true;
-  }
-  void pop_into_nothing() noexcept {
-    std::destroy_at(ring_ + (first_++ & (slots_ - 1)));
-    --size_;
-  }
-
-  SpinLock lock_;
+  detail::ChannelRing<T> ring_;
   Error closed_{};
-  const std::size_t capacity_;
-  std::size_t slots_ = 0;
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
-  T* ring_ = nullptr;
   WaitQueue senders_;
   WaitQueue receivers_;
   Server* server_ = nullptr;
@@ -408,11 +408,15 @@ class Channel {
    public:
     using Value = void;
     SendOperation(Channel& channel, T message) noexcept
-        : channel_{channel}, message_{std::move(message)} {}
-    bool try_now() noexcept { return channel_.send_one(message_) || channel_.offer(out_, nullptr); }
+        : channel_{channel}, message_{std::move(message)} {
+      out_.error = Error{};
+    }
+    bool try_now() noexcept {
+      return channel_.send_one(message_) == Quick::done || channel_.offer(whole(), nullptr);
+    }
     Enqueued enqueue(Waiter& waiter) noexcept {
       bool refused = false;
-      if (channel_.offer(out_, &waiter, &refused)) return Enqueued::complete;
+      if (channel_.offer(whole(), &waiter, &refused)) return Enqueued::complete;
       return refused ? Enqueued::refused : Enqueued::waiting;
     }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
@@ -422,17 +426,33 @@ class Channel {
     }
 
    private:
+    // The common case needs nothing of it.
+    Outbox& whole() noexcept {
+      out_.next = &message_;
+      out_.left = 1;
+      return out_;
+    }
+
     Channel& channel_;
     T message_;
-    Outbox out_{&message_, 1};
+    Outbox out_;
   };
 
   class SendAllOperation {
    public:
     using Value = std::size_t;
     SendAllOperation(Channel& channel, std::span<T> messages) noexcept
-        : channel_{channel}, total_{messages.size()}, out_{messages.data(), messages.size()} {}
-    bool try_now() noexcept { return channel_.offer(out_, nullptr); }
+        : channel_{channel},
+          total_{messages.size()},
+          out_{messages.data(), messages.size(), Error{}} {}
+    bool try_now() noexcept {
+      switch (channel_.send_some(out_)) {
+        case Quick::done: return true;
+        case Quick::nothing: return false;
+        case Quick::undecided: break;
+      }
+      return channel_.offer(out_, nullptr);
+    }
     Enqueued enqueue(Waiter& waiter) noexcept {
       bool refused = false;
       if (channel_.offer(out_, &waiter, &refused)) return Enqueued::complete;
@@ -456,21 +476,24 @@ class Channel {
   class ReceiveOperation {
    public:
     using Value = T;
-    explicit ReceiveOperation(Channel& channel) noexcept : channel_{channel} {}
+    explicit ReceiveOperation(Channel& channel) noexcept : channel_{channel} {
+      in_.taken = 0;
+      in_.error = Error{};
+    }
     ReceiveOperation(const ReceiveOperation&) = delete;
     ~ReceiveOperation() {
-      if (in_.taken) std::destroy_at(reinterpret_cast<T*>(storage_));
+      if (in_.taken) std::destroy_at(place());
     }
     bool try_now() noexcept {
-      switch (channel_.receive_one(in_)) {
-        case Quick::done: return true;
+      switch (channel_.receive_one(place())) {
+        case Quick::done: in_.taken = 1; return true;
         case Quick::nothing: return false;
         case Quick::undecided: break;
       }
-      return channel_.collect(in_, nullptr);
+      return channel_.collect(empty(), nullptr);
     }
     Enqueued enqueue(Waiter& waiter) noexcept {
-      if (channel_.wait_for_one(in_, waiter)) [[likely]]
+      if (channel_.wait_for_one(empty(), waiter)) [[likely]]
         return Enqueued::waiting;
       return look_again(waiter);
     }
@@ -478,7 +501,7 @@ class Channel {
     Result<T> result() noexcept {
       if (!in_.taken) return in_.error;
       in_.taken = 0;
-      return take_from(reinterpret_cast<T*>(storage_));
+      return take_from(place());
     }
 
    private:
@@ -487,18 +510,32 @@ class Channel {
       if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;
       return refused ? Enqueued::refused : Enqueued::waiting;
     }
+    T* place() noexcept { return reinterpret_cast<T*>(storage_); }
+    // A message that is there needs nothing of it.
+    Inbox& empty() noexcept {
+      in_.next = place();
+      in_.room = 1;
+      return in_;
+    }
 
     Channel& channel_;
     alignas(T) std::byte storage_[sizeof(T)];
-    Inbox in_{reinterpret_cast<T*>(storage_), 1};
+    Inbox in_;
   };
 
   class ReceiveSomeOperation {
    public:
     using Value = std::size_t;
     ReceiveSomeOperation(Channel& channel, std::span<T> into) noexcept
-        : channel_{channel}, in_{into.data(), into.size()} {}
-    bool try_now() noexcept { return channel_.collect(in_, nullptr); }
+        : channel_{channel}, in_{into.data(), into.size(), 0, Error{}} {}
+    bool try_now() noexcept {
+      switch (channel_.receive_some_of(in_)) {
+        case Quick::done: return true;
+        case Quick::nothing: return false;
+        case Quick::undecided: break;
+      }
+      return channel_.collect(in_, nullptr);
+    }
     Enqueued enqueue(Waiter& waiter) noexcept {
       bool refused = false;
       if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;

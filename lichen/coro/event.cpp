@@ -8,7 +8,7 @@ void Event::set() noexcept {
     SpinGuard guard{lock_};
     set_.store(true, std::memory_order_release);
     while (Waiter* waiter = waiters_.pop_front())
-      if (waiter->waiting->claim(waiter)) woken.push(*waiter);
+      if (waiter->claim()) woken.push(*waiter);
   }
   woken.complete_all();
 }
@@ -21,8 +21,8 @@ void Event::reset() noexcept {
 Enqueued Event::WaitOperation::enqueue(Waiter& waiter) const noexcept {
   SpinGuard guard{event.lock_, in_section};
   if (event.set_.load(std::memory_order_relaxed))
-    return waiter.waiting->claim(&waiter) ? Enqueued::complete : Enqueued::refused;
-  if (waiter.waiting->stop_requested()) return Enqueued::refused;
+    return waiter.claim() ? Enqueued::complete : Enqueued::refused;
+  if (waiter.stop_requested()) return Enqueued::refused;
   event.waiters_.push_back(waiter);
   return Enqueued::waiting;
 }

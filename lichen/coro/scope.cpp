@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "lichen/coro/ring_end.hpp"
+
 namespace lichen::coro {
 
 void SpinLock::lock_contended() noexcept {
@@ -11,6 +13,13 @@ void SpinLock::lock_contended() noexcept {
   do {
     while (held_.load(std::memory_order_relaxed)) hooks::relax(tries++);
   } while (held_.exchange(true, std::memory_order_acquire));
+}
+
+void RingEnd::lock_contended() noexcept {
+  unsigned tries = 0;
+  do {
+    while (word_.load(std::memory_order_relaxed) & held) hooks::relax(tries++);
+  } while (word_.fetch_or(held, std::memory_order_acquire) & held);
 }
 
 void* PooledFrame::allocate_aligned(std::size_t size, std::size_t alignment) noexcept {

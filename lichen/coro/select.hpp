@@ -112,7 +112,7 @@ class SelectRound : WaitingForSeveral {
     for_each_arm([&](auto& arm, Waiter& place) {
       if (&place == winner) {
         if (!again_) decided = index;
-      } else if (place.waiting) {
+      } else if (place.has_owner()) {
         arm.dequeue(place);
       }
       ++index;
@@ -129,7 +129,7 @@ class SelectRound : WaitingForSeveral {
     Enqueued outcome = Enqueued::waiting;
     for_each_arm([&](auto& arm, Waiter& place) {
       if (outcome != Enqueued::waiting) return;
-      place.waiting = this;
+      place.belongs_to(*this);
       last = &place;
       outcome = arm.enqueue(place);
     });
@@ -155,7 +155,7 @@ class SelectRound : WaitingForSeveral {
         arms_);
   }
   static Core* cancel_wait(Wait& wait) noexcept {
-    auto& self = static_cast<SelectRound&>(static_cast<Waiting&>(wait));
+    auto& self = static_cast<SelectRound&>(wait);
     if (self.claim(&self.stop_marker_)) self.complete();
     return nullptr;
   }

@@ -17,7 +17,7 @@ void Semaphore::release(std::size_t permits) noexcept {
     while (permits_ > 0) {
       Waiter* waiter = waiters_.pop_front();
       if (!waiter) break;
-      if (!waiter->waiting->claim(waiter)) continue;
+      if (!waiter->claim()) continue;
       --permits_;
       woken.push(*waiter);
     }
@@ -28,11 +28,11 @@ void Semaphore::release(std::size_t permits) noexcept {
 Enqueued Semaphore::AcquireOperation::enqueue(Waiter& waiter) const noexcept {
   SpinGuard guard{semaphore.lock_, in_section};
   if (semaphore.permits_ > 0) {
-    if (!waiter.waiting->claim(&waiter)) return Enqueued::refused;
+    if (!waiter.claim()) return Enqueued::refused;
     --semaphore.permits_;
     return Enqueued::complete;
   }
-  if (waiter.waiting->stop_requested()) return Enqueued::refused;
+  if (waiter.stop_requested()) return Enqueued::refused;
   semaphore.waiters_.push_back(waiter);
   return Enqueued::waiting;
 }
@@ -43,10 +43,6 @@ bool Semaphore::AcquireOperation::dequeue(Waiter& waiter) const noexcept {
   waiter.node.unlink();
   return true;
 }
-
-namespace {
-Strand& strand_of(const Waiter& waiter) noexcept { return *waiter.waiting->waiter->strand; }
-}  // namespace
 
 bool Mutex::try_lock() noexcept {
   SpinGuard guard{lock_};
@@ -60,10 +56,10 @@ Waiter* Mutex::take_next() noexcept {
     Waiter* next = waiters_.front();
     if (lanes_differ_) [[unlikely]] {
       for (Waiter& waiter : waiters_)
-        if (hooks::more_urgent(strand_of(waiter).lane(), strand_of(*next).lane())) next = &waiter;
+        if (hooks::more_urgent(waiter.strand().lane(), next->strand().lane())) next = &waiter;
     }
     next->node.unlink();
-    if (next->waiting->claim(next)) return next;
+    if (next->claim()) return next;
   }
   return nullptr;
 }
@@ -76,22 +72,22 @@ void Mutex::unlock() noexcept {
     if (loan_.to) [[unlikely]]
       hooks::take_back(loan_);
     next = take_next();
-    holder_ = next ? &strand_of(*next) : nullptr;
+    holder_ = next ? &next->strand() : nullptr;
     if (waiters_.empty()) lanes_differ_ = false;
   }
   // Those left are not more urgent than the one who was taken.
-  if (next) next->waiting->complete_in_order();
+  if (next) next->complete_in_order();
 }
 
 Enqueued Mutex::LockOperation::enqueue(Waiter& waiter) const noexcept {
   SpinGuard guard{mutex.lock_, in_section};
-  Strand& strand = strand_of(waiter);
+  Strand& strand = waiter.strand();
   if (!mutex.holder_) {
-    if (!waiter.waiting->claim(&waiter)) return Enqueued::refused;
+    if (!waiter.claim()) return Enqueued::refused;
     mutex.holder_ = &strand;
     return Enqueued::complete;
   }
-  if (waiter.waiting->stop_requested()) return Enqueued::refused;
+  if (waiter.stop_requested()) return Enqueued::refused;
   mutex.waiters_.push_back(waiter);
   if (strand.lane() != mutex.holder_->lane()) [[unlikely]] {
     mutex.lanes_differ_ = true;

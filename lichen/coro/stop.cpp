@@ -8,7 +8,7 @@ void StopSource::request_stop() noexcept {
     SpinGuard guard{lock_};
     if (requested_.exchange(true, std::memory_order_acq_rel)) return;
     while (Waiter* waiter = waiters_.pop_front())
-      if (waiter->waiting->claim(waiter)) woken.push(*waiter);
+      if (waiter->claim()) woken.push(*waiter);
     while (StopCallback* callback = callbacks_.pop_front()) {
       callback->running_.store(true, std::memory_order_relaxed);
       guard.unlock();
@@ -23,8 +23,8 @@ void StopSource::request_stop() noexcept {
 Enqueued StopSource::WaitOperation::enqueue(Waiter& waiter) const noexcept {
   SpinGuard guard{source.lock_};
   if (source.requested_.load(std::memory_order_relaxed))
-    return waiter.waiting->claim(&waiter) ? Enqueued::complete : Enqueued::refused;
-  if (waiter.waiting->stop_requested()) return Enqueued::refused;
+    return waiter.claim() ? Enqueued::complete : Enqueued::refused;
+  if (waiter.stop_requested()) return Enqueued::refused;
   source.waiters_.push_back(waiter);
   return Enqueued::waiting;
 }

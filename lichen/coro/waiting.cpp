@@ -2,20 +2,22 @@
 
 namespace lichen::coro {
 
-bool Waiting::claim_one_of_several(Waiter* by) noexcept {
+bool WaitingForSeveral::claim(Waiter* by) noexcept {
+  hooks::interleave();
   Waiter* nobody = nullptr;
-  auto& self = static_cast<WaitingForSeveral&>(*this);
-  return self.winner_.compare_exchange_strong(nobody, by, std::memory_order_acq_rel);
+  return winner_.compare_exchange_strong(nobody, by, std::memory_order_acq_rel);
 }
 
-void Waiting::complete_one_of_several() noexcept {
+void WaitingForSeveral::complete() noexcept {
   // The task that is still subscribing sees the decision when it is through, and does not suspend.
-  using Phase = WaitingForSeveral::Phase;
-  auto& self = static_cast<WaitingForSeveral&>(*this);
-  PromiseBase& promise = *waiter;
+  PromiseBase& task = *waiter;
   hooks::interleave();
-  if (self.phase_.exchange(Phase::decided, std::memory_order_acq_rel) == Phase::suspended)
-    wake_next(promise);
+  if (phase_.exchange(Phase::decided, std::memory_order_acq_rel) == Phase::suspended)
+    wake_next(task);
 }
+
+bool Waiter::claim_one_of_several() noexcept { return select().claim(this); }
+void Waiter::complete_one_of_several() noexcept { select().complete(); }
+Strand& Waiter::strand_of_several() const noexcept { return *select().waiter->strand; }
 
 }  // namespace lichen::coro

@@ -25,85 +25,103 @@
 
 namespace lichen::coro {
 
-struct Waiter;
+class WaitingForSeveral;
 
-// One suspension. A single wait is decided by whoever takes its only waiter from the queue, under
-// that queue's lock. A select has waiters in several queues, so its first taker is found by an
-// atomic step.
-class Waiting : public Wait {
+// A place in the queue of one primitive: of a task that waits there and nowhere else, or of a
+// select. A wait in one place is decided by whoever takes its Waiter from the queue, under that
+// queue's lock. A select has Waiters in several queues, so its first taker is found by an atomic
+// step.
+class Waiter {
  public:
-  explicit Waiting(Cancel* cancel, bool several = false) noexcept
-      : Wait{.cancel = cancel}, several_{several} {}
+  base::ListNode node;
+  void* slot = nullptr;  // where the primitive puts or finds the value, if there is one
 
-  // Under the queue's lock, before anything is handed to the waiter: is this waiting still to be
-  // ended? If so it is ended now, by `by`.
-  bool claim(Waiter* by) noexcept {
+  // Before it is in a queue.
+  void belongs_to(PromiseBase& task) noexcept { whose_ = reinterpret_cast<std::uintptr_t>(&task); }
+  void belongs_to(WaitingForSeveral& select) noexcept {
+    whose_ = reinterpret_cast<std::uintptr_t>(&select) | of_a_select;
+  }
+  [[nodiscard]] bool has_owner() const noexcept { return whose_ != 0; }
+  [[nodiscard]] bool several() const noexcept { return whose_ & of_a_select; }
+  [[nodiscard]] bool same_wait(const Waiter& other) const noexcept {
+    return whose_ == other.whose_;
+  }
+
+  // Under the queue's lock, before anything is handed to the task: is its wait still to be ended?
+  // If so it is ended now, by this one.
+  bool claim() noexcept {
     hooks::interleave();
-    if (!several_) [[likely]]
+    if (!several()) [[likely]]
       return true;
-    return claim_one_of_several(by);
+    return claim_one_of_several();
   }
   // After claim() succeeded and the value is in place, outside the lock: makes the task ready.
   void complete() noexcept {
-    if (!several_) [[likely]]
-      wake_next(*waiter);
+    if (!several()) [[likely]]
+      wake_next(task());
     else
       complete_one_of_several();
   }
   // The same in a section of `core`, see wake_next().
   void complete(Preemption* core) noexcept {
-    if (!several_) [[likely]]
-      wake_next(*waiter, core);
+    if (!several()) [[likely]]
+      wake_next(task(), core);
     else
       complete_one_of_several();
   }
   // The same for one of many that are woken together: they run in order behind what is ready.
   void complete_in_order() noexcept {
-    if (!several_) [[likely]]
-      wake(*waiter);
+    if (!several()) [[likely]]
+      wake(task());
     else
       complete_one_of_several();
   }
-  [[nodiscard]] bool several() const noexcept { return several_; }
-  // Read under the queue's lock: a stop request that came before finds no waiter in the queue.
+  [[nodiscard]] Strand& strand() const noexcept {
+    return several() ? strand_of_several() : *task().strand;
+  }
+  // Read under the queue's lock: a stop request that came before finds no Waiter in the queue.
   [[nodiscard]] const std::atomic<bool>& stop_flag() const noexcept {
-    return waiter->strand->stop_requested;
+    return strand().stop_requested;
   }
   [[nodiscard]] bool stop_requested() const noexcept {
     return stop_flag().load(std::memory_order_relaxed);
   }
 
  private:
-  bool claim_one_of_several(Waiter* by) noexcept;
+  static constexpr std::uintptr_t of_a_select = 1;
+
+  [[nodiscard]] PromiseBase& task() const noexcept {
+    return *reinterpret_cast<PromiseBase*>(whose_);
+  }
+  [[nodiscard]] WaitingForSeveral& select() const noexcept {
+    return *reinterpret_cast<WaitingForSeveral*>(whose_ & ~of_a_select);
+  }
+  bool claim_one_of_several() noexcept;
   void complete_one_of_several() noexcept;
+  [[nodiscard]] Strand& strand_of_several() const noexcept;
 
-  const bool several_;
-
- protected:
-  bool stopped_ = false;  // ended by a stop request
+  // The PromiseBase, or the WaitingForSeveral with a bit set. One load from the task that is woken,
+  // since that is what a hand-over waits for.
+  std::uintptr_t whose_ = 0;
 };
+using WaitQueue = base::List<Waiter, &Waiter::node>;
 
 // The suspension of a select.
-class WaitingForSeveral : public Waiting {
- public:
-  explicit WaitingForSeveral(Cancel* cancel) noexcept : Waiting{cancel, true} {}
-
+class WaitingForSeveral : public Wait {
  protected:
-  friend class Waiting;
+  explicit WaitingForSeveral(Cancel* cancel) noexcept : Wait{.cancel = cancel} {}
+
+  // As those of a Waiter.
+  bool claim(Waiter* by) noexcept;
+  void complete() noexcept;
+
+  friend class Waiter;
   enum class Phase : std::uint8_t { subscribing, suspended, decided };
 
   // Who ended it, and whether its task must be woken for that.
   std::atomic<Waiter*> winner_{nullptr};
   std::atomic<Phase> phase_{Phase::subscribing};
 };
-
-// A place in the queue of one primitive.
-struct Waiter {
-  base::ListNode node;
-  Waiting* waiting = nullptr;
-  void* slot = nullptr;  // where the primitive puts or finds the value, if there is one
-};
-using WaitQueue = base::List<Waiter, &Waiter::node>;
 
 // Waiters without a value that were taken from a queue and claimed together, to be woken in order
 // once the lock is released. They are in no queue any more, so a stop request leaves them alone.
@@ -118,7 +136,7 @@ class Woken {
     for (void* link = first_; link;) {
       auto& waiter = *static_cast<Waiter*>(link);
       link = waiter.slot;
-      waiter.waiting->complete_in_order();
+      waiter.complete_in_order();
     }
   }
 
@@ -135,13 +153,13 @@ enum class Enqueued : std::uint8_t {
 
 // Waits for one operation. A wait that need not wait completes even when a stop was requested.
 template <class Operation>
-class [[nodiscard("co_await it")]] Await : Waiting {
+class [[nodiscard("co_await it")]] Await : Wait {
  public:
   using Value = typename Operation::Value;
 
   template <class... Args>
   explicit Await(Args&&... args) noexcept
-      : Waiting{&cancel_wait}, operation_{std::forward<Args>(args)...} {}
+      : Wait{.cancel = &cancel_wait}, operation_{std::forward<Args>(args)...} {}
   Await(const Await&) = delete;
   Await& operator=(const Await&) = delete;
 
@@ -152,7 +170,7 @@ class [[nodiscard("co_await it")]] Await : Waiting {
     core.begin_suspension();
     Strand& strand = *handle.promise().strand;
     waiter = &handle.promise();
-    queued_.waiting = this;
+    queued_.belongs_to(handle.promise());
     begin_wait(strand, *this);
     switch (operation_.enqueue(queued_)) {
       case Enqueued::waiting:
@@ -180,7 +198,7 @@ class [[nodiscard("co_await it")]] Await : Waiting {
 
  private:
   static Core* cancel_wait(Wait& wait) noexcept {
-    auto& self = static_cast<Await&>(static_cast<Waiting&>(wait));
+    auto& self = static_cast<Await&>(wait);
     if (self.operation_.dequeue(self.queued_)) {
       self.stopped_ = true;
       wake_next(*self.waiter);
@@ -188,6 +206,7 @@ class [[nodiscard("co_await it")]] Await : Waiting {
     return nullptr;
   }
 
+  bool stopped_ = false;  // ended by a stop request
   Operation operation_;
   Waiter queued_;
 };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -51,23 +52,24 @@ TEST(ExplorerTest, ChannelsAndStops) {
     Watched<Channel<int>> channel{capacity};
     int sent = 0;
     int received = 0;
-    auto send = [&]() -> Task<Result<void>> {
+    std::array<int, 6> times{};
+    auto send = [&](int first) -> Task<Result<void>> {
       for (int i = 0; i < 3; ++i) {
-        CO_TRY(co_await channel->send(1));
+        CO_TRY(co_await channel->send(first + i));
         ++sent;
       }
       co_return Result<void>{};
     };
     auto receive = [&]() -> Task<Result<void>> {
       for (int i = 0; i < 3; ++i) {
-        CO_TRY(co_await channel->receive());
+        ++times[static_cast<std::size_t>(CO_TRY(co_await channel->receive()))];
         ++received;
       }
       co_return Result<void>{};
     };
     Scope scope{OnError::keep_going};
     for (int i = 0; i < 2; ++i) {
-      scope.spawn(send());
+      scope.spawn(send(3 * i));
       scope.spawn(receive());
     }
     CO_TRY(co_await yield_some(8));
@@ -77,6 +79,9 @@ TEST(ExplorerTest, ChannelsAndStops) {
       scope.request_stop();
     (co_await scope.join()).ignore();
     EXPECT_EQ(sent, received + static_cast<int>(channel->size()));
+    while (const auto left = channel->try_receive()) ++times[static_cast<std::size_t>(*left)];
+    for (const int each : times) EXPECT_LE(each, 1);
+    EXPECT_EQ(std::ranges::count(times, 1), sent);
     co_return Result<void>{};
   });
 }
