@@ -43,26 +43,29 @@ class Witness {
            more(now.kept_ns, start_.kept_ns) < least_gap_us * 1000;
   }
 
-  // The work of a frame, in pieces. A piece that takes much longer although no interrupt came
-  // meanwhile was interrupted by the host.
+  // The work of a frame, in pieces. A piece that takes much longer although it was not set aside
+  // was interrupted by the host.
   void work(const Plan& plan) {
     const auto iterations = static_cast<std::uint64_t>(piece_us * plan.iterations_per_us);
     kept_ = kept_by_host();
-    std::uint64_t began = now_ns(), interrupts = statistics().interrupts;
+    std::uint64_t began = now_ns();
+    sched::CoreStatistics before = statistics();
     for (std::uint64_t left = plan.work(); left > 0;) {
       const std::uint64_t now = std::min(left, iterations);
       spin(now);
       left -= now;
       const std::uint64_t ended = now_ns();
-      const std::uint64_t came = std::exchange(interrupts, statistics().interrupts);
-      if (ended - began > (piece_us + least_gap_us) * 1000 && came == interrupts)
-        note_gap(ended - began);
+      const sched::CoreStatistics after = statistics();
+      const std::uint64_t least = after.interrupts == before.interrupts ? least_gap_us : handler_us;
+      if (ended - began > (piece_us + least) * 1000 && after.preemptions == before.preemptions)
+        note_gap(ended - began - piece_us * 1000, after.unseen_ns - before.unseen_ns);
       began = ended;
+      before = after;
     }
   }
 
  private:
-  static constexpr std::uint64_t piece_us = 25, least_gap_us = 100;
+  static constexpr std::uint64_t piece_us = 25, least_gap_us = 100, handler_us = 300;
   struct Marks {
     std::uint64_t kept_ns, unseen_ns, overruns, retries, replaced;
     pthread_t thread;
@@ -84,10 +87,11 @@ class Witness {
             .replaced = core.replaced,
             .thread = pthread_self()};
   }
-  void note_gap(std::uint64_t ns) {
-    const std::uint64_t kept = kept_by_host(), said = more(kept, kept_);
+  // Of which so much is known already.
+  void note_gap(std::uint64_t ns, std::uint64_t unseen_ns) {
+    const std::uint64_t kept = kept_by_host(), known = more(kept, kept_) + unseen_ns;
     kept_ = kept;
-    if (ns - piece_us * 1000 > said) gaps_ns_ += ns - piece_us * 1000 - said;
+    gaps_ns_ += more(ns, known);
   }
 
   const sched::Frames* frames_;
@@ -173,6 +177,7 @@ void frames(const Args& args) {
   Background background{plan};
   const std::uint64_t start = now_ns();
   std::vector<Track> tracks;
+  tracks.reserve(plan.tracks);
   for (unsigned i = 0; i < plan.tracks; ++i) tracks.emplace_back(plan, i, start);
   // On a thread that no hog keeps from running.
   Observed seen{};
