@@ -6,8 +6,8 @@
 //
 // QEMU translates code in blocks. Each block has a counter here that is raised by its length
 // whenever it is begun, so an interrupted block counts whole, and a halted processor counts
-// nothing. The file is an array of Block; those with `length` 0 are free. Written by one virtual
-// processor; with several, counts are lost.
+// nothing. The file is an array of Block; those with `length` 0 are free. Written by one thread:
+// of several virtual processors counts are lost, unless one after the other runs (thread=single).
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -46,10 +46,12 @@ struct Block {
   uint64_t address;
   uint64_t count;  // of instructions
   uint32_t length;
+  uint16_t locked;  // instructions that keep others off the memory they change
   // It begins with an instruction that repeats itself (rep movsb and its like). QEMU begins a block
   // of it anew for each further step, where a processor counts one instruction.
-  uint32_t repeats;
+  uint16_t repeats;
 };
+static_assert(sizeof(Block) == 24);
 
 constexpr size_t blocks_size = size_t{1} << 20;
 Block* blocks = nullptr;
@@ -71,12 +73,28 @@ bool repeats_itself(const qemu_plugin_insn* instruction) {
   return false;
 }
 
+// An atomic read-modify-write: behind F0, or an exchange with memory, whatever other prefixes there
+// are.
+bool is_locked(const qemu_plugin_insn* instruction) {
+  const auto* bytes = static_cast<const uint8_t*>(qemu_plugin_insn_data(instruction));
+  const size_t size = qemu_plugin_insn_size(instruction);
+  for (size_t i = 0; i < size; ++i) {
+    const uint8_t byte = bytes[i];
+    if (byte == 0xF0) return true;
+    if ((byte & 0xF0U) == 0x40 || byte == 0x66 || byte == 0x67 || byte == 0x64 || byte == 0x65 ||
+        byte == 0x2E || byte == 0x3E)
+      continue;
+    return (byte == 0x86 || byte == 0x87) && i + 1 < size && bytes[i + 1] < 0xC0;
+  }
+  return false;
+}
+
 // The place of a block, which keeps it when it is translated anew; null: the table is full.
-Block* find(uint64_t address, uint32_t length, uint32_t repeats) {
+Block* find(uint64_t address, uint32_t length, uint16_t repeats) {
   size_t at = (address ^ (address >> 17U)) * 0x9E3779B97F4A7C15U >> 44U;
   for (size_t tries = 0; tries < 1000; ++tries, ++at) {
     Block& block = blocks[at % blocks_size];
-    if (block.length == 0) block = {address, 0, length, repeats};
+    if (block.length == 0) block = {address, 0, length, 0, repeats};
     if (block.address == address && block.length == length && block.repeats == repeats)
       return &block;
   }
@@ -93,6 +111,10 @@ void translated(qemu_plugin_id_t, qemu_plugin_tb* block) {
     static_cast<void>(!write(STDERR_FILENO, message, sizeof message - 1));
     _exit(1);
   }
+  uint16_t locked = 0;
+  for (size_t i = 0; i < length; ++i)
+    locked = static_cast<uint16_t>(locked + is_locked(qemu_plugin_tb_get_insn(block, i)));
+  place->locked = locked;
   qemu_plugin_register_vcpu_tb_exec_inline(block, add_u64, &place->count, length);
 }
 

@@ -6,7 +6,7 @@ import mmap
 import struct
 import subprocess
 
-BLOCK = struct.Struct("QQII")
+BLOCK = struct.Struct("QQIHH")
 
 
 class Counts:
@@ -22,8 +22,14 @@ class Counts:
         counts = {}
         for at in range(0, len(words), 3):
             if words[at + 2] and words[at + 1]:
-                counts[words[at], words[at + 2] & 0xFFFFFFFF, words[at + 2] >> 32] = words[at + 1]
+                counts[words[at], words[at + 2] & 0xFFFFFFFF, words[at + 2] >> 48] = words[at + 1]
         return counts
+
+    def read_locked(self):
+        """{address: (times, atomic read-modify-writes each time)} of the blocks with any."""
+        words = array.array("Q", self.map[:])
+        return {words[at]: (words[at + 1] // (words[at + 2] & 0xFFFFFFFF), words[at + 2] >> 32 & 0xFFFF)
+                for at in range(0, len(words), 3) if words[at + 1] and words[at + 2] >> 32 & 0xFFFF}
 
 
 def difference(before, after):

@@ -176,23 +176,28 @@ def image_of(app):
     return os.path.join(ROOT, "build/images", f"guest-{app}-x86_64")
 
 
+def build_image(app, www):
+    folder = IMAGES[app][0]
+    files = ["--files", www] if app != "echo" else []
+    done = subprocess.run([os.path.join(ROOT, "tools/lichen"), "image", folder, "--target", "x86_64", *files,
+                           "--out", image_of(app)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"lichen image {folder}: {done.stderr.strip()[-1000:]}")
+
+
 def build(www):
     """The images, and the memory disk."""
-    for app, (folder, _) in IMAGES.items():
-        files = ["--files", www] if app != "echo" else []
-        done = subprocess.run([os.path.join(ROOT, "tools/lichen"), "image", folder, "--target", "x86_64", *files,
-                               "--out", image_of(app)], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"lichen image {folder}: {done.stderr.strip()[-1000:]}")
+    for app in IMAGES:
+        build_image(app, www)
     initramfs.make(os.path.join(FOLDER, "initrd"), LINUX_ROOT, HERE,
                    {name: built(name, folder) for name, folder in PROGRAMS.items()}, www, nginx_conf())
 
 
-def why_not():
+def why_not(linux=True):
     """What keeps these rows from being measured; None: nothing."""
     if not shutil.which("qemu-system-x86_64"):
         return "qemu-system-x86_64 is not installed (tools/setup image)"
-    if not os.path.isdir(LINUX_ROOT):
+    if linux and not os.path.isdir(LINUX_ROOT):
         return "the Linux guest is not there (bench/setup guest)"
     if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
         return "a TAP device in a network namespace needs root and /dev/net/tun"

@@ -89,14 +89,16 @@ class TapNetwork(GuestNetwork):
             raise PermissionError("no network namespace can be had")
         if not os.path.exists("/dev/net/tun"):
             raise PermissionError("/dev/net/tun is missing")
-        for words in ("tuntap add tap0 mode tap multi_queue", "addr add 10.0.2.2/24 dev tap0", "link set tap0 up"):
+        several = "multi_queue" if queues > 1 else ""
+        for words in (f"tuntap add tap0 mode tap {several}", "addr add 10.0.2.2/24 dev tap0", "link set tap0 up"):
             done = subprocess.run(["ip", *words.split()], capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise PermissionError(f"ip {words}: {done.stderr.strip()}")
 
     def options(self):
         # No vhost: QEMU itself moves the packets.
-        return ["-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=off,queues={self.queues}",
+        several = f",queues={self.queues}" if self.queues > 1 else ""
+        return ["-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=off{several}",
                 "-device", f"{self.card},netdev=net0", "-global", "virtio-mmio.force-legacy=false",
                 "-qmp", f"unix:{self.monitor_path},server=on,wait=off"]
 

@@ -83,14 +83,20 @@ Task<Result<void>> InetStream::write_pieces(std::span<const std::span<const std:
   io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
   for (std::span<const std::byte> rest : pieces) {
-    while (!rest.empty()) {
+    for (bool touched = false; !rest.empty();) {
       const Result<std::size_t> size = socket_.connection->write(socket_.inet.now(), rest);
       if (size) {
         rest = rest.subspan(*size);
+        touched = false;
         continue;
       }
       if (!size.failed_with(Error::would_block)) co_return size.error();
-      socket_.inet.touched(*socket_.connection);
+      // What is sent now may make room at once, and nobody waits to be told of it yet.
+      if (!std::exchange(touched, true)) {
+        socket_.inet.touched(*socket_.connection);
+        continue;
+      }
+      touched = false;
       CO_TRY(co_await socket_.writable.wait(socket_.inet.home()));
     }
   }
