@@ -36,14 +36,15 @@ class Tap:
 
 
 class Machine:
-    def __init__(self, stack, cores, counting=False):
+    def __init__(self, stack, cores, counting=False, more=""):
         self.tap, self.cores = Tap(stack, cores), cores
         words = [*self.tap.enter, "qemu-system-x86_64", "-name", "guest,debug-threads=on", "-accel",
                  f"tcg,thread={'single' if counting else 'multi'}", "-M", "q35", "-cpu", "max", "-smp", str(cores),
                  "-m", "512", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
                  "-netdev", self.tap.netdev, "-device", f"virtio-net-pci,disable-legacy=on,netdev=net{self.tap.card}",
                  "-kernel", guest.image_of("bench_http"),
-                 "-append", f"net={guest.ADDRESS}/24,{guest.OUTSIDE} --port {guest.PORT} --root www"]
+                 "-append", f"net={guest.ADDRESS}/24,{guest.OUTSIDE} --port {guest.PORT} --root www "
+                 f"--cores {cores} {more}"]
         if counting:
             self.counts_path = os.path.join(tempfile.mkdtemp(), "counts")
             words += ["-plugin", f"{built('bench_counter.so')},counts={self.counts_path}"]

@@ -1,6 +1,7 @@
 #include "lichen/image/options.hpp"
 
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 
 #include "lichen/base/format.hpp"
@@ -16,6 +17,8 @@ constexpr std::string_view shared_help =
     "Options of every Lichen program:\n"
     "  --cores N          run on N cores (0: all there are; default 1)\n"
     "  --no-preemption    a task runs until it waits for something\n"
+    "  --poll US          a core without work looks for more for so long before it sleeps (default "
+    "50)\n"
     "  --stack-size BYTES stack of a task that is preempted (default 256K); K, M, G may follow\n"
     "  --memory BYTES     limit of coroutine frames and runtime objects; K, M, G may follow\n"
     "  --log LEVEL        debug, info, warning, error or nothing (default info)\n";
@@ -67,6 +70,10 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
     constexpr std::size_t least = 16 * 1024;
     if (!parse_size(value, options.run.stack_size) || options.run.stack_size < least)
       return "a size such as 512K is wanted, at least 16K";
+  } else if (option == "--poll") {
+    if (!parse_number(value, number) || number > 1'000'000)
+      return "a number of microseconds up to 1000000 is wanted";
+    options.run.poll = std::chrono::microseconds{number};
   } else if (option == "--memory") {
     if (!parse_size(value, options.run.memory_limit)) return "a size such as 64M is wanted";
   } else if (option == "--net") {
@@ -90,7 +97,7 @@ Result<ProgramOptions> parse_options(std::span<char* const> words) {
     } else if (word == "--no-preemption") {
       options.run.preemption = false;
     } else if (word == "--cores" || word == "--stack-size" || word == "--memory" ||
-               word == "--log" || word == "--net") {
+               word == "--poll" || word == "--log" || word == "--net") {
       const std::string_view wrong = i + 1 == words.size()
                                          ? std::string_view{"a value is missing"}
                                          : take_value(options, word, words[i + 1]);
