@@ -19,6 +19,7 @@ class GuestBalloon:
         self.monitor_path = os.path.join(self.folder.name, "monitor")
         self.failures = []
         self.talks = 0
+        self.thread = None
 
     def options(self):
         return ["-device", f"{self.card},id=balloon", "-global", "virtio-mmio.force-legacy=false",
@@ -36,7 +37,9 @@ class GuestBalloon:
     def statistics(self):
         return self.monitor.ask("qom-get", path="/machine/peripheral/balloon", property="guest-stats")
 
-    def talk(self, size):
+    def talk(self, size, before):
+        if before:
+            before.join()  # it may still wait for what it asked for
         try:
             if size == FEW:
                 self.monitor = Monitor(self.monitor_path)
@@ -56,4 +59,6 @@ class GuestBalloon:
     # Each time the image says that it is ready.
     def start(self):
         self.talks += 1
-        threading.Thread(target=self.talk, args=(FEW if self.talks == 1 else ALL,), daemon=True).start()
+        arguments = (FEW if self.talks == 1 else ALL, self.thread)
+        self.thread = threading.Thread(target=self.talk, args=arguments, daemon=True)
+        self.thread.start()
