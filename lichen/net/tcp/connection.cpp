@@ -41,8 +41,8 @@ Connection::Connection(const Config& config, Resources& resources, const Path& p
       flights_{resources.flights},
       receive_scale_{scale_for(config)},
       quick_acks_{config.quick_acks},
-      // Half of the memory may be what surrounds the bytes.
-      receive_{resources.pieces, std::size_t{config.receive_buffer} * 2, config.out_of_order_most},
+      receive_{resources.pieces, ReceiveQueue::memory_for(config.receive_buffer),
+               config.out_of_order_most},
       receive_buffer_{config.receive_buffer},
       timestamp_offset_{timestamp_offset},
       policy_{config.congestion},
@@ -411,7 +411,7 @@ const char* Connection::broken() noexcept {
     return "more is queued than may be";
   if (std::uint64_t{flights_.sacked()} + flights_.lost() > snd_nxt_ - snd_una_)
     return "more is sacked or lost than was sent";
-  if (receive_.memory() > std::size_t{receive_buffer_} * 2 + 0x10000)
+  if (receive_.memory() > ReceiveQueue::memory_for(receive_buffer_) + 0x10000)
     return "more memory is kept than may be";
   if (receive_buffer_ > std::max(config_.receive_buffer, config_.receive_buffer_most))
     return "the receive buffer has grown too far";

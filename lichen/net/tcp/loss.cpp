@@ -118,6 +118,8 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     }
   }
   process_echo(segment);
+  // Here and not when it has met no room: it does not wait for room yet then.
+  if (full_) grow_send_buffer();
 }
 
 // RFC 8985 section 6.2, steps 2 and 3: something sent at some time has arrived.

@@ -62,7 +62,6 @@ void Connection::flush(std::uint64_t now) noexcept {
     note_usage();
     arm_loss_timer(now);
     account(now);
-    if (full_) grow_send_buffer();
     if (full_ && is_writable()) {
       full_ = false;
       changes_ |= change::writable;

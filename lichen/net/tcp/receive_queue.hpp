@@ -76,6 +76,12 @@ class ReceiveQueue {
   ReceiveQueue& operator=(const ReceiveQueue&) = delete;
   ~ReceiveQueue() { clear(); }
 
+  // What pieces of so many bytes may keep: of two neighbours that could not be put together one is
+  // at least half full, and there may be two as large as a device makes them beside.
+  [[nodiscard]] static constexpr std::size_t memory_for(std::uint32_t bytes) noexcept {
+    return 2 * std::size_t{bytes} + std::min<std::size_t>(4 * std::size_t{bytes}, 160 * 1024);
+  }
+
   void start(Seq first) noexcept { next_ = first; }
   // What is there already stays. `sure`: of it, also when the stack has no more to give.
   void set_memory_most(std::size_t most, std::size_t sure) noexcept {

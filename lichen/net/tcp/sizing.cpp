@@ -13,7 +13,8 @@ bool Connection::may_promise_more() const noexcept {
 
 void Connection::set_receive_buffer(std::uint32_t size) noexcept {
   receive_buffer_ = size;
-  receive_.set_memory_most(std::size_t{size} * 2, std::size_t{config_.receive_buffer} * 2);
+  receive_.set_memory_most(ReceiveQueue::memory_for(size),
+                           ReceiveQueue::memory_for(config_.receive_buffer));
 }
 
 // Payload has come: how long is a round trip? What the window has not let through before has taken
