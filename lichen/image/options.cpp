@@ -75,7 +75,9 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
       return "a number of microseconds up to 1000000 is wanted";
     options.run.poll = std::chrono::microseconds{number};
   } else if (option == "--memory") {
-    if (!parse_size(value, options.run.memory_limit)) return "a size such as 64M is wanted";
+    constexpr std::size_t least = 64 * 1024;  // less is a number of MiB, say
+    if (!parse_size(value, options.run.memory_limit) || options.run.memory_limit < least)
+      return "a size such as 64M is wanted, at least 64K";
   } else if (option == "--net") {
     if (value.empty()) return "a value is missing";
     options.net = value;

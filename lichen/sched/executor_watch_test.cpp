@@ -121,6 +121,17 @@ TEST_P(WatchedMachine, CountsFrames) {
   run(body());
 }
 
+TEST_P(WatchedMachine, RefusesFramesThatAreNeverDue) {
+  auto body = []() -> Task<Result<void>> {
+    auto group = CO_TRY(make_group({.name = "display"}));
+    const auto frames = co_await Frames::reserve(
+        *group, {.period = 2ms, .budget = 500us, .first_due_ns = UINT64_MAX});
+    EXPECT_TRUE(frames.failed_with(Error::invalid_argument));
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
 Task<> note_place(std::source_location& where) {
   where = coro::this_core()->current()->spawned_at;
   co_return;

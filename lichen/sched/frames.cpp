@@ -12,6 +12,9 @@ namespace lichen::sched {
 
 namespace {
 
+// A year: sums with what is due later would end.
+constexpr std::uint64_t farthest_due_ns = std::uint64_t{365} * 24 * 3'600 * 1'000'000'000;
+
 // On the core that is asked for, or where the placement says, as long as it knows another one.
 Result<Reservation::Handle> reserve_somewhere(Group& group, const FrameOptions& options) noexcept {
   const ReservationOptions wanted{
@@ -63,6 +66,8 @@ Frames::~Frames() {
 }
 
 Task<Result<Frames>> Frames::reserve(Group& group, FrameOptions options) {
+  if (options.first_due_ns > coro::hooks::now_ns() + farthest_due_ns)
+    co_return Error::invalid_argument;
   Reservation::Handle reservation = CO_TRY(reserve_somewhere(group, options));
   coro::Strand& strand = *coro::this_core()->current();
   Executor& core = Machine::current().core(reservation->schedule().core());

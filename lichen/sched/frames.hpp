@@ -37,7 +37,8 @@ struct Frame {
 class [[nodiscard]] Frames {
  public:
   // Errors: limit_reached (no core has so much left, see ScheduleParameters::admission_permille, or
-  // the group's limit does not allow it), invalid_argument, no_memory.
+  // the group's limit does not allow it), invalid_argument (also where the first frame is due in
+  // more than a year), no_memory.
   static Task<Result<Frames>> reserve(Group& group, FrameOptions options);
 
   Frames(Frames&& other) noexcept;

@@ -84,6 +84,7 @@ def check_hello():
 
 def check_wrong_words():
     for words, reason in ((["--log", "loud"], "--log: debug, info"),
+                          (["--memory", "64"], "--memory: a size such as 64M is wanted"),
                           (["--cores", "8"], "--cores: this machine has fewer processors"),
                           (["word"] * 64, "the command line is too long"),
                           (["word" * 512], "has at most 2047 bytes")):
@@ -215,6 +216,10 @@ def check_no_qemu():
 def check_no_image():
     said, status = ends(boot("nothing-there"))
     expect(status == 2 and "nothing-there is no app" in said, f"{status}: {said}")
+    said, status = ends([sys.executable, str(ROOT / "tools/lichen"), "image", "apps/hello", "--target",
+                         "x86_64", "--out", os.devnull])
+    expect(status == 2 and "no file" in said and not pathlib.Path(os.devnull).is_file(),
+           f"{status}: {said}")
     header = pathlib.Path(arguments.hello).read_bytes()[:64]
     with tempfile.NamedTemporaryFile() as file:
         for content in (header[:6], header[:32] + b"\xff" * 8 + header[40:]):

@@ -61,6 +61,8 @@ def make(app, target, files=None, out=None):
     """Returns the path of the image."""
     folder = find_app(app)
     name = folder.name
+    if out and pathlib.Path(out).exists() and not pathlib.Path(out).is_file():
+        raise Failed(f"--out {out}: there is something that is no file", 2)
     if files is not None:
         files = pathlib.Path(files).resolve()
         if not files.is_dir():

@@ -52,6 +52,7 @@ class TestHandler final : public Handler {
       co_return co_await response.write("one");
     }
     if (path == "/fail") co_return Error::internal;
+    if (path == "/full") co_return Error::no_memory;
     if (path == "/fail-late") {
       CO_TRY(co_await response.write("one"));
       co_return Error::internal;
@@ -198,6 +199,10 @@ TEST_F(HttpServer, AHandlersErrorIsA500) {
            "close\r\n") +
       "500 Internal Server Error\r\n";
   EXPECT_EQ(get("/fail").text, expected);
+}
+
+TEST_F(HttpServer, WhatHasRunOutIsA503) {
+  EXPECT_TRUE(get("/full").text.starts_with("HTTP/1.1 503 "));
 }
 
 TEST_F(HttpServer, AnErrorAfterSendingIsA500WhileNothingHasLeft) {
