@@ -1,5 +1,7 @@
 #include "lichen/image/tap_network.hpp"
 
+#include <unistd.h>
+
 #include <array>
 #include <chrono>
 #include <memory>
@@ -92,12 +94,15 @@ Result<TapWish> TapWish::parse(std::string_view text) {
   return wish;
 }
 
-std::string TapWish::preparation() const {
-  std::string text = "ip tuntap add dev " + name + " mode tap multi_queue user $USER";
+std::string TapWish::preparation(bool exists) const {
+  std::string text;
+  if (!exists)
+    text = "ip tuntap add dev " + name + " mode tap multi_queue user " + std::to_string(getuid()) +
+           " && ";
   if (!gateway.is_unspecified())
-    text +=
-        " && ip addr add " + text_of(gateway) + "/" + std::to_string(address.bits) + " dev " + name;
-  return text + " && ip link set " + name + " up";
+    text += "ip addr add " + text_of(gateway) + "/" + std::to_string(address.bits) + " dev " +
+            name + " && ";
+  return text + "ip link set " + name + " up";
 }
 
 Task<Result<void>> run_over_tap(Host& host, TapWish wish,
@@ -109,13 +114,13 @@ Task<Result<void>> run_over_tap(Host& host, TapWish wish,
   if (const Result<void> opened =
           co_await open_queues(host.linux_system(), wish.name, queues, *inet);
       !opened) {
-    base::log::error("--net {}: {}; this prepares the device: {}", wish.name, opened.error(),
-                     wish.preparation());
+    base::log::error("--net {}: {}; this, as root, prepares the device: {}", wish.name,
+                     base::describe(opened.error()), wish.preparation(false));
     co_return opened;
   }
   if (!wish.address.network.is_unspecified())
-    base::log::info("{} is {}; until it has an address and is up: {}", wish.name,
-                    wish.address.network, wish.preparation());
+    base::log::info("{} is {}; if the host's end has no address yet, as root: {}", wish.name,
+                    wish.address.network, wish.preparation(true));
   WithNetwork system{host.system(), *inet};
   Scope scope{OnError::keep_going};
   scope.spawn(inet->run());
@@ -125,8 +130,8 @@ Task<Result<void>> run_over_tap(Host& host, TapWish wish,
   else if (outcome.failed_with(Error::timed_out))
     base::log::error(
         "--net {}: no address within {} s: no DHCP server answers there, and no router advertises "
-        "a network; this brings the device up: {}",
-        wish.name, address_limit.count(), wish.preparation());
+        "a network; this, as root, brings the device up: {}",
+        wish.name, address_limit.count(), wish.preparation(true));
   scope.request_stop();
   (co_await scope.join()).ignore();
   co_return outcome;

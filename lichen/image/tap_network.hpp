@@ -21,8 +21,9 @@ struct TapWish {
 
   // Error::invalid_argument.
   static Result<TapWish> parse(std::string_view text);
-  // What somebody with the right to do it types once, so that the device is there.
-  [[nodiscard]] std::string preparation() const;
+  // What root types once, so that the device is there, is this user's, and is up. `exists`: it has
+  // been opened, which has made it if it was not there.
+  [[nodiscard]] std::string preparation(bool exists) const;
 };
 
 class Host;
