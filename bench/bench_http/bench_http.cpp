@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lichen/base/log.hpp"
+#include "lichen/coro/event.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/io/program.hpp"
 #include "lichen/io/serve.hpp"
@@ -35,23 +36,47 @@ class Handler final : public net::http::Handler {
   net::http::FileService files_;
 };
 
-Task<Result<void>> serve(io::System& system, std::uint16_t port, std::string_view root) {
-  auto folder = CO_TRY(co_await system.open_folder(root));
+// On one core, with the connections that it accepts, until all are to end.
+Task<Result<void>> serve(io::System& system, std::uint16_t port, io::Folder& folder,
+                         Event& ending) {
   auto& network = system.network();
-  auto listener = CO_TRY(co_await network.listen(network.service_address(port), {.backlog = 4096}));
+  const bool shared = sched::Machine::current().cores() > 1;
+  auto listener = CO_TRY(co_await network.listen(network.service_address(port),
+                                                 {.backlog = 4096, .share_port = shared}));
   log::info("bench_http on {}", listener->local().text());
-  Handler handler{*folder};
+  Handler handler{folder};
   net::http::Server server{*listener, handler, system};
   Scope scope{OnError::keep_going};
-  auto watch = [](io::System& outside, net::http::Server& running) -> Task<Result<void>> {
-    CO_TRY(co_await io::wait_for_stop(outside));
+  auto watch = [](net::http::Server& running, Event& asked) -> Task<Result<void>> {
+    CO_TRY(co_await asked.wait());
     running.drain(std::chrono::seconds{1});
     co_return Result<void>{};
   };
-  scope.spawn(watch(system, server));
+  scope.spawn(watch(server, ending), coro::this_core());
   const Result<void> outcome = co_await server.run();
   scope.request_stop();
   (co_await scope.join()).ignore();
+  co_return outcome;
+}
+
+Task<Result<void>> serve_on_each_core(io::System& system, std::uint16_t port,
+                                      std::string_view root) {
+  auto folder = CO_TRY(co_await system.open_folder(root));
+  auto& machine = sched::Machine::current();
+  Event ending;
+  auto watch = [](io::System& outside, Event& ending) -> Task<Result<void>> {
+    CO_TRY(co_await io::wait_for_stop(outside));
+    ending.set();
+    co_return Result<void>{};
+  };
+  Scope watching{OnError::keep_going};
+  watching.spawn(watch(system, ending));
+  Scope servers;
+  for (unsigned i = 0; i < machine.cores(); ++i)
+    servers.spawn(serve(system, port, *folder, ending), &machine.core(i));
+  const Result<void> outcome = co_await servers.join();
+  watching.request_stop();
+  (co_await watching.join()).ignore();
   co_return outcome;
 }
 
@@ -76,7 +101,7 @@ Task<Result<void>> program_main(Program program) {
       co_return Error::invalid_argument;
     }
   }
-  co_return co_await serve(program.system, port, root);
+  co_return co_await serve_on_each_core(program.system, port, root);
 }
 
 }  // namespace lichen
