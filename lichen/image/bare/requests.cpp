@@ -53,7 +53,8 @@ void ConsoleRequests::ask_to_stop() noexcept {
 }
 
 bool ConsoleRequests::deliver() noexcept {
-  if (!told_.exchange(false)) return false;
+  if (!told_.load(std::memory_order_relaxed)) return false;
+  told_.store(false);
   news_.set();
   return true;
 }
