@@ -70,7 +70,7 @@ Task<Result<void>> hog_with_calls(std::atomic<bool>& over) {
 Task<Result<void>> draw_soon(sched::Group& group, std::atomic<std::uint64_t>& latest) {
   auto frames =
       CO_TRY(co_await sched::Frames::reserve(group, {.period = 8'333us, .budget = 500us}));
-  for (unsigned i = 0; i < 5; ++i) {
+  for (unsigned i = 0; i < 3; ++i) {
     const sched::Frame frame = CO_TRY(co_await frames.next());
     const std::uint64_t late = hal::now_ns() - frame.due_ns;
     hal::sim::note("a frame begins after it was due by", late);
