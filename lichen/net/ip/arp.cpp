@@ -43,9 +43,17 @@ void Stack::receive_arp(Interface& interface, Bytes bytes) noexcept {
 
   const bool for_us = interface.find_usable(packet->target) != nullptr;
   if (!packet->sender.is_unspecified()) {
-    const bool known = neighbours_.learn(
-        interface.index, packet->sender, packet->sender_mac,
-        {.solicited = !is_request && for_us, .may_create = is_request && for_us}, now_);
+    // An answer to us confirms what we have asked. One that we have not asked for, of another
+    // station, takes nobody's place: the one we know is asked whether it is still there.
+    const Neighbour* neighbour = neighbours_.find(interface.index, packet->sender);
+    const bool answer = !is_request && for_us;
+    const bool asked = neighbour != nullptr && (neighbour->state == NeighbourState::incomplete ||
+                                                neighbour->state == NeighbourState::probe);
+    const bool known = neighbours_.learn(interface.index, packet->sender, packet->sender_mac,
+                                         {.solicited = answer && asked,
+                                          .overrides = !answer || asked,
+                                          .may_create = is_request && for_us},
+                                         now_);
     if (!known && !is_request) counters.count(Drop::unsolicited);
   }
   if (!is_request || !for_us || !interface.answers) return;

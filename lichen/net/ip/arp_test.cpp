@@ -95,6 +95,27 @@ TEST_F(Arp, UnsolicitedAnswersMakeNoEntry) {
   EXPECT_EQ(stack->neighbours().count(), 0u);
 }
 
+// A forged answer takes nobody's place: the station we know is asked, and stays if it answers.
+TEST_F(Arp, UnsolicitedAnswersTakeNobodysPlace) {
+  ASSERT_TRUE(ping("10.0.0.2"));
+  answer();
+  const wire::MacAddress forger{{2, 0, 0, 0, 0, 0x66}};
+  answer(forger);
+  const Neighbour* neighbour = stack->neighbours().find(interface->index, ip("10.0.0.2"));
+  EXPECT_EQ(neighbour->mac, peer_mac);
+  EXPECT_EQ(neighbour->state, NeighbourState::stale);
+  ASSERT_TRUE(ping("10.0.0.2"));
+  run_for(Neighbours::delay_first_probe);
+  answer();
+  EXPECT_EQ(neighbour->mac, peer_mac);
+  EXPECT_EQ(neighbour->state, NeighbourState::reachable);
+  // One that says it to all has moved.
+  receive_arp({Operation::reply, forger, {{10, 0, 0, 2}}, forger, {{10, 0, 0, 2}}},
+              wire::MacAddress::broadcast());
+  EXPECT_EQ(neighbour->mac, forger);
+  EXPECT_EQ(neighbour->state, NeighbourState::stale);
+}
+
 TEST_F(Arp, AnswersRequestsForItsAddresses) {
   receive_arp({Operation::request, peer_mac, {{10, 0, 0, 2}}, {}, {{10, 0, 0, 1}}},
               wire::MacAddress::broadcast());
