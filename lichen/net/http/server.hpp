@@ -22,9 +22,9 @@
 namespace lichen::net::http {
 
 // Answers requests. Called for several connections at a time, but for the requests of one
-// connection in turn. An error it returns becomes a 500 while nothing of the response has left (a 503 if
-// something has run out: no_memory, limit_reached, busy), else the connection is cut, so that half
-// a response is never taken for a whole one.
+// connection in turn. An error it returns becomes a 500 while nothing of the response has left (a
+// 503 if something has run out: no_memory, limit_reached, busy), else the connection is cut, so
+// that half a response is never taken for a whole one.
 class Handler {
  public:
   virtual Task<Result<void>> handle(Request& request, Response& response) = 0;
