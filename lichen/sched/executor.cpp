@@ -320,7 +320,10 @@ void Executor::post(Runnable& runnable) noexcept {
   // interrupt would cost both sides more than the rest of the wake. Pairs with install(), which
   // says what runs before run_batch() looks: either it sees what we put in or we see what runs.
   const unsigned running = running_band_.load(std::memory_order_seq_cst);
-  if (running != nothing_runs && band < running) interrupt();
+  if (running == nothing_runs || band >= running) return;
+  // The latest may have met a bad moment and be put off by more than a frame can wait.
+  if (band == frame_band) interrupt_sent_.store(false, std::memory_order_seq_cst);
+  interrupt();
 }
 
 void Executor::post_stop(coro::Strand& strand) noexcept {

@@ -87,9 +87,10 @@ void Executor::look_again() noexcept {
   const std::uint64_t now = hal::now_ns();
   const std::uint64_t timer = timers_.first_set();
   const std::uint64_t due = std::min(timer, decision_ns_);
-  const bool needed = others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now ||
-                      told_ || interrupt_sent_.load(std::memory_order_relaxed);
-  const bool urgent = timer <= now && schedule_.admission().admitted_ppm() != 0;
+  const bool called = interrupt_sent_.load(std::memory_order_relaxed);
+  const bool needed =
+      others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now || told_ || called;
+  const bool urgent = (timer <= now || called) && schedule_.admission().admitted_ppm() != 0;
   const unsigned doublings = urgent ? urgent_retry_doublings : retry_doublings;
   std::uint64_t look = needed ? now + (retry_ns << std::min(retries_in_a_row_++, doublings))
                               : std::min(due, now + (machine_.first_look_ns() << std::min(
