@@ -1,7 +1,9 @@
-// What a phone does, as arrivals: made from a seed after published shapes, see docs/placement.md.
+// What a phone does, as arrivals: made from a seed after published shapes (docs/placement.md), or
+// recorded (recording.hpp).
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace lichen::bench {
@@ -14,7 +16,7 @@ struct Arrival {
 
 // A stream with deadlines: one piece of work in each period.
 struct Track {
-  const char* name = "";
+  std::string_view name;
   std::uint64_t period_ns = 0;
   std::uint64_t budget_ns = 0;  // what it reserves: no piece is larger
   std::vector<Arrival> frames;
@@ -22,14 +24,14 @@ struct Track {
 
 // Streams of tasks without deadlines.
 struct Stream {
-  const char* name = "";
+  std::string_view name;
   bool background = true;
   bool urgent = false;  // somebody waits for it
   std::vector<Arrival> tasks;
 };
 
 struct Load {
-  const char* name = "";
+  std::string_view name;
   std::uint64_t length_ns = 0;
   std::vector<Track> tracks;
   std::vector<Stream> streams;

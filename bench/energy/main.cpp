@@ -6,10 +6,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bench/energy/loads.hpp"
+#include "bench/energy/recording.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/sleep.hpp"
 #include "lichen/hal/hal.hpp"
@@ -202,7 +207,7 @@ double static_mj(const Load& load) {
   return asleep_mj(length) + little_mj(on_little - excess) + big_mj(on_big + excess);
 }
 
-int run(std::uint64_t length_ns, std::uint64_t seed) {
+int run(const std::vector<Load>& loads, std::uint64_t seed) {
   std::vector<sched::CorePower> power;
   for (unsigned i = 0; i < big_cores + little_cores; ++i) {
     const auto& core = i < big_cores ? big : little;
@@ -211,10 +216,11 @@ int run(std::uint64_t length_ns, std::uint64_t seed) {
   const sched::Spread spread;
   const sched::Pack pack;
   const sched::EnergyAware energy{power};
-  for (const Load& load : phone_loads(seed, length_ns)) {
+  for (const Load& load : loads) {
     double of_spread = 0;
     const auto print = [&](std::string_view policy, const Outcome* outcome, double mj) {
-      std::printf("{\"variant\":\"%s, %.*s\",\"mj\":%.1f,\"ratio\":%.4f", load.name,
+      std::printf("{\"variant\":\"%.*s, %.*s\",\"mj\":%.1f,\"ratio\":%.4f",
+                  static_cast<int>(load.name.size()), load.name.data(),
                   static_cast<int>(policy.size()), policy.data(), mj, mj / of_spread);
       if (outcome)
         std::printf(",\"frames\":%llu,\"missed\":%llu,\"tasks\":%llu,\"mean_latency_us\":%.1f",
@@ -245,14 +251,30 @@ int run(std::uint64_t length_ns, std::uint64_t seed) {
 int main(int argc, char** argv) {
   std::uint64_t length_s = 20;
   std::uint64_t seed = 1;
+  const char* recording = nullptr;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--seconds") == 0) length_s = std::strtoull(argv[i + 1], nullptr, 10);
     if (std::strcmp(argv[i], "--seed") == 0) seed = std::strtoull(argv[i + 1], nullptr, 10);
+    if (std::strcmp(argv[i], "--recording") == 0) recording = argv[i + 1];
   }
   if (argc % 2 == 0 || length_s == 0 || length_s > 3'600) {
     std::fprintf(stderr,
-                 "usage: bench_energy [--seconds N] [--seed N]   (N seconds of each load)\n");
+                 "usage: bench_energy [--seconds N] [--seed N] [--recording FILE]\n"
+                 "(N seconds of each load that is made up, and one that was recorded)\n");
     return 2;
   }
-  return lichen::bench::run(length_s * 1'000'000'000, seed);
+  auto loads = lichen::bench::phone_loads(seed, length_s * 1'000'000'000);
+  std::string text;
+  if (recording != nullptr) {
+    std::ifstream file{recording};
+    text.assign(std::istreambuf_iterator<char>{file}, {});
+    unsigned line = 0;
+    auto load = lichen::bench::read_recording("recorded browsing", text, line);
+    if (!load) {
+      std::fprintf(stderr, "bench_energy: %s: no recording (line %u)\n", recording, line);
+      return 1;
+    }
+    loads.push_back(*std::move(load));
+  }
+  return lichen::bench::run(loads, seed);
 }

@@ -307,7 +307,8 @@ def energy(table, quick, print_row):
     if not os.path.exists(path):
         note("energy: bench_energy is built where tests are (LICHEN_TESTS)")
         return
-    lines = json_lines([path, "--seconds", "10" if quick else "60"], ALL)
+    recording = os.path.join(ROOT, "bench/energy/recordings/browsing.txt")
+    lines = json_lines([path, "--seconds", "10" if quick else "60", "--recording", recording], ALL)
     total = {}
     for line in lines:
         load, policy = line["variant"].split(", ")
