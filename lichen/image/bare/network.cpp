@@ -159,6 +159,7 @@ class BareNetwork {
     CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
     auto& machine = sched::Machine::current();
     std::vector<coro::Core*> cores;
+    cores.reserve(machine.cores());
     for (unsigned i = 0; i < machine.cores(); ++i) cores.push_back(&machine.core(i));
     virtio::NetOptions card_options{.cores = cores, .router = &device_};
     if (cores.size() > 1) card_options.receive_buffers = 384;  // of each
