@@ -1,15 +1,14 @@
 // The HTTP server's part of `calls`: requests over a connection in memory, one after the other.
 #include <array>
-#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "counting.hpp"
 #include "lichen/base/span.hpp"
-#include "lichen/coro/channel.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/io/stream.hpp"
-#include "lichen/io/system.hpp"
+#include "lichen/io/test_system.hpp"
 #include "lichen/net/http/server.hpp"
 #include "measure.hpp"
 
@@ -19,29 +18,8 @@ namespace {
 
 constexpr std::size_t capacity = 4'096;
 
-// Nothing of a machine but the date.
-class Outside final : public io::System {
- public:
-  io::Network& network() noexcept override { std::abort(); }
-  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view) override {
-    co_return Error::not_supported;
-  }
-  Result<Pipe> make_pipe() override { return Error::not_supported; }
-  Task<Result<io::Request>> next_request() override { co_return Error::not_supported; }
+class Outside final : public io::test::ClockOnly {
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override { return 0; }
-};
-
-class OneStream final : public io::Listener {
- public:
-  explicit OneStream(std::unique_ptr<io::Stream> stream) { streams_.try_send(stream).ignore(); }
-  Task<Result<std::unique_ptr<io::Stream>>> accept() override {
-    co_return co_await streams_.receive();
-  }
-  [[nodiscard]] io::Address local() const override { return {}; }
-  void close() noexcept override { streams_.close(); }
-
- private:
-  Channel<std::unique_ptr<io::Stream>> streams_{1};
 };
 
 class Hello final : public net::http::Handler {
@@ -80,11 +58,11 @@ Task<Result<void>> count_requests(std::uint64_t times, bool with_server) {
   Hello hello;
   Scope scope;
   std::unique_ptr<io::Stream> other = std::move(pair.second);
-  std::optional<OneStream> listener;
+  io::test::FakeListener listener;
   std::optional<net::http::Server> server;
   if (with_server) {
-    listener.emplace(std::move(other));
-    server.emplace(*listener, hello, outside);
+    if (!listener.connect(std::move(other))) co_return Error::no_memory;
+    server.emplace(listener, hello, outside);
     scope.spawn(server->run());
   } else {
     scope.spawn(send_back(*other, 128));

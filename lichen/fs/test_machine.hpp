@@ -3,23 +3,14 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <string_view>
 
-#include "lichen/io/system.hpp"
+#include "lichen/io/test_system.hpp"
 
 namespace lichen::fs::test {
 
 // Has a clock only, which is a moment later each time it is asked.
-class FakeMachine final : public io::System {
+class FakeMachine final : public io::test::ClockOnly {
  public:
-  io::Network& network() noexcept override { std::abort(); }
-  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view) override {
-    co_return Error::not_supported;
-  }
-  Result<Pipe> make_pipe() override { return Error::not_supported; }
-  Task<Result<io::Request>> next_request() override { co_return Error::not_supported; }
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override {
     return now_ns_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -16,37 +16,16 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/coro/test_loop.hpp"
 #include "lichen/io/stream.hpp"
-#include "lichen/io/system.hpp"
+#include "lichen/io/test_system.hpp"
 #include "lichen/net/http/server.hpp"
 
 namespace lichen::net::http::test {
 
-class FakeSystem final : public io::System {
+class FakeSystem final : public io::test::ClockOnly {
  public:
-  io::Network& network() noexcept override { std::abort(); }
-  Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view) override {
-    co_return Error::not_supported;
-  }
-  Result<Pipe> make_pipe() override { return Error::not_supported; }
-  Task<Result<io::Request>> next_request() override { co_return Error::not_supported; }
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override {
     return 784'111'777'000'000'000 + static_cast<std::int64_t>(coro::test::virtual_now_ns);
   }
-};
-
-// Hands out the streams it is given.
-class FakeListener final : public io::Listener {
- public:
-  Task<Result<std::unique_ptr<io::Stream>>> accept() override {
-    co_return co_await streams_.receive();
-  }
-  [[nodiscard]] io::Address local() const override { return {}; }
-  void close() noexcept override { streams_.close(); }
-
-  bool connect(std::unique_ptr<io::Stream> stream) { return streams_.try_send(stream).has_value(); }
-
- private:
-  coro::Channel<std::unique_ptr<io::Stream>> streams_{coro::unbounded};
 };
 
 // What a client saw before the connection ended.
@@ -147,7 +126,7 @@ class TestWorld : public testing::Test {
 
   coro::test::TestLoop loop_;
   FakeSystem system_;
-  std::optional<FakeListener> listener_;  // while it serves
+  std::optional<io::test::FakeListener> listener_;  // while it serves
   Server* server_ = nullptr;
 };
 
