@@ -36,16 +36,6 @@ Status status_of_body(Error error) noexcept {
   }
 }
 
-// What has run out may be there again soon.
-Status status_of_handler(Error error) noexcept {
-  switch (error) {
-    case Error::no_memory:
-    case Error::limit_reached:
-    case Error::busy: return Status::service_unavailable;
-    default: return Status::internal_server_error;
-  }
-}
-
 }  // namespace
 
 // Limits the time of each wait for bytes.
@@ -191,7 +181,7 @@ Task<Result<bool>> Connection::serve_requests(io::Buffer first) {
         co_return handled.error();
       }
       const Status fault =
-          body.failed() ? status_of_body(body.error()) : status_of_handler(handled.error());
+          body.failed() ? status_of_body(body.error()) : status_of_fault(handled.error());
       if (body.failed())
         ++server_.counters_.refused;
       else

@@ -33,10 +33,7 @@ Status status_of(Error error) noexcept {
     case Error::invalid_argument:  // a name no file can have
     case Error::too_large: return Status::not_found;
     case Error::access_denied: return Status::forbidden;
-    case Error::no_memory:
-    case Error::limit_reached:
-    case Error::busy: return Status::service_unavailable;
-    default: return Status::internal_server_error;
+    default: return status_of_fault(error);
   }
 }
 

@@ -30,26 +30,28 @@ Response& Response::status(Status status) noexcept {
   return *this;
 }
 
-Response& Response::field(std::string_view name, std::string_view value) noexcept {
+bool Response::begin_head() noexcept {
   if (state_ == State::fresh) status(Status::ok);
-  if (state_ == State::head) writer_.field(name, value);
+  return state_ == State::head;
+}
+
+Response& Response::field(std::string_view name, std::string_view value) noexcept {
+  if (begin_head()) writer_.field(name, value);
   return *this;
 }
 
 Response& Response::field(std::string_view name, std::uint64_t value) noexcept {
-  if (state_ == State::fresh) status(Status::ok);
-  if (state_ == State::head) writer_.field(name, value);
+  if (begin_head()) writer_.field(name, value);
   return *this;
 }
 
 Response& Response::trusted_lines(std::string_view lines) noexcept {
-  if (state_ == State::fresh) status(Status::ok);
-  if (state_ == State::head) writer_.lines(lines);
+  if (begin_head()) writer_.lines(lines);
   return *this;
 }
 
 Response& Response::length(std::uint64_t length) noexcept {
-  if (state_ == State::fresh) status(Status::ok);
+  begin_head();
   has_length_ = true;
   left_ = length;
   return *this;
@@ -58,8 +60,7 @@ Response& Response::length(std::uint64_t length) noexcept {
 // RFC 9112 section 6 and RFC 9110 section 8.6: no length and no coding with a status that has no
 // content; with HEAD, what GET would have got.
 Result<void> Response::end_head(std::optional<std::uint64_t> length) noexcept {
-  if (state_ == State::fresh) status(Status::ok);
-  if (state_ != State::head) return Error::invalid_state;
+  if (!begin_head()) return Error::invalid_state;
   State next = State::length;
   if (never_has_body(status_)) {
     length = 0;

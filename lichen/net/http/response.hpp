@@ -122,6 +122,8 @@ class Response {
     done,
     failed,
   };
+  // Begins the head if nothing did. False: it is ended.
+  bool begin_head() noexcept;
   // Ends the head. Leaves the state that says what follows.
   Result<void> end_head(std::optional<std::uint64_t> length) noexcept;
 

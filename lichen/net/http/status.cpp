@@ -96,4 +96,13 @@ std::string_view status_line(Status status) noexcept {
   return text ? text->line : std::string_view{};
 }
 
+Status status_of_fault(Error error) noexcept {
+  switch (error) {
+    case Error::no_memory:
+    case Error::limit_reached:
+    case Error::busy: return Status::service_unavailable;
+    default: return Status::internal_server_error;
+  }
+}
+
 }  // namespace lichen::net::http

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "lichen/base/error.hpp"
+
 namespace lichen::net::http {
 
 enum class Method : std::uint8_t {
@@ -81,6 +83,10 @@ enum class Status : std::uint16_t {
 [[nodiscard]] constexpr bool never_has_body(Status status) noexcept {
   return is_informational(status) || status == Status::no_content || status == Status::not_modified;
 }
+
+// What a client is told when we failed: Status::service_unavailable if something has run out, which
+// may be there again soon, else Status::internal_server_error.
+[[nodiscard]] Status status_of_fault(Error error) noexcept;
 
 // "Not Found"; empty for a code that is not in the list.
 std::string_view reason(Status status) noexcept;
