@@ -360,8 +360,8 @@ void Reader::place_files(const Imsic& imsic) noexcept {
         offset -= files.size;
         continue;
       }
-      if (files.size - offset >= page && files.begin % page == 0)
-        hart.messages = files.begin + offset;
+      const std::uint64_t where = files.begin + offset;
+      if (files.size - offset >= page && where % page == 0) hart.messages = where;
       return;
     }
   });

@@ -363,6 +363,7 @@ TEST(BoardTree, PlacesTheFilesOfHarts) {
   EXPECT_EQ(second({.guest_bits = 2, .files_size = 0x8000}).context, 1);
   EXPECT_EQ(second({.files_size = 0x1000}).messages, 0x2810'0000);
   EXPECT_EQ(second({.files_size = 0x800}).messages, 0) << "half a page is none";
+  EXPECT_EQ(second({.guest_bits = 1, .files_size = 0x1800}).messages, 0) << "nor is one across two";
   EXPECT_EQ(second({.guest_bits = 8}).messages, 0) << "no such hart has so many guests";
 }
 

@@ -70,6 +70,7 @@ Parsed<void> parse_options(std::span<const std::byte> bytes, TcpOptions& options
         right = body.size() % 8 == 0 && count >= 1 && count <= TcpOptions::max_sack_blocks;
         if (!right) break;
         options.sack_count = static_cast<std::uint8_t>(count);
+        options.sack = {};  // of two such options the last one counts
         for (std::size_t i = 0; i < count; ++i)
           options.sack[i] = {load32(body, 8 * i), load32(body, 8 * i + 4)};
         break;

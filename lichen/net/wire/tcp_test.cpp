@@ -112,6 +112,14 @@ TEST(Tcp, TakesOptionsThatAreWellFormed) {
   EXPECT_EQ(with_options("0000 0002")->options.mss, 0);
 }
 
+TEST(Tcp, TakesTheLastOfSeveralSackOptions) {
+  const auto segment =
+      with_options("0512 00000001 00000002 00000003 00000004 050a 00000005 00000006 00000000");
+  ASSERT_TRUE(segment);
+  ASSERT_EQ(segment->options.sack_count, 1);
+  EXPECT_EQ(segment->options.sack, (decltype(segment->options.sack){{{5, 6}}}));
+}
+
 TEST(Tcp, RefusesOptionsThatAreNot) {
   for (const char* options :
        {"02000000", "02010000", "01010204", "01010102", "02030500", "03020000", "04030000",
