@@ -229,21 +229,17 @@ function(lichen_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
 endfunction()
 
-# lichen_fuzzer(name SOURCES ... DEPENDS ... CORPUS folder): a libFuzzer target; ctest runs it over its
-# corpus and for a bounded time (LICHEN_FUZZ_SECONDS).
-set(LICHEN_FUZZ_SECONDS 10 CACHE STRING "Seconds that ctest runs each fuzzer")
+# lichen_fuzzer(name RUNS number SOURCES ... DEPENDS ... CORPUS folder): a libFuzzer target; ctest runs it
+# over its corpus and so many inputs in all, or explores (tests/fuzz/run_fuzzer).
 function(lichen_fuzzer name)
   if(NOT LICHEN_FUZZ)
     return()
   endif()
-  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "" "RUNS;CORPUS" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lichen_strict ${arg_DEPENDS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-  set(found ${CMAKE_CURRENT_BINARY_DIR}/${name}.found)
-  file(MAKE_DIRECTORY ${found})
-  add_test(NAME ${name} COMMAND ${name} -max_total_time=${LICHEN_FUZZ_SECONDS} -print_final_stats=1
-    ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
-  math(EXPR limit "${LICHEN_FUZZ_SECONDS} + 120")
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} LABELS fuzz)
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/fuzz/run_fuzzer
+    $<TARGET_FILE:${name}> ${arg_RUNS} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz)
 endfunction()

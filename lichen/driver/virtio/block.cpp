@@ -246,7 +246,8 @@ Task<Result<void>> Disk::restart() noexcept {
   }
   if (const Result<void> up = co_await enable(); !up) {
     fail(transport_);
-    co_return up.error();
+    // What it has agreed to before and now refuses is a fault of its own.
+    co_return up.failed_with(Error::no_memory) ? Error::no_memory : Error::io_failed;
   }
   faulty_.store(false);
   read_configuration();

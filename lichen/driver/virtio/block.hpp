@@ -62,8 +62,9 @@ class Disk final : public io::BlockDevice {
   }
 
   // The calling core takes the interrupt of the configuration. Transport and memory MUST outlive
-  // it. Errors: not_supported (no block device, or one whose limits make no sense),
-  // invalid_argument (options), no_memory, timed_out (it does not answer), io_failed.
+  // it. Errors: not_supported (no block device, or one whose limits make no sense), not_found (it
+  // has no queue), limit_reached (it has not the interrupts that it tells of), invalid_argument
+  // (options), no_memory, timed_out (it does not answer), io_failed.
   static Task<Result<std::unique_ptr<Disk>>> open(Transport& transport, DeviceMemory& memory,
                                                   DiskOptions options = {}) noexcept;
   // No call may be in progress.

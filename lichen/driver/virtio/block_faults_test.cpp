@@ -206,8 +206,14 @@ TEST_P(BlockFaultsTest, GivesUpWhatBreaksTheDeviceDown) {
   EXPECT_TRUE(*world.loop.run(with_service(world, poison(world), false)));
 }
 
-// It does not answer, and then it does; or nothing is there any more; or something else is.
-Task<Result<void>> goes_away(DiskWorld& world, Error becomes) {
+// It does not answer, and then it does; or nothing is there any more; or something else is, or one
+// that has lost a feature or its queue.
+enum class Becomes : std::uint8_t { nothing, another, one_of_less, one_without_queue };
+constexpr Error says(Becomes what) {
+  if (what == Becomes::nothing) return Error::closed;
+  return what == Becomes::one_without_queue ? Error::io_failed : Error::not_supported;
+}
+Task<Result<void>> goes_away(DiskWorld& world, Becomes becomes) {
   Scope scope{OnError::keep_going};
   std::array<Outcome, 6> reads;
   std::array<Content, 6> into;
@@ -219,22 +225,22 @@ Task<Result<void>> goes_away(DiskWorld& world, Error becomes) {
   world.events();
   world.device.fetch();
   world.device.reset_reads = 100'000;
-  if (becomes == Error::not_supported) world.device.set_config(20, 4096, 4);
-  if (becomes == Error::io_failed) world.device.offered &= ~block_feature::discard;
+  if (becomes == Becomes::another) world.device.set_config(20, 4096, 4);
+  if (becomes == Becomes::one_of_less) world.device.offered &= ~block_feature::discard;
+  if (becomes == Becomes::one_without_queue) world.device.queues[0].limit = 0;
   world.device.break_down();
   world.events();
   CO_TRY(co_await sleep_for(10s));
   for (const Outcome& each : reads) EXPECT_FALSE(each);
-  world.device.is_gone = becomes == Error::closed;
+  world.device.is_gone = becomes == Becomes::nothing;
   world.device.write_status(0);
   world.device.reset_reads = 0;
   world.device.write_status(0);
   CO_TRY(co_await sleep_for(10s));
-  for (const Outcome& each : reads)
-    EXPECT_TRUE(ended_with(each, becomes == Error::io_failed ? Error::not_supported : becomes));
+  for (const Outcome& each : reads) EXPECT_TRUE(ended_with(each, says(becomes)));
   CO_TRY(co_await scope.join());
   const Error after = (co_await world.disk->read(0, into[0])).error();
-  EXPECT_EQ(after, becomes == Error::io_failed ? Error::not_supported : becomes);
+  EXPECT_EQ(after, says(becomes));
   // Nobody is kept busy by what is of no use.
   world.device.change_config();
   world.disk->interrupted(Disk::config_vector);
@@ -244,7 +250,8 @@ Task<Result<void>> goes_away(DiskWorld& world, Error becomes) {
   co_return Result<void>{};
 }
 TEST_P(BlockFaultsTest, NoticesThatTheDeviceIsGone) {
-  for (const Error becomes : {Error::closed, Error::not_supported, Error::io_failed}) {
+  for (const Becomes becomes :
+       {Becomes::nothing, Becomes::another, Becomes::one_of_less, Becomes::one_without_queue}) {
     DiskWorld world{block_usual | GetParam()};
     ASSERT_TRUE(world.open({.requests = 4}));
     EXPECT_TRUE(*world.loop.run(with_service(world, goes_away(world, becomes), false)));
