@@ -176,13 +176,13 @@ endfunction()
 include(${CMAKE_CURRENT_LIST_DIR}/LichenPreemptible.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/LichenPackFiles.cmake)
 
-# lichen_app(name [PREEMPTIBLE] [NETWORK] [DISKS] SOURCES ... [DEPENDS ...] [FILES folder [AT path]]): build/<preset>/apps/<name>,
-# a program that is its program_main() (lichen/io/program.hpp): a process on a host, an image of its own
-# on a bare machine. PREEMPTIBLE: see lichen_preemptible(). NETWORK: an image can reach one. DISKS: it uses the disks
-# that are there. FILES: what an image has inside, in its
-# folder `path`; the cache variable LICHEN_FILES_<name> names another folder instead.
+# lichen_app(name [PREEMPTIBLE] [NETWORK] [DISKS] [CONSOLE] [BALLOON] SOURCES ... [DEPENDS ...] [FILES folder [AT path]]):
+# build/<preset>/apps/<name>, a program that is its program_main() (lichen/io/program.hpp): a process on a host, an image
+# of its own on a bare machine. PREEMPTIBLE: see lichen_preemptible(). NETWORK, DISKS, CONSOLE, BALLOON: which devices an
+# image has drivers for, see lichen_boot_image(). FILES: what an image has inside, in its folder `path`; the cache
+# variable LICHEN_FILES_<name> names another folder instead.
 function(lichen_app name)
-  cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK;DISKS" "FILES;AT" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK;DISKS;CONSOLE;BALLOON" "FILES;AT" "SOURCES;DEPENDS" ${ARGN})
   if(NOT LICHEN_BARE)
     lichen_executable(${name} SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS} lichen_host_program)
     if(arg_PREEMPTIBLE)
@@ -190,7 +190,7 @@ function(lichen_app name)
     endif()
   else()
     set(options "")
-    foreach(option PREEMPTIBLE NETWORK DISKS)
+    foreach(option PREEMPTIBLE NETWORK DISKS CONSOLE BALLOON)
       if(arg_${option})
         list(APPEND options ${option})
       endif()

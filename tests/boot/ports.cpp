@@ -1,16 +1,13 @@
 // A virtio console with several ports, of which one has a name: what comes there is sent back,
 // until the other end is closed.
 #include <array>
-#include <memory>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "lichen/base/log.hpp"
 #include "lichen/driver/virtio/console.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/bare/devices.hpp"
-#include "lichen/image/bare/outside.hpp"
 #include "lichen/image/run.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/sched/machine.hpp"
@@ -19,15 +16,6 @@ namespace {
 
 using namespace lichen;
 namespace virtio = driver::virtio;
-
-struct Devices final : image::DeviceListener {
-  bool deliver() noexcept override {
-    bool any = false;
-    for (const auto& device : found) any |= device->deliver();
-    return any;
-  }
-  std::vector<std::unique_ptr<image::VirtioDevice>> found = image::find_virtio_devices();
-};
 
 Task<Result<void>> echo(virtio::ConsoleDevice& console) {
   virtio::ConsolePort& port = *CO_TRY(co_await console.find("org.lichen.echo"));
@@ -47,7 +35,7 @@ Task<Result<void>> app(io::System&) { co_return Result<void>{}; }
 
 }  // namespace
 
-// What images with a network have of their own.
+// What images with devices have of their own.
 Task<Result<void>> lichen::image::run_with_devices(BareSystem&, DeviceListeners& listeners,
                                                    Task<Result<void>> main) {
   const io::Stay stay = co_await io::StayOn{sched::Machine::current().core(0)};
@@ -55,8 +43,7 @@ Task<Result<void>> lichen::image::run_with_devices(BareSystem&, DeviceListeners&
   PageMemory memory;
   listeners[0] = &devices;
   Result<void> outcome = Error::not_found;
-  for (const auto& device : devices.found) {
-    if (device->transport().kind() != virtio::DeviceKind::console) continue;
+  if (VirtioDevice* const device = devices.first(virtio::DeviceKind::console)) {
     const auto console = CO_TRY(co_await virtio::ConsoleDevice::open(device->transport(), memory));
     Interrupts<virtio::ConsoleDevice> interrupts{*console};
     device->tell(&interrupts);

@@ -1,14 +1,20 @@
-#include "lichen/image/bare/console.hpp"
+// A virtio console as the machine's: it shows what is written, and asks to stop when Ctrl-C is
+// typed.
+#include "lichen/driver/virtio/console.hpp"
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "lichen/base/format.hpp"
-#include "lichen/driver/virtio/console.hpp"
+#include "lichen/base/log.hpp"
+#include "lichen/coro/scope.hpp"
 #include "lichen/hal/hal.hpp"
+#include "lichen/image/bare/devices.hpp"
+#include "lichen/image/bare/system.hpp"
 
 namespace lichen::image {
 
@@ -56,8 +62,8 @@ void show(void*, std::string_view text) noexcept {
 
 void flush(void*) noexcept { console().port().flush_now(); }
 
-}  // namespace
-
+// From now on it shows what is written, and what was before. Errors: those of
+// ConsoleDevice::open().
 Task<Result<void>> open_console(VirtioDevice& device) {
   Console& opened = console();
   // One port, so nobody has to be there before it takes what is written.
@@ -69,7 +75,8 @@ Task<Result<void>> open_console(VirtioDevice& device) {
   co_return Result<void>{};
 }
 
-Task<Result<void>> listen_to_console(BareSystem& system) {
+// Reads what is typed, until it is asked to stop.
+Task<Result<void>> listen(BareSystem& system) {
   constexpr std::byte control_c{3};
   std::array<std::byte, 64> typed;
   for (;;) {
@@ -81,9 +88,25 @@ Task<Result<void>> listen_to_console(BareSystem& system) {
   }
 }
 
-void keep_console(std::unique_ptr<VirtioDevice> device) noexcept {
+}  // namespace
+
+Task<Result<void>> run_with_console(BareSystem& system, Devices& devices, Task<Result<void>> main) {
+  VirtioDevice* const device = devices.first(virtio::DeviceKind::console);
+  if (!device) co_return co_await std::move(main);
+  const Result<void> opened = co_await open_console(*device);
+  if (!opened) {
+    base::log::warning("the virtio console cannot be used: {}", opened.error());
+    co_return co_await std::move(main);
+  }
+  Scope scope{OnError::keep_going};
+  scope.spawn(listen(system));
+  const Result<void> outcome = co_await std::move(main);
+  scope.request_stop();
+  (co_await scope.join()).ignore();
+  // It goes on to show what is written when nobody takes its interrupts any more.
   device->tell(nullptr);
-  console().device = std::move(device);
+  console().device = devices.release(*device);
+  co_return outcome;
 }
 
 void close_console() noexcept {

@@ -1,5 +1,6 @@
 #include "lichen/image/bare/devices.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "lichen/base/log.hpp"
@@ -57,6 +58,40 @@ std::vector<std::unique_ptr<VirtioDevice>> find_virtio_devices() {
   Finder finder;
   for (const hal::FoundDevice& found : hal::devices()) finder.look_at(found);
   return finder.devices();
+}
+
+Devices::~Devices() {
+  for (const auto& device : found_) device->tell(nullptr);
+}
+
+bool Devices::deliver() noexcept {
+  bool any = false;
+  for (const auto& device : found_) any |= device->deliver();
+  return any;
+}
+
+bool Devices::prepare_sleep() noexcept {
+  bool ready = true;
+  for (const auto& device : found_) ready &= device->prepare_sleep();
+  return ready;
+}
+
+bool Devices::is_deaf() const noexcept {
+  return std::ranges::any_of(found_, [](const auto& device) { return device->is_deaf(); });
+}
+
+VirtioDevice* Devices::first(driver::virtio::DeviceKind kind) noexcept {
+  for (const auto& device : found_)
+    if (device->transport().kind() == kind) return device.get();
+  return nullptr;
+}
+
+std::unique_ptr<VirtioDevice> Devices::release(const VirtioDevice& wanted) noexcept {
+  std::unique_ptr<VirtioDevice> released;
+  for (auto& device : found_)
+    if (device.get() == &wanted) released = std::move(device);
+  std::erase(found_, nullptr);
+  return released;
 }
 
 }  // namespace lichen::image

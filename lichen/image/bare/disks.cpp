@@ -1,4 +1,4 @@
-#include "lichen/image/bare/disks.hpp"
+// The virtio disks of a bare machine, with a queue for each core as far as they have them.
 
 #include <algorithm>
 #include <new>
@@ -9,6 +9,7 @@
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/driver/virtio/block.hpp"
+#include "lichen/image/bare/devices.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/sched/machine.hpp"
 
@@ -72,7 +73,7 @@ class DisksOfCore final : public DeviceListener {
   DeviceListener* other_;
 };
 
-class BareDisks final : public Disks {
+class BareDisks {
  public:
   explicit BareDisks(DeviceListeners& listeners) noexcept : listeners_{listeners} {}
 
@@ -106,15 +107,17 @@ class BareDisks final : public Disks {
     co_return Result<void>{};
   }
 
-  std::span<io::BlockDevice* const> all() const noexcept override { return devices_; }
+  [[nodiscard]] std::span<io::BlockDevice* const> all() const noexcept { return devices_; }
 
-  Task<Result<void>> serve() override {
+  // MUST run as long as they are used; until it is stopped.
+  Task<Result<void>> serve() {
     Scope scope{OnError::keep_going};
     for (const auto& disk : disks_) scope.spawn(disk->disk().serve());
     co_return co_await scope.join();
   }
 
-  Task<Result<void>> close() override {
+  // Nobody uses them any more. MUST be called before this goes.
+  Task<Result<void>> close() {
     auto& machine = sched::Machine::current();
     for (unsigned i = 1; i <= others_.size(); ++i) {
       const io::Stay stay = co_await io::StayOn{machine.core(i)};
@@ -158,12 +161,21 @@ class BareDisks final : public Disks {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Disks>>> open_disks(
-    std::span<const std::unique_ptr<VirtioDevice>> found, DeviceListeners& listeners) {
-  std::unique_ptr<BareDisks> disks{new (std::nothrow) BareDisks{listeners}};
-  if (!disks) co_return Error::no_memory;
-  CO_TRY(co_await disks->open(found));
-  co_return disks;
+Task<Result<void>> run_with_disks(BareSystem& system, Devices& devices, DeviceListeners& listeners,
+                                  Task<Result<void>> main) {
+  BareDisks disks{listeners};
+  Result<void> outcome = co_await disks.open(devices.all());
+  if (outcome) {
+    Scope scope{OnError::keep_going};
+    scope.spawn(disks.serve());
+    system.use_disks(disks.all());
+    outcome = co_await std::move(main);
+    system.use_disks({});
+    scope.request_stop();
+    (co_await scope.join()).ignore();
+  }
+  (co_await disks.close()).ignore();
+  co_return outcome;
 }
 
 }  // namespace lichen::image

@@ -19,10 +19,7 @@
 #include "lichen/hal/bare/words.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/address_wish.hpp"
-#include "lichen/image/bare/balloon.hpp"
-#include "lichen/image/bare/console.hpp"
 #include "lichen/image/bare/devices.hpp"
-#include "lichen/image/bare/disks.hpp"
 #include "lichen/image/bare/outside.hpp"
 #include "lichen/image/bare/system.hpp"
 #include "lichen/io/operation.hpp"
@@ -38,49 +35,6 @@ namespace virtio = driver::virtio;
 using namespace std::chrono_literals;
 
 constexpr auto address_limit = 30s;
-
-// In the order in which they come up; they go down in the opposite one.
-class Devices final : public DeviceListener {
- public:
-  Devices() : found_{find_virtio_devices()} {}
-  ~Devices() {
-    for (const auto& device : found_) device->tell(nullptr);
-  }
-
-  bool deliver() noexcept override {
-    bool any = false;
-    for (const auto& device : found_) any |= device->deliver();
-    return any;
-  }
-  bool prepare_sleep() noexcept override {
-    bool ready = true;
-    for (const auto& device : found_) ready &= device->prepare_sleep();
-    return ready;
-  }
-  bool is_deaf() const noexcept override {
-    return std::ranges::any_of(found_, [](const auto& device) { return device->is_deaf(); });
-  }
-  [[nodiscard]] std::span<const std::unique_ptr<VirtioDevice>> all() const noexcept {
-    return found_;
-  }
-
-  [[nodiscard]] VirtioDevice* first(virtio::DeviceKind kind) noexcept {
-    for (const auto& device : found_)
-      if (device->transport().kind() == kind) return device.get();
-    return nullptr;
-  }
-  // From now on it is the caller's.
-  std::unique_ptr<VirtioDevice> release(const VirtioDevice& wanted) noexcept {
-    std::unique_ptr<VirtioDevice> released;
-    for (auto& device : found_)
-      if (device.get() == &wanted) released = std::move(device);
-    std::erase(found_, nullptr);
-    return released;
-  }
-
- private:
-  std::vector<std::unique_ptr<VirtioDevice>> found_;
-};
 
 // From then on hal::random_bytes() works: if it does not by itself, by the machine's entropy
 // device.
@@ -238,20 +192,6 @@ class BareNetwork {
   std::unique_ptr<net::inet::InetCores> inet_;
 };
 
-Task<Result<void>> keep_outcome(Task<Result<void>> main, Result<void>& outcome) {
-  outcome = co_await std::move(main);
-  co_return Result<void>{};
-}
-
-// Not bound to the core of the devices.
-Task<Result<void>> run_program(Task<Result<void>> main) {
-  Result<void> outcome;
-  Scope scope;
-  if (!scope.spawn(keep_outcome(std::move(main), outcome))) outcome = Error::no_memory;
-  CO_TRY(co_await scope.join());
-  co_return outcome;
-}
-
 Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
                                   Task<Result<void>> main) {
   net::inet::InetCores& inet = network.inet();
@@ -261,7 +201,7 @@ Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
   if (outcome) {
     base::log::info("the network is up: {}", net::inet::address_of(inet.service_address(0)));
     system.use_network(&inet);
-    outcome = co_await run_program(std::move(main));
+    outcome = co_await std::move(main);
     system.use_network(nullptr);
   } else if (outcome.failed_with(Error::timed_out)) {
     base::log::error(
@@ -274,69 +214,23 @@ Task<Result<void>> run_on_network(BareSystem& system, BareNetwork& network,
   co_return outcome;
 }
 
-// The disks are there as long as the program is.
-Task<Result<void>> run_with_disks(BareSystem& system, Devices& devices, DeviceListeners& listeners,
-                                  Task<Result<void>> main) {
-  const io::Stay stay = co_await io::StayOn{sched::Machine::current().core(0)};
-  const auto disks = CO_TRY(co_await open_disks(devices.all(), listeners));
-  Scope scope{OnError::keep_going};
-  scope.spawn(disks->serve());
-  system.use_disks(disks->all());
-  const Result<void> outcome = co_await run_program(std::move(main));
-  system.use_disks({});
-  scope.request_stop();
-  (co_await scope.join()).ignore();
-  (co_await disks->close()).ignore();
-  co_return outcome;
-}
-
 }  // namespace
 
-Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listeners,
-                                    Task<Result<void>> main) {
-  const io::Stay stay = co_await io::StayOn{sched::Machine::current().core(0)};
-  close_console();
-  Devices devices;
-  listeners[0] = &devices;
-  Scope helpers{OnError::keep_going};
-  VirtioDevice* console = devices.first(virtio::DeviceKind::console);
-  if (console) {
-    const Result<void> opened = co_await open_console(*console);
-    if (opened) {
-      helpers.spawn(listen_to_console(system));
-    } else {
-      base::log::warning("the virtio console cannot be used: {}", opened.error());
-      console = nullptr;
-    }
-  }
-  std::optional<BareBalloon> balloon;
-  if (VirtioDevice* const device = devices.first(virtio::DeviceKind::balloon)) {
-    const Result<void> opened = co_await balloon.emplace(*device).open();
-    if (opened)
-      helpers.spawn(balloon->run());
-    else
-      base::log::warning("the virtio balloon cannot be used: {}", opened.error());
-  }
-  if (&open_disks) main = run_with_disks(system, devices, listeners, std::move(main));
-  Result<void> outcome;
-  if (VirtioDevice* const card = devices.first(virtio::DeviceKind::net)) {
-    BareNetwork network{devices, *card, listeners};
-    const auto options = wished_options();
-    outcome = options ? co_await network.open(*options) : options.error();
-    if (outcome)
-      outcome = co_await run_on_network(system, network, std::move(main));
-    else if (options)
-      base::log::error("the network card cannot be used: {}", outcome.error());
-    (co_await network.close()).ignore();
-  } else {
+Task<Result<void>> run_with_network(BareSystem& system, Devices& devices,
+                                    DeviceListeners& listeners, Task<Result<void>> main) {
+  VirtioDevice* const card = devices.first(virtio::DeviceKind::net);
+  if (!card) {
     base::log::info("there is no network card that can be used");
-    outcome = co_await run_program(std::move(main));
+    co_return co_await std::move(main);
   }
-  helpers.request_stop();
-  (co_await helpers.join()).ignore();
-  balloon.reset();
-  if (console) keep_console(devices.release(*console));
-  listeners[0] = nullptr;
+  BareNetwork network{devices, *card, listeners};
+  const auto options = wished_options();
+  Result<void> outcome = options ? co_await network.open(*options) : options.error();
+  if (outcome)
+    outcome = co_await run_on_network(system, network, std::move(main));
+  else if (options)
+    base::log::error("the network card cannot be used: {}", outcome.error());
+  (co_await network.close()).ignore();
   co_return outcome;
 }
 

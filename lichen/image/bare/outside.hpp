@@ -1,5 +1,5 @@
-// What an image has of the outside. One that is made with NETWORK contains it (lichen_boot_image),
-// in others there is nothing of it.
+// What an image has of the outside. One that has drivers for devices contains it
+// (lichen_boot_image), in others there is nothing of it.
 #pragma once
 
 #include <array>
