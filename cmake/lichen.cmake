@@ -179,7 +179,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/LichenPackFiles.cmake)
 # lichen_app(name [PREEMPTIBLE] [NETWORK] [DISKS] [CONSOLE] [BALLOON] SOURCES ... [DEPENDS ...] [FILES folder [AT path]]):
 # build/<preset>/apps/<name>, a program that is its program_main() (lichen/io/program.hpp): a process on a host, an image
 # of its own on a bare machine. PREEMPTIBLE: see lichen_preemptible(). NETWORK, DISKS, CONSOLE, BALLOON: which devices an
-# image has drivers for, see lichen_boot_image(). FILES: what an image has inside, in its folder `path`; the cache
+# image has drivers for, see lichen_boot_image(); the cache variable LICHEN_DEVICES_<name> names more of them. FILES: what an image has inside, in its folder `path`; the cache
 # variable LICHEN_FILES_<name> names another folder instead.
 function(lichen_app name)
   cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK;DISKS;CONSOLE;BALLOON" "FILES;AT" "SOURCES;DEPENDS" ${ARGN})
@@ -191,7 +191,7 @@ function(lichen_app name)
   else()
     set(options "")
     foreach(option PREEMPTIBLE NETWORK DISKS CONSOLE BALLOON)
-      if(arg_${option})
+      if(arg_${option} OR option IN_LIST LICHEN_DEVICES_${name})
         list(APPEND options ${option})
       endif()
     endforeach()

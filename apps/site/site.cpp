@@ -1,7 +1,7 @@
 // Site: serves a folder and shows the runtime's own state, on every core of the machine.
 //
 //   /              files of the folder
-//   /api/state     cores, queues, devices, memory, connections, bands, groups (JSON)
+//   /api/state     cores, queues, disks, memory, connections, bands, groups (JSON)
 //   /api/bands     bands, lanes, groups, preempted tasks, stalls, with their histograms (JSON)
 //   /api/tasks     suspended tasks with their async stacks (JSON; ?limit=N, default 100)
 //   /api/memory    frames and objects by size (JSON)

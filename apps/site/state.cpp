@@ -50,6 +50,15 @@ Task<Result<std::string>> state_json(io::System& system, HttpTotals http, const 
       .key("cores")
       .open('[');
   for (unsigned i = 0; i < machine.cores(); ++i) write_core(json, machine, system, i);
+  json.close(']').key("disks").open('[');
+  for (const io::BlockDevice* disk : system.disks()) {
+    const io::BlockInfo info = disk->info();
+    json.open('{')
+        .field("sectors", info.sectors)
+        .field("sector_size", info.sector_size)
+        .field("read_only", info.read_only)
+        .close('}');
+  }
   json.close(']')
       .key("memory")
       .open('{')

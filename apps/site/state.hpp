@@ -27,7 +27,7 @@ struct Seen {
   FrameDemo::Seen demo;
 };
 
-// Cores, queues, devices, memory, connections, bands, groups: {"uptime_ns":..., "tasks":...,
+// Cores, queues, disks, memory, connections, bands, groups: {"uptime_ns":..., "tasks":...,
 // "cores":[...], ...}. `demo`: null if none runs. `seen`: null to tell all that is known.
 Task<Result<std::string>> state_json(io::System& system, HttpTotals http, const FrameDemo* demo,
                                      Seen* seen);

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lichen/driver/linux/host_system.hpp"
 #include "lichen/image/options.hpp"
@@ -16,12 +17,15 @@ namespace {
 
 using namespace lichen;
 
-constexpr std::string_view net_help =
+constexpr std::string_view host_help =
     "  --net host=ADDRESS serve at that address of the host instead of 127.0.0.1; 0.0.0.0: at all\n"
     "  --net NAME[=ADDRESS/BITS[,GATEWAY] | =dhcp]\n"
     "                     Lichen's own TCP/IP over the TAP device NAME, instead of the\n"
     "                     host's sockets; default address 10.9.0.2/24, or what DHCP and routers\n"
-    "                     offer\n";
+    "                     offer\n"
+    "  --disk FILE[:ro]   a disk whose sectors are the bytes of that file or block device; :ro: it "
+    "is\n"
+    "                     only read. May be given several times\n";
 
 void print(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stdout); }
 
@@ -45,8 +49,38 @@ struct NetWish {
   }
 };
 
-Result<void> run_program(const image::ProgramOptions& options, const NetWish& net) {
+// Takes the options --disk out of the words that are for the app. False: one has no value.
+bool take_disks(std::vector<std::string_view>& words, std::vector<std::string_view>& disks) {
+  for (auto word = words.begin(); word != words.end();) {
+    if (*word != "--disk") {
+      ++word;
+      continue;
+    }
+    if (word + 1 == words.end()) return false;
+    disks.push_back(*(word + 1));
+    word = words.erase(word, word + 2);
+  }
+  return true;
+}
+
+// FILE or FILE:ro. Error::invalid_argument: there is no such disk; why has been said.
+Result<void> open_disk(driver::HostSystem& system, std::string_view word) {
+  constexpr std::string_view read_only = ":ro";
+  driver::HostDiskOptions options;
+  if (word.ends_with(read_only)) {
+    options.read_only = true;
+    word.remove_suffix(read_only.size());
+  }
+  const Result<void> opened = system.open_disk(word, options);
+  if (opened.failed_with(Error::not_found) || opened.failed_with(Error::wrong_type))
+    return Error::invalid_argument;
+  return opened;
+}
+
+Result<void> run_program(const image::ProgramOptions& options, const NetWish& net,
+                         std::span<const std::string_view> disks) {
   image::Host host = TRY(image::Host::create());
+  for (const std::string_view disk : disks) TRY(open_disk(host.linux_system(), disk));
   if (net.serve_at) host.linux_system().serve_at(*net.serve_at);
   return host.run(net.tap ? image::run_over_tap(host, *net.tap, options.rest)
                           : program_main(Program{host.system(), options.rest}),
@@ -56,11 +90,10 @@ Result<void> run_program(const image::ProgramOptions& options, const NetWish& ne
 }  // namespace
 
 int main(int count, char** words) {
-  const auto options =
-      image::parse_options(std::span{words, static_cast<std::size_t>(count)}.subspan(1));
+  auto options = image::parse_options(std::span{words, static_cast<std::size_t>(count)}.subspan(1));
   if (!options) return image::exit_status(options.error());
   if (options->help) {
-    image::write_help(&print, net_help);
+    image::write_help(&print, host_help);
     return 0;
   }
   NetWish net;
@@ -71,5 +104,8 @@ int main(int count, char** words) {
           "--net", "host=ADDRESS, NAME, NAME=ADDRESS/BITS[,GATEWAY] or NAME=dhcp is wanted");
     net = *wish;
   }
-  return image::exit_status(run_program(*options, net));
+  std::vector<std::string_view> disks;
+  if (!take_disks(options->rest, disks))
+    return image::refuse_option("--disk", "FILE or FILE:ro is wanted");
+  return image::exit_status(run_program(*options, net, disks));
 }

@@ -115,9 +115,9 @@ Result<ProgramOptions> parse_options(std::span<char* const> words) {
   return options;
 }
 
-void write_help(void (*write)(std::string_view) noexcept, std::string_view net) noexcept {
+void write_help(void (*write)(std::string_view) noexcept, std::string_view world) noexcept {
   for (const std::string_view part :
-       {program_help, std::string_view{"\n"}, shared_help, net, help_end})
+       {program_help, std::string_view{"\n"}, shared_help, world, help_end})
     write(part);
 }
 

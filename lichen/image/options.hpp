@@ -20,8 +20,8 @@ struct ProgramOptions {
 // `words` MUST outlive what is returned. Error::invalid_argument: why has been said.
 Result<ProgramOptions> parse_options(std::span<char* const> words);
 
-// Writes what the app says of itself, and the options that all share; `net`: what --net does here.
-void write_help(void (*write)(std::string_view) noexcept, std::string_view net) noexcept;
+// Writes what the app says of itself, and the options that all share; `world`: those of this world.
+void write_help(void (*write)(std::string_view) noexcept, std::string_view world) noexcept;
 // Says on the console what is wrong with an option; what to return from main().
 int refuse_option(std::string_view option, std::string_view why) noexcept;
 

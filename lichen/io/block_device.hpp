@@ -46,7 +46,9 @@ struct BlockInfo {
 //
 // Errors of all: invalid_argument (no bytes, or no whole sectors; memory that the device cannot
 // reach), out_of_range, read_only, not_supported (see BlockInfo), io_failed (the device says so, or
-// has broken down while it worked on it), no_memory, closed (it was taken away), stopped.
+// has broken down while it worked on it), no_space (what it keeps its sectors in, such as a file of
+// a host, has no room for those that were never written), no_memory, closed (it was taken away),
+// stopped.
 class BlockDevice {
  public:
   virtual ~BlockDevice() = default;

@@ -3,6 +3,7 @@
 connections, little memory, an orderly end, crashes, and what is said when something is wrong."""
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -92,6 +94,21 @@ def check_wrong_words():
         expect(status == 2 and reason in said, f"{status}: {said}")
     said, status = ends(boot(arguments.site, "--port", 0, words=["net=anything"]))
     expect(status == 2 and "net=anything: ADDRESS/BITS[,GATEWAY]" in said, f"{status}: {said}")
+
+
+def check_wrong_disks():
+    with tempfile.NamedTemporaryFile() as file:
+        for size, reason in ((0, "it has no bytes"), (1000, "the last one is not whole")):
+            file.truncate(size)
+            said, status = ends(boot(arguments.hello, "--disk", file.name))
+            expect(status == 2 and reason in said, f"{status}: {said}")
+        # As a machine that runs has it.
+        file.truncate(512)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 101, 1, 0))
+        said, status = ends(boot(arguments.hello, "--disk", f"{file.name}:ro"))
+        expect(status == 1 and "another machine has it" in said, f"{status}: {said}")
+    said, status = ends(boot(arguments.hello, "--disk", file.name))
+    expect(status == 2 and "there is no such file" in said, f"{status}: {said}")
 
 
 def check_site():

@@ -34,8 +34,8 @@ def add_to(commands):
     parser.add_argument("--cores", type=int, default=1, metavar="N")
     parser.add_argument("--memory", type=int, default=128, metavar="MIB")
     parser.add_argument("--disk", metavar="FILE", action="append", default=[],
-                        help="a disk whose sectors are that file's bytes; FILE:ro: it cannot be written. May be "
-                        "given several times")
+                        help="a disk whose sectors are the bytes of that file or block device; FILE:ro: it cannot be "
+                        "written. May be given several times. An app that is built here has the driver then")
     parser.add_argument("--files", metavar="DIR", help="as for `lichen image`")
     parser.add_argument("--seconds", type=float, default=30, metavar="S",
                         help="how long it may take to answer on its port (default 30)")
@@ -52,7 +52,7 @@ def run(words):
         if words.files:
             raise Failed("--files: the image is made already", 2)
     else:
-        path = image.make(words.app, target, words.files)
+        path = image.make(words.app, target, words.files, disks=bool(words.disk))
     if elf.read(path).target != target:
         raise Failed(f"{path} is for another processor than {words.on} has", 2)
     options = list(words.words)

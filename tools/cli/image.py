@@ -19,13 +19,15 @@ def add_to(commands):
     parser.add_argument("--target", choices=TARGETS, required=True)
     parser.add_argument("--files", metavar="DIR",
                         help="what the image has inside, instead of the app's own folder")
+    parser.add_argument("--disks", action="store_true",
+                        help="with a driver for disks, even if the app's build does not ask for one")
     parser.add_argument("--out", metavar="FILE", help="default: build/images/APP-TARGET; the symbols "
                         "go to FILE.debug")
     parser.set_defaults(run=run)
 
 
 def run(words):
-    image = make(words.app, words.target, words.files, words.out)
+    image = make(words.app, words.target, words.files, words.out, words.disks)
     size = image.stat().st_size
     print(f"{shown(image)}: {size:,} bytes; symbols in {shown(symbols_of(image))}")
     return 0
@@ -57,7 +59,7 @@ def find_app(word):
     raise Failed(f"{word} is no app: there is no CMakeLists.txt in such a folder", 2)
 
 
-def make(app, target, files=None, out=None):
+def make(app, target, files=None, out=None, disks=False):
     """Returns the path of the image."""
     folder = find_app(app)
     name = folder.name
@@ -73,17 +75,17 @@ def make(app, target, files=None, out=None):
     # Two at a time would build into one another.
     with open(build / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        built = build_app(folder, target, build, files)
+        built = build_app(folder, target, build, files, disks)
         image = pathlib.Path(out).resolve() if out else ROOT / "build/images" / f"{name}-{target}"
         image.parent.mkdir(parents=True, exist_ok=True)
         copy_stripped(built, image)
     return image
 
 
-def build_app(folder, target, build, files):
+def build_app(folder, target, build, files, disks):
     name = folder.name
     log = build / "image.log"
-    options = [f"-DLICHEN_FILES_{name}={files or ''}"]
+    options = [f"-DLICHEN_FILES_{name}={files or ''}", f"-DLICHEN_DEVICES_{name}={'DISKS' if disks else ''}"]
     outside = not folder.is_relative_to(ROOT / "apps")
     options.append(f"-DLICHEN_MORE_APPS={folder if outside else ''}")
     with open(log, "w", buffering=1) as output:

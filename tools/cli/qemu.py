@@ -1,6 +1,9 @@
 """QEMU's command line for an image, and what its exit status says of the machine."""
+import fcntl
 import os
 import shutil
+import stat
+import struct
 
 from cli.common import Failed
 
@@ -48,14 +51,53 @@ def command(machine, image, words, cores=1, memory=128, port=None, disks=()):
 
 def disk(machine, number, name):
     path, read_only = name.removesuffix(":ro"), name.endswith(":ro")
-    if not os.path.isfile(path):
-        raise Failed(f"--disk {path}: there is no such file; `truncate -s 64M {path}` makes one", 2)
-    if os.path.getsize(path) % 512 != 0:
-        raise Failed(f"--disk {path}: a disk has sectors of 512 bytes, and the last one is not whole", 2)
+    check_disk(path, read_only)
     device = "virtio-blk-pci,disable-legacy=on" if machine == "qemu-x86_64" else "virtio-blk-device"
     escaped = path.replace(",", ",,")
     return ["-drive", f"if=none,id=disk{number},format=raw,discard=unmap,file={escaped}"
-            + (",readonly=on" if read_only else ""), "-device", f"{device},drive=disk{number}"]
+            + (",readonly=on" if read_only else ""),
+            # When the host has no room it is told, instead of being stopped without a word.
+            "-device", f"{device},drive=disk{number},werror=report"]
+
+
+def check_disk(path, read_only):
+    """What would go wrong is said before QEMU says it in its own words."""
+    def fail(why, status=2):
+        raise Failed(f"--disk {path}: {why}", status)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        fail(f"there is no such file; `truncate -s 64M {path}` makes one")
+    except OSError as why:
+        fail(why.strerror)
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        fail("it is neither a file nor a block device")
+    try:
+        with open(path, "rb" if read_only else "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            taken = is_taken(file, read_only)
+    except OSError as why:
+        fail(f"it cannot be opened ({why.strerror})" + ("" if read_only else f"; {path}:ro only reads it"), 1)
+    if size == 0:
+        fail(f"it has no bytes; `truncate -s 64M {path}` gives it some")
+    if size % 512 != 0:
+        fail("a disk has sectors of 512 bytes, and the last one is not whole")
+    if taken:
+        fail("another machine has it (QEMU, or another Lichen); end that one first", 1)
+
+
+def is_taken(file, read_only):
+    """By the locks that QEMU and Lichen's own disks hold (lichen/driver/linux/disk.cpp): byte 101 of who
+    writes, byte 201 of who lets nobody else write."""
+    for byte in (101,) if read_only else (101, 201):
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+        try:
+            kind = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_OFD_GETLK, lock))[0]
+        except OSError:  # of a file system without locks nobody can tell
+            return False
+        if kind != fcntl.F_UNLCK:
+            return True
+    return False
 
 
 def status_of(machine, code):

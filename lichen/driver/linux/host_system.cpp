@@ -43,6 +43,12 @@ Task<Result<std::unique_ptr<io::Folder>>> HostSystem::open_folder(std::string_vi
 
 Result<io::System::Pipe> HostSystem::make_pipe() { return make_host_pipe(cores_.here()); }
 
+Result<void> HostSystem::open_disk(std::string_view path, const HostDiskOptions& options) {
+  opened_disks_.push_back(TRY(HostDisk::open(cores_, path, options)));
+  disks_.push_back(opened_disks_.back().get());
+  return {};
+}
+
 Task<Result<io::Request>> HostSystem::next_request() { co_return co_await requests_.next(cores_); }
 
 std::int64_t HostSystem::wall_clock_ns() const noexcept {

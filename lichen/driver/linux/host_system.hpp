@@ -7,8 +7,12 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include "lichen/base/result.hpp"
+#include "lichen/driver/linux/disk.hpp"
 #include "lichen/driver/linux/helpers.hpp"
 #include "lichen/driver/linux/network.hpp"
 #include "lichen/driver/linux/requests.hpp"
@@ -51,6 +55,9 @@ class HostSystem final : public io::System {
                                                          const TapOptions& options = {}) noexcept {
     return driver::open_tap_beside(cores_, first, options);
   }
+  // One more of disks(); see HostDisk::open(). Before the machine runs.
+  Result<void> open_disk(std::string_view path, const HostDiskOptions& options = {});
+  [[nodiscard]] std::span<io::BlockDevice* const> disks() noexcept override { return disks_; }
   Task<Result<io::Request>> next_request() override;
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
 
@@ -67,6 +74,8 @@ class HostSystem final : public io::System {
   HelperThreads helpers_;
   HostNetwork network_;
   HostRequests requests_;
+  std::vector<std::unique_ptr<HostDisk>> opened_disks_;
+  std::vector<io::BlockDevice*> disks_;
 };
 
 }  // namespace lichen::driver

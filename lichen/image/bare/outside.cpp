@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/image/bare/devices.hpp"
 #include "lichen/io/operation.hpp"
@@ -35,7 +36,10 @@ Task<Result<void>> run_with_devices(BareSystem& system, DeviceListeners& listene
   Devices devices;
   listeners[0] = &devices;
   main = run_program(std::move(main));
-  if (&run_with_disks) main = run_with_disks(system, devices, listeners, std::move(main));
+  if (&run_with_disks)
+    main = run_with_disks(system, devices, listeners, std::move(main));
+  else if (devices.first(driver::virtio::DeviceKind::block))
+    base::log::warning("there is a disk, and in this image no driver for it (DISKS)");
   if (&run_with_network) main = run_with_network(system, devices, listeners, std::move(main));
   if (&run_with_balloon) main = run_with_balloon(devices, std::move(main));
   if (&run_with_console) main = run_with_console(system, devices, std::move(main));
