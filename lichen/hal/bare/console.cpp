@@ -73,12 +73,8 @@ void set_console_view(const ConsoleView& wanted) noexcept {
   earlier.size = 0;
 }
 
-void detail::flush_console() noexcept {
-  if (view.flush) view.flush(view.context);
-}
-
 void exit_machine(int status) noexcept {
-  detail::flush_console();
+  if (view.flush) view.flush(view.context);
   detail::end_machine(status);
 }
 

@@ -86,8 +86,7 @@ void detail::take_fault(const char* what, bool at_memory, std::uintptr_t address
                         const TrapFrame& frame) noexcept {
   if (!begin_report()) {
     write_console("lichen: a fault while one is reported\n");
-    flush_console();
-    end_machine(panic_status);
+    exit_machine(panic_status);
   }
   const Local& mine = local();
   std::array<char, 160> room;
@@ -111,8 +110,7 @@ void detail::take_fault(const char* what, bool at_memory, std::uintptr_t address
              .can_read = &is_readable});
   else if (below_stack)
     write_console("lichen: the stack of the core is used up\n");
-  flush_console();
-  end_machine(panic_status);
+  exit_machine(panic_status);
 }
 
 void panic(std::string_view message) noexcept {
@@ -122,10 +120,7 @@ void panic(std::string_view message) noexcept {
   write_console("\n");
   __builtin_unwind_init();  // what callers keep in registers lies on the stack from here on
   const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  if (detail::page_table_root() == 0 || !begin_report()) {
-    detail::flush_console();
-    detail::end_machine(panic_status);
-  }
+  if (detail::page_table_root() == 0 || !begin_report()) exit_machine(panic_status);
   print_calls(frame);
   volatile char here = 0;
   if (FaultHandler handler = fault_handler.load())
@@ -133,8 +128,7 @@ void panic(std::string_view message) noexcept {
              .at = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)),
              .stack = words_from(reinterpret_cast<std::uintptr_t>(&here)),
              .can_read = &detail::is_readable});
-  detail::flush_console();
-  detail::end_machine(panic_status);
+  exit_machine(panic_status);
 }
 
 }  // namespace lichen::hal

@@ -93,8 +93,6 @@ void put_character(char character) noexcept;
 Result<std::uint32_t> console_line() noexcept;
 void tell_of_input(bool on) noexcept;
 std::optional<char> take_character() noexcept;
-// What is on its way to a second console.
-void flush_console() noexcept;
 [[noreturn]] void end_machine(int status) noexcept;
 Result<void> fill_with_entropy(std::span<std::byte> bytes) noexcept;
 // Since 1970-01-01 00:00 UTC. On one core at a time. Errors: not_found (there is no such clock).
