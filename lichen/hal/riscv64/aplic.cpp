@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "lichen/hal/bare/devices.hpp"
 #include "lichen/hal/bare/page_table.hpp"
 #include "lichen/hal/bare/platform.hpp"
@@ -59,11 +57,7 @@ std::uint32_t source_of(std::uint32_t line) noexcept {
 
 Result<void> start() noexcept {
   const BoardAplic& controller = board().aplic;
-  std::size_t harts = 0;
-  if (!controller.by_messages)
-    for (const BoardHart& hart : board().harts.all())
-      if (hart.context != BoardHart::no_context)
-        harts = std::max<std::size_t>(harts, hart.context + 1);
+  const std::size_t harts = controller.by_messages ? 0 : context_count();
   registers = TRY(map_device(controller.registers.begin,
                              BoardAplic::first_hart + harts * BoardAplic::hart_size));
   write_register<std::uint32_t>(registers + domain, 0);

@@ -1,4 +1,5 @@
 // Interrupts of devices, by what the board has for them.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <limits>
@@ -33,12 +34,6 @@ constexpr std::uint32_t signal_identity = identity_of(interrupt_sources);
 
 bool has_context(CoreId core) noexcept {
   return board().harts.all()[core].context != BoardHart::no_context;
-}
-
-bool any_has_context() noexcept {
-  for (const BoardHart& hart : board().harts.all())
-    if (hart.context != BoardHart::no_context) return true;
-  return false;
 }
 
 bool takes_external(CoreId core) noexcept {
@@ -77,17 +72,25 @@ void take_message(std::uint32_t identity, TrapFrame& frame) noexcept {
 
 }  // namespace
 
+std::size_t context_count() noexcept {
+  std::size_t count = 0;
+  for (const BoardHart& hart : board().harts.all())
+    if (hart.context != BoardHart::no_context)
+      count = std::max<std::size_t>(count, hart.context + 1);
+  return count;
+}
+
 Result<void> start_interrupt_controller() noexcept {
   const BoardTree& tree = board();
   if (tree.plic.registers) {
-    if (!any_has_context()) return {};
+    if (context_count() == 0) return {};
     TRY(plic::start());
     controller = Controller::plic;
   } else if (tree.message_identities != 0) {
     TRY(imsic::start());
     if (tree.aplic.by_messages) TRY(aplic::start());
     controller = Controller::imsic;
-  } else if (tree.aplic.registers && any_has_context()) {
+  } else if (tree.aplic.registers && context_count() != 0) {
     TRY(aplic::start());
     controller = Controller::aplic;
   }

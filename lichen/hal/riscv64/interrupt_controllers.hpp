@@ -3,6 +3,7 @@
 // folder.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "lichen/base/result.hpp"
@@ -10,6 +11,9 @@
 #include "lichen/hal/types.hpp"
 
 namespace lichen::hal::detail {
+
+// The highest number by which a line controller names a hart, and one; 0: it names none.
+std::size_t context_count() noexcept;
 
 // RISC-V PLIC specification 1.0.0; a hart's supervisor mode is one of its contexts.
 namespace plic {

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "lichen/hal/bare/devices.hpp"
 #include "lichen/hal/bare/page_table.hpp"
 #include "lichen/hal/bare/platform.hpp"
@@ -40,10 +38,7 @@ void write_enable(std::uint32_t line, CoreId core, bool on) noexcept {
 }  // namespace
 
 Result<void> start() noexcept {
-  std::size_t contexts = 0;
-  for (const BoardHart& hart : board().harts.all())
-    if (hart.context != BoardHart::no_context)
-      contexts = std::max<std::size_t>(contexts, hart.context + 1);
+  const std::size_t contexts = context_count();
   const Physical begin = board().plic.registers.begin;
   context_registers =
       TRY(map_device(begin + BoardPlic::first_context, contexts * BoardPlic::context_size));
