@@ -89,6 +89,7 @@ class Reader {
   void find_pci_lines() noexcept;
   template <class Use>
   void each_hart_of(TreeBytes list, Use use) noexcept;
+  void number_harts(TreeBytes list, std::uint64_t count) noexcept;
   void add_ranges(TreeBytes reg, const TreeNode& parent, auto& found) noexcept;
 
   const FlatTree& tree_;
@@ -103,7 +104,7 @@ class Reader {
   TreeBytes pci_map_;
   Found<Aplic, 8> aplics_;
   Found<Imsic, 4> imsics_;
-  std::uint32_t message_parent_ = 0;  // of the harts' files
+  const Imsic* files_ = nullptr;  // the harts'; null: they have none
 };
 
 constexpr std::uint64_t nowhere = UINT64_MAX;
@@ -339,14 +340,19 @@ void Reader::each_hart_of(TreeBytes list, Use use) noexcept {
   }
 }
 
+// Their contexts are their places in the list, of which the controller has so many.
+void Reader::number_harts(TreeBytes list, std::uint64_t count) noexcept {
+  each_hart_of(list, [count](BoardHart& hart, std::size_t at) {
+    if (at < count) hart.context = static_cast<std::uint32_t>(at);
+  });
+}
+
 // The PLIC's contexts are numbered as the interrupts that it pulls are listed.
 void Reader::find_contexts() noexcept {
   const std::uint64_t size = board_.plic.registers.size;
   if (size < BoardPlic::first_context) return;
   const std::uint64_t count = (size - BoardPlic::first_context) / BoardPlic::context_size;
-  each_hart_of(contexts_, [count](BoardHart& hart, std::size_t at) {
-    if (at < count) hart.context = static_cast<std::uint32_t>(at);
-  });
+  number_harts(contexts_, count);
 }
 
 // The harts' interrupt files lie side by side, as the interrupts that they pull are listed.
@@ -372,7 +378,7 @@ void Reader::find_files() noexcept {
   for (const Imsic& imsic : imsics_.all()) {
     if (!pulls_supervisors(imsic.harts) || imsic.identities == 0) continue;
     board_.message_identities = imsic.identities;
-    message_parent_ = imsic.phandle;
+    files_ = &imsic;
     place_files(imsic);
     return;
   }
@@ -381,12 +387,8 @@ void Reader::find_files() noexcept {
 // Its domain for supervisor mode either pulls the harts' interrupts, or sends messages to their
 // files.
 void Reader::find_aplic() noexcept {
-  const auto messages = std::ranges::find_if(imsics_.all(), [this](const Imsic& imsic) {
-    return board_.message_identities != 0 && imsic.phandle == message_parent_;
-  });
   for (const Aplic& aplic : aplics_.all()) {
-    const bool by_messages =
-        messages != imsics_.all().end() && aplic.message_parent == messages->phandle;
+    const bool by_messages = files_ && aplic.message_parent == files_->phandle;
     if (aplic.registers.size < BoardAplic::first_hart) continue;
     if (!by_messages && !pulls_supervisors(aplic.harts)) continue;
     board_.aplic.registers = aplic.registers;
@@ -397,9 +399,7 @@ void Reader::find_aplic() noexcept {
       const std::uint64_t count =
           std::min((aplic.registers.size - BoardAplic::first_hart) / BoardAplic::hart_size,
                    std::uint64_t{BoardAplic::most_harts});
-      each_hart_of(aplic.harts, [count](BoardHart& hart, std::size_t at) {
-        if (at < count) hart.context = static_cast<std::uint32_t>(at);
-      });
+      number_harts(aplic.harts, count);
       return;
     }
     // AIA, 4.9.1: the number of a hart is what of its file's address differs from others'.
@@ -408,9 +408,9 @@ void Reader::find_aplic() noexcept {
     };
     for (BoardHart& hart : board_.harts.all()) {
       if (hart.messages == 0) continue;
-      const std::uint32_t number =
-          bits(hart.messages, 12 + messages->guest_bits, messages->hart_bits) |
-          bits(hart.messages, messages->group_shift, messages->group_bits) << messages->hart_bits;
+      const std::uint32_t number = bits(hart.messages, 12 + files_->guest_bits, files_->hart_bits) |
+                                   bits(hart.messages, files_->group_shift, files_->group_bits)
+                                       << files_->hart_bits;
       if (number < BoardAplic::most_harts) hart.context = number;
     }
     return;
