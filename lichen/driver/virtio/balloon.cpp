@@ -89,9 +89,7 @@ Result<void> Balloon::enable() noexcept {
 }
 
 Balloon::~Balloon() {
-  bool stopped = begin_reset(transport_);
-  for (unsigned tries = 0; !stopped && tries < 1'000; ++tries) stopped = transport_.status() == 0;
-  if (stopped) {
+  if (reset_now(transport_)) {
     while (taken_ != 0) pieces_.give_back({list_[--taken_], pieces_.piece_size()});
     return;
   }

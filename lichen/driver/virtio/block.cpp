@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <chrono>
 #include <new>
 #include <utility>
 
 #include "lichen/base/log.hpp"
 #include "lichen/coro/sleep.hpp"
-#include "lichen/driver/virtio/start.hpp"
 #include "lichen/io/operation.hpp"
 
 namespace lichen::driver::virtio {
@@ -18,8 +16,6 @@ namespace {
 
 namespace feature_of = block_feature;
 
-constexpr std::uint64_t first_restart_pause = 1'000'000;
-constexpr std::uint64_t longest_restart_pause = 1'024'000'000;
 constexpr std::uint8_t gone = 0xFF;  // what is read where nothing is any more
 
 // A cache that cannot be flushed is one that we cannot turn off.
@@ -138,9 +134,7 @@ Task<void> Disk::start_queues() noexcept {
 }
 
 Disk::~Disk() {
-  bool stopped = begin_reset(transport_);
-  for (unsigned tries = 0; !stopped && tries < 1'000; ++tries) stopped = transport_.status() == 0;
-  if (stopped) return;
+  if (reset_now(transport_)) return;
   for (const auto& queue : all_queues()) queue->abandon();
 }
 
@@ -219,7 +213,7 @@ Task<Result<void>> Disk::serve() noexcept {
       base::log::error("a disk is of no use any more: {}", up.error());
       if (co_await end(up.error())) co_return up.error();
     }
-    CO_TRY(co_await sleep_for(std::chrono::nanoseconds{first_restart_pause}));
+    CO_TRY(co_await sleep_for(RestartPause::first));
   }
 }
 
@@ -231,12 +225,10 @@ Task<Result<void>> Disk::restart() noexcept {
   }
   const io::Stay here = co_await io::StayOn{home_};
   begin_reset(transport_);
-  // A device that breaks down again and again does not keep us busy; one that has worked since is
-  // given another chance at once.
+  // One that has worked since is given another chance at once.
   const std::uint64_t done = counters().queues.done;
-  if (std::exchange(done_at_restart_, done) != done) restart_pause_ = 0;
-  if (restart_pause_ != 0) CO_TRY(co_await sleep_for(std::chrono::nanoseconds{restart_pause_}));
-  restart_pause_ = std::clamp(restart_pause_ * 2, first_restart_pause, longest_restart_pause);
+  if (std::exchange(done_at_restart_, done) != done) restart_pause_.forget();
+  CO_TRY(co_await restart_pause_.wait());
 
   CO_TRY(co_await reset_and_agree());
   // What was written and not flushed may be gone with the device's state.

@@ -25,6 +25,7 @@
 #include "lichen/driver/virtio/block_format.hpp"
 #include "lichen/driver/virtio/block_queue.hpp"
 #include "lichen/driver/virtio/memory.hpp"
+#include "lichen/driver/virtio/start.hpp"
 #include "lichen/driver/virtio/transport.hpp"
 #include "lichen/io/block_device.hpp"
 
@@ -136,8 +137,8 @@ class Disk final : public io::BlockDevice {
   std::atomic<bool> told_configuration_{false};  // by an interrupt
   bool look_at_configuration_ = false;
   std::atomic<bool> faulty_{false};
-  std::atomic<bool> lost_{false};    // what had been written and not flushed, since the last flush
-  std::uint64_t restart_pause_ = 0;  // nanoseconds
+  std::atomic<bool> lost_{false};  // what had been written and not flushed, since the last flush
+  RestartPause restart_pause_;
   std::uint64_t done_at_restart_ = 0;
   std::atomic<std::uint64_t> faults_{0};
   std::atomic<std::uint64_t> starts_{0};

@@ -120,9 +120,7 @@ Result<void> ConsoleDevice::enable() noexcept {
 }
 
 ConsoleDevice::~ConsoleDevice() {
-  bool stopped = begin_reset(transport_);
-  for (unsigned tries = 0; !stopped && tries < 1'000; ++tries) stopped = transport_.status() == 0;
-  if (stopped) return;
+  if (reset_now(transport_)) return;
   for (Port& one : ports_)
     if (one.port) one.port->abandon();
   if (!control_) return;

@@ -37,9 +37,7 @@ Task<Result<std::unique_ptr<Entropy>>> Entropy::open(Transport& transport,
 }
 
 Entropy::~Entropy() {
-  bool stopped = begin_reset(transport_);
-  for (unsigned tries = 0; !stopped && tries < 1'000; ++tries) stopped = transport_.status() == 0;
-  if (stopped) return;
+  if (reset_now(transport_)) return;
   queue_.abandon();
   memory_.abandon();
 }

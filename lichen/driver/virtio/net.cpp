@@ -1,12 +1,9 @@
 #include "lichen/driver/virtio/net.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 #include <utility>
 
-#include "lichen/coro/sleep.hpp"
-#include "lichen/driver/virtio/start.hpp"
 #include "lichen/io/operation.hpp"
 
 namespace lichen::driver::virtio {
@@ -31,9 +28,6 @@ constexpr std::array<FeatureNeeds, 10> needs{{
 }};
 constexpr Features of_control =
     control | receive_mode | announce | net_feature::pairs | net_feature::set_address | coalescing;
-
-constexpr std::uint64_t first_restart_pause = 1'000'000;
-constexpr std::uint64_t longest_restart_pause = 1'024'000'000;
 
 Features wanted(const NetOptions& options) noexcept {
   Features features = net_feature::mtu | merge_buffers | net_feature::status | of_control;
@@ -220,9 +214,7 @@ Task<Result<void>> NetCard::close() noexcept {
 }
 
 NetCard::~NetCard() {
-  bool stopped = begin_reset(transport_);
-  for (unsigned tries = 0; !stopped && tries < 1'000; ++tries) stopped = transport_.status() == 0;
-  if (stopped) return;
+  if (reset_now(transport_)) return;
   for (const auto& pair : pairs_) {
     pair->receive_->abandon();
     pair->send_->abandon();
@@ -253,9 +245,7 @@ Task<Result<void>> NetCard::restart() noexcept {
     pair->stop();
   }
   const io::Stay back = co_await io::StayOn{home_};
-  // A device that breaks down again and again does not keep us busy.
-  if (restart_pause_ != 0) CO_TRY(co_await sleep_for(std::chrono::nanoseconds{restart_pause_}));
-  restart_pause_ = std::clamp(restart_pause_ * 2, first_restart_pause, longest_restart_pause);
+  CO_TRY(co_await restart_pause_.wait());
   CO_TRY(co_await begin(transport_, {.wanted = 0, .required = agreed_}));
   if (const Result<void> enabled = enable(); !enabled) {
     fail(transport_);

@@ -32,6 +32,7 @@
 #include "lichen/driver/virtio/net_bits.hpp"
 #include "lichen/driver/virtio/net_control.hpp"
 #include "lichen/driver/virtio/net_pair.hpp"
+#include "lichen/driver/virtio/start.hpp"
 #include "lichen/driver/virtio/transport.hpp"
 #include "lichen/io/net_device.hpp"
 
@@ -193,7 +194,7 @@ class NetCard final : public io::NetDevice {
   bool promiscuous_ = false;
   std::atomic<bool> configuration_told_{false};  // by interrupts
   std::atomic<State> state_{State::stopped};
-  std::uint64_t restart_pause_ = 0;  // nanoseconds
+  RestartPause restart_pause_;
   std::atomic<bool> link_is_up_{true};
   bool announce_ = false;  // the device waits for that
   io::LinkState link_;

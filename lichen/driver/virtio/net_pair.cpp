@@ -120,7 +120,7 @@ Task<Result<std::size_t>> NetPair::receive(std::span<io::ReceivedFrame> into) {
     receive_->post();
     if (*taken != 0) {
       ++full_calls_;
-      if (index_ == 0) card_.restart_pause_ = 0;
+      if (index_ == 0) card_.restart_pause_.forget();
       co_return *taken;
     }
     const Polling& polling = card_.options_.polling;

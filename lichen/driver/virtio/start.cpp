@@ -1,5 +1,6 @@
 #include "lichen/driver/virtio/start.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "lichen/coro/sleep.hpp"
@@ -20,6 +21,13 @@ constexpr Features common = feature::version_1 | feature::access_platform | feat
 bool begin_reset(Transport& transport) noexcept {
   transport.set_status(0);
   return transport.status() == 0;
+}
+
+bool reset_now(Transport& transport) noexcept {
+  constexpr unsigned looks = 1'000;
+  bool done = begin_reset(transport);
+  for (unsigned i = 0; !done && i < looks; ++i) done = transport.status() == 0;
+  return done;
 }
 
 Task<Result<void>> reset(Transport& transport) noexcept {
@@ -63,6 +71,12 @@ Result<void> finish(Transport& transport) noexcept {
 
 void fail(Transport& transport) noexcept {
   transport.set_status(transport.status() | status::failed);
+}
+
+Task<Result<void>> RestartPause::wait() noexcept {
+  if (next_ != next_.zero()) CO_TRY(co_await sleep_for(next_));
+  next_ = std::clamp(next_ * 2, first, longest);
+  co_return Result<void>{};
 }
 
 }  // namespace lichen::driver::virtio

@@ -1,6 +1,7 @@
 // How a device is brought up, and taken down (virtio 1.2, 3.1.1 and 2.4).
 #pragma once
 
+#include <chrono>
 #include <span>
 
 #include "lichen/base/result.hpp"
@@ -23,6 +24,9 @@ struct FeatureWishes {
 
 // Asks for a reset, without waiting. True if the device is reset already.
 bool begin_reset(Transport& transport) noexcept;
+// For whoever cannot wait, such as a destructor: asks for it and looks for a moment. False: the
+// device may still use our memory.
+bool reset_now(Transport& transport) noexcept;
 // Waits until it is. Errors: timed_out (the device does not answer), stopped.
 Task<Result<void>> reset(Transport& transport) noexcept;
 
@@ -34,5 +38,20 @@ Task<Result<Features>> begin(Transport& transport, FeatureWishes wishes) noexcep
 Result<void> finish(Transport& transport) noexcept;
 // Gives the device up: it is told that we did.
 void fail(Transport& transport) noexcept;
+
+// Before a device is brought up again: one that breaks down again and again does not keep us busy.
+class RestartPause {
+ public:
+  static constexpr std::chrono::nanoseconds first = std::chrono::milliseconds{1};
+  static constexpr std::chrono::nanoseconds longest = std::chrono::milliseconds{1'024};
+
+  // Not at all at first, then twice as long each time. Errors: stopped.
+  Task<Result<void>> wait() noexcept;
+  // It has worked since.
+  void forget() noexcept { next_ = {}; }
+
+ private:
+  std::chrono::nanoseconds next_{};
+};
 
 }  // namespace lichen::driver::virtio
