@@ -71,8 +71,8 @@ Task<Result<std::unique_ptr<Disk>>> Disk::open(Transport& transport, DeviceMemor
       CO_TRY(co_await begin(transport, {.wanted = wanted(options), .needs = needs}));
   std::unique_ptr<Disk> disk{new (std::nothrow) Disk{transport, memory, options, agreed}};
   if (!disk) co_return Error::no_memory;
-  disk->read_configuration();
   disk->config_ = read_block_config(transport, agreed);
+  disk->capacity_.store(disk->config_.capacity, std::memory_order_relaxed);
   Result<void> up = makes_sense(disk->config_) ? Result<void>{} : Error::not_supported;
   if (up) up = disk->create_queues(options);
   if (up) up = co_await disk->enable();

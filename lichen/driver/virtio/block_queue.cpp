@@ -26,6 +26,8 @@ BlockQueue::BlockQueue(Queue queue, DeviceMemory& memory, coro::Core& home,
       bus_{memory},
       home_{home},
       config_{options.config},
+      most_segment_{std::min(config_.segment_size, most_bytes) / config_.block_size *
+                    config_.block_size},
       segments_{segments},
       slots_{requests},
       room_{requests} {}
@@ -108,12 +110,10 @@ void BlockQueue::cut(BlockCall& call, Request& request) const noexcept {
 }
 
 void BlockQueue::cut_data(BlockCall& call, Request& request) const noexcept {
-  const std::uint32_t block = config_.block_size;
-  const std::uint32_t most_segment = std::min(config_.segment_size, most_bytes) / block * block;
   for (unsigned used = 0; used < segments_ && request.size < most_bytes && !call.cut; ++used) {
     const std::size_t left = call.piece_at(call.piece).size() - call.offset;
     const auto taken = static_cast<std::uint32_t>(
-        std::min<std::size_t>({left, most_segment, most_bytes - request.size}));
+        std::min<std::size_t>({left, most_segment_, most_bytes - request.size}));
     request.size += taken;
     call.offset += taken;
     if (call.offset == call.piece_at(call.piece).size()) {
@@ -153,8 +153,6 @@ Result<void> BlockQueue::add(std::uint16_t slot) noexcept {
     list[count++] = {shared_.address(at + offsetof(Shared, range)), sizeof(BlockRange)};
   } else if (call.type != BlockRequest::flush) {
     with.header.sector = request.sector;
-    const std::uint32_t most_segment =
-        std::min(config_.segment_size, most_bytes) / config_.block_size * config_.block_size;
     std::size_t piece = request.piece;
     std::size_t offset = request.offset;
     for (std::uint32_t left = request.size; left != 0; offset = 0, ++piece) {
@@ -164,9 +162,9 @@ Result<void> BlockQueue::add(std::uint16_t slot) noexcept {
       if (bytes.empty()) continue;
       const BusAddress address = bus_.address(bytes);
       if (address == no_address) return Error::invalid_argument;
-      for (std::size_t done = 0; done < bytes.size(); done += most_segment)
+      for (std::size_t done = 0; done < bytes.size(); done += most_segment_)
         list[count++] = {address + done, static_cast<std::uint32_t>(std::min<std::size_t>(
-                                             bytes.size() - done, most_segment))};
+                                             bytes.size() - done, most_segment_))};
     }
   }
   list[count] = {shared_.address(at + offsetof(Shared, status)), sizeof with.status};

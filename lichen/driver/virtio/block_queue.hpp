@@ -209,6 +209,7 @@ class BlockQueue {
   DeviceMemory& bus_;
   coro::Core& home_;
   const BlockConfig config_;
+  const std::uint32_t most_segment_;  // bytes; whole blocks
   const std::uint16_t segments_;
   const std::uint16_t slots_;
   SharedMemory shared_;
