@@ -239,13 +239,8 @@ void Balloon::answer_statistics() noexcept {
   interrupted();
 }
 
-void Balloon::interrupted_by_line() noexcept {
-  const InterruptCause cause = transport_.acknowledge_interrupt();
-  if (cause.queues || cause.configuration) interrupted();
-}
-
 bool Balloon::deliver() noexcept {
-  if (!told_.exchange(false, std::memory_order_acquire)) return false;
+  if (!told_.take()) return false;
   if (!broken_ && (transport_.status() & status::needs_reset) != 0) (void)give_up();
   if (!broken_ && statistics_) answer_statistics();
   news_.set();

@@ -10,7 +10,6 @@
 // time.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -63,8 +62,8 @@ class Balloon {
   Task<Result<void>> run() noexcept;
 
   // As of Entropy.
-  void interrupted() noexcept { told_.store(true, std::memory_order_release); }
-  void interrupted_by_line() noexcept;
+  void interrupted() noexcept { told_.set(); }
+  void interrupted_by_line() noexcept { told_.set_by_line(transport_); }
   bool deliver() noexcept;
 
   // Pieces that are the host's now.
@@ -109,7 +108,7 @@ class Balloon {
   std::size_t taken_ = 0;
   std::size_t deflating_ = 0;  // the last ones; on their way back
   coro::Event news_;
-  std::atomic<bool> told_{false};
+  InterruptNote told_;
   bool asked_ = false;  // the device has the numbers
   bool running_ = false;
   bool broken_ = false;

@@ -269,13 +269,8 @@ void ConsoleDevice::send_owed() noexcept {
   if (!all && !control_->send.interrupts_on()) interrupted();
 }
 
-void ConsoleDevice::interrupted_by_line() noexcept {
-  const InterruptCause cause = transport_.acknowledge_interrupt();
-  if (cause.queues || cause.configuration) interrupted();
-}
-
 bool ConsoleDevice::deliver() noexcept {
-  if (!told_.exchange(false, std::memory_order_acquire)) return false;
+  if (!told_.take()) return false;
   if (broken_) return true;
   if ((transport_.status() & status::needs_reset) != 0) {
     port_failed();

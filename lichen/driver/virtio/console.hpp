@@ -9,7 +9,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -57,8 +56,8 @@ class ConsoleDevice final : private PortOwner {
   [[nodiscard]] bool has_several() const noexcept { return several_; }
 
   // As of Entropy.
-  void interrupted() noexcept { told_.store(true, std::memory_order_release); }
-  void interrupted_by_line() noexcept;
+  void interrupted() noexcept { told_.set(); }
+  void interrupted_by_line() noexcept { told_.set_by_line(transport_); }
   bool deliver() noexcept;
 
   // Messages that made no sense.
@@ -103,7 +102,7 @@ class ConsoleDevice final : private PortOwner {
   std::optional<Control> control_;
   unsigned free_messages_ = (1U << outgoing) - 1;
   coro::Event changed_;  // of the ports
-  std::atomic<bool> told_{false};
+  InterruptNote told_;
   bool broken_ = false;
   std::uint64_t bad_messages_ = 0;
 };

@@ -77,13 +77,8 @@ Task<Result<void>> Entropy::fill(std::span<std::byte> into) noexcept {
   co_return Result<void>{};
 }
 
-void Entropy::interrupted_by_line() noexcept {
-  const InterruptCause cause = transport_.acknowledge_interrupt();
-  if (cause.queues || cause.configuration) interrupted();
-}
-
 bool Entropy::deliver() noexcept {
-  if (!told_.exchange(false, std::memory_order_acquire)) return false;
+  if (!told_.take()) return false;
   if (!broken_ && (transport_.status() & status::needs_reset) != 0) (void)give_up();
   news_.set();
   return true;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -31,8 +30,8 @@ class Entropy {
   Task<Result<void>> fill(std::span<std::byte> into) noexcept;
 
   // As of NetCard; there is one interrupt.
-  void interrupted() noexcept { told_.store(true, std::memory_order_release); }
-  void interrupted_by_line() noexcept;
+  void interrupted() noexcept { told_.set(); }
+  void interrupted_by_line() noexcept { told_.set_by_line(transport_); }
   bool deliver() noexcept;
 
  private:
@@ -45,7 +44,7 @@ class Entropy {
   Queue queue_;
   SharedMemory memory_;
   coro::Event news_;
-  std::atomic<bool> told_{false};
+  InterruptNote told_;
   bool filling_ = false;
   bool broken_ = false;
   bool asked_ = false;  // the device has the buffer

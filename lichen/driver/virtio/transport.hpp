@@ -1,7 +1,7 @@
 // How a driver reaches its device, whatever bus it sits on (virtio 1.2, 2.1 to 2.6 and 4).
 #pragma once
 
-#include <bit>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -87,6 +87,25 @@ class Transport {
   [[nodiscard]] virtual Vector vectors() const noexcept = 0;
   // In the handler of the one line: why it was raised, and lowers it.
   virtual InterruptCause acknowledge_interrupt() noexcept = 0;
+};
+
+// That there was an interrupt: for a driver that then looks at all there is.
+class InterruptNote {
+ public:
+  // In the handler.
+  void set() noexcept { told_.store(true, std::memory_order_release); }
+  void set_by_line(Transport& transport) noexcept {
+    const InterruptCause cause = transport.acknowledge_interrupt();
+    if (cause.queues || cause.configuration) set();
+  }
+  // On the driver's core, whenever that looks for events: whether there was one since.
+  bool take() noexcept {
+    return told_.load(std::memory_order_relaxed) &&
+           told_.exchange(false, std::memory_order_acquire);
+  }
+
+ private:
+  std::atomic<bool> told_{false};
 };
 
 // Where interrupts of a device go.
