@@ -3,11 +3,9 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -30,11 +28,6 @@ Result<std::unique_ptr<Doorbell>> Doorbell::create(Ring& ring) noexcept {
   return doorbell;
 }
 
-Doorbell::~Doorbell() {
-  if (sqes_) munmap(sqes_, sqes_size_);
-  if (queues_) munmap(queues_, queues_size_);
-}
-
 Result<void> Doorbell::set_up(Ring& ring) noexcept {
   TRY(set_up_ring());
   TRY(set_up_signal());
@@ -51,27 +44,12 @@ Result<void> Doorbell::set_up_ring() noexcept {
   if (ring_.get() < 0) return from_errno(errno);
   const io_sqring_offsets& sq = parameters.sq_off;
   const io_cqring_offsets& cq = parameters.cq_off;
-  queues_size_ = std::max(sq.array + parameters.sq_entries * sizeof(unsigned),
-                          cq.cqes + parameters.cq_entries * sizeof(io_uring_cqe));
-  sqes_size_ = parameters.sq_entries * sizeof(io_uring_sqe);
-  constexpr int protection = PROT_READ | PROT_WRITE;
-  constexpr int flags = MAP_SHARED | MAP_POPULATE;
-  void* const queues =
-      mmap(nullptr, queues_size_, protection, flags, ring_.get(), IORING_OFF_SQ_RING);
-  if (queues == MAP_FAILED) return from_errno(errno);
-  queues_ = queues;
-  void* const sqes = mmap(nullptr, sqes_size_, protection, flags, ring_.get(),
-                          static_cast<off_t>(IORING_OFF_SQES));
-  if (sqes == MAP_FAILED) return from_errno(errno);
-  sqes_ = static_cast<io_uring_sqe*>(sqes);
-  auto word = [&](unsigned offset) {
-    return reinterpret_cast<unsigned*>(static_cast<std::byte*>(queues_) + offset);
-  };
-  sq_tail_ = word(sq.tail);
-  sq_mask_ = *word(sq.ring_mask);
-  for (unsigned i = 0; i < parameters.sq_entries; ++i) word(sq.array)[i] = i;
-  cq_head_ = word(cq.head);
-  cq_tail_ = word(cq.tail);
+  TRY(memory_.map(ring_.get(), parameters));
+  sqes_ = memory_.entries();
+  sq_tail_ = memory_.word(sq.tail);
+  sq_mask_ = *memory_.word(sq.ring_mask);
+  cq_head_ = memory_.word(cq.head);
+  cq_tail_ = memory_.word(cq.tail);
   return {};
 }
 

@@ -13,15 +13,13 @@
 // raise the eventfd (Ring::raise_eventfd).
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "lichen/base/result.hpp"
 #include "lichen/driver/linux/descriptor.hpp"
 #include "lichen/driver/linux/ring.hpp"
-
-struct io_uring_sqe;
+#include "lichen/driver/linux/ring_memory.hpp"
 
 namespace lichen::driver {
 
@@ -32,7 +30,6 @@ class Doorbell {
   static Result<std::unique_ptr<Doorbell>> create(Ring& ring) noexcept;
   Doorbell(const Doorbell&) = delete;
   Doorbell& operator=(const Doorbell&) = delete;
-  ~Doorbell();
 
   // Makes sure that the next completion rings it, once.
   void arm() noexcept;
@@ -47,6 +44,7 @@ class Doorbell {
   Descriptor told_;       // the ends of the pipe
   Descriptor tell_;
   Descriptor ring_;
+  RingMemory memory_;        // goes before the ring
   std::uint64_t count_ = 0;  // what is read from the eventfd
   const char word_ = 0;      // and written into the pipe
   bool armed_ = false;
@@ -55,9 +53,6 @@ class Doorbell {
   io_uring_sqe* sqes_ = nullptr;
   unsigned* cq_head_ = nullptr;
   unsigned* cq_tail_ = nullptr;
-  void* queues_ = nullptr;
-  std::size_t queues_size_ = 0;
-  std::size_t sqes_size_ = 0;
 };
 
 }  // namespace lichen::driver

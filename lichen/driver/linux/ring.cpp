@@ -3,11 +3,9 @@
 #include <fcntl.h>
 #include <linux/time_types.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -83,14 +81,14 @@ Result<void> Ring::set_up(const RingOptions& options) noexcept {
 
   io_uring_params parameters{};
   const std::size_t first = options.allowed.has(Feature::deferred_work) ? 0 : 1;
-  for (std::size_t i = first; fd_ < 0 && i < attempts.size(); ++i) {
+  for (std::size_t i = first; ring_.get() < 0 && i < attempts.size(); ++i) {
     parameters = {};
     parameters.flags = attempts[i];
     parameters.cq_entries = options.completions;
-    fd_ = io_uring_setup(options.entries, parameters);
-    if (fd_ < 0 && errno != EINVAL) break;
+    ring_ = Descriptor{io_uring_setup(options.entries, parameters)};
+    if (ring_.get() < 0 && errno != EINVAL) break;
   }
-  if (fd_ < 0) {
+  if (ring_.get() < 0) {
     const int error = errno;
     log::error("{}", explain_setup_failure(error, io_uring_disabled()));
     return error == EINVAL ? Error::not_supported : from_errno(error);
@@ -99,7 +97,7 @@ Result<void> Ring::set_up(const RingOptions& options) noexcept {
     log::error("{}", explain_setup_failure(EINVAL, -1));
     return Error::not_supported;
   }
-  enter_fd_ = fd_;
+  enter_fd_ = ring_.get();
   if (Result<void> mapped = map(parameters); !mapped) {
     log::error("{}", explain_setup_failure(ENOMEM, -1));
     return mapped;
@@ -111,34 +109,19 @@ Result<void> Ring::set_up(const RingOptions& options) noexcept {
 Result<void> Ring::map(const io_uring_params& parameters) noexcept {
   const io_sqring_offsets& sq = parameters.sq_off;
   const io_cqring_offsets& cq = parameters.cq_off;
-  rings_size_ = std::max(sq.array + parameters.sq_entries * sizeof(unsigned),
-                         cq.cqes + parameters.cq_entries * sizeof(io_uring_cqe));
-  sqes_size_ = parameters.sq_entries * sizeof(io_uring_sqe);
-  constexpr int protection = PROT_READ | PROT_WRITE;
-  constexpr int flags = MAP_SHARED | MAP_POPULATE;
-  void* rings = mmap(nullptr, rings_size_, protection, flags, fd_, IORING_OFF_SQ_RING);
-  if (rings == MAP_FAILED) return from_errno(errno);
-  rings_ = rings;
-  void* sqes =
-      mmap(nullptr, sqes_size_, protection, flags, fd_, static_cast<off_t>(IORING_OFF_SQES));
-  if (sqes == MAP_FAILED) return from_errno(errno);
-  sqes_ = static_cast<io_uring_sqe*>(sqes);
-
-  auto* base = static_cast<std::byte*>(rings);
-  auto word = [&](unsigned offset) { return reinterpret_cast<unsigned*>(base + offset); };
-  sq_head_ = word(sq.head);
-  sq_tail_shared_ = word(sq.tail);
-  sq_flags_ = word(sq.flags);
-  sq_mask_ = *word(sq.ring_mask);
+  TRY(memory_.map(ring_.get(), parameters));
+  sqes_ = memory_.entries();
+  sq_head_ = memory_.word(sq.head);
+  sq_tail_shared_ = memory_.word(sq.tail);
+  sq_flags_ = memory_.word(sq.flags);
+  sq_mask_ = *memory_.word(sq.ring_mask);
   sq_entries_ = room_ = parameters.sq_entries;
-  // Entries are submitted in the order in which they lie, so the indirection stays the identity.
-  for (unsigned i = 0; i < sq_entries_; ++i) word(sq.array)[i] = i;
-  cq_head_ = word(cq.head);
-  cq_tail_ = word(cq.tail);
-  cq_flags_ = word(cq.flags);
+  cq_head_ = memory_.word(cq.head);
+  cq_tail_ = memory_.word(cq.tail);
+  cq_flags_ = memory_.word(cq.flags);
   raise_eventfd(false);
-  cq_mask_ = *word(cq.ring_mask);
-  cqes_ = reinterpret_cast<io_uring_cqe*>(base + cq.cqes);
+  cq_mask_ = *memory_.word(cq.ring_mask);
+  cqes_ = memory_.completions(cq.cqes);
   return {};
 }
 
@@ -175,7 +158,7 @@ void Ring::probe(const io_uring_params& parameters, Features allowed) noexcept {
   if (allowed.has(Feature::registered_ring)) {
     io_uring_rsrc_update update{};
     update.offset = ~0U;
-    update.data = static_cast<std::uint64_t>(fd_);
+    update.data = static_cast<std::uint64_t>(ring_.get());
     if (register_with(IORING_REGISTER_RING_FDS, &update, 1)) {
       registered = true;
       enter_fd_ = static_cast<int>(update.offset);
@@ -197,13 +180,10 @@ Ring::~Ring() {
     update.offset = static_cast<unsigned>(enter_fd_);
     register_with(IORING_UNREGISTER_RING_FDS, &update, 1).ignore();
   }
-  if (sqes_) munmap(sqes_, sqes_size_);
-  if (rings_) munmap(rings_, rings_size_);
-  if (fd_ >= 0) close(fd_);
 }
 
 Result<int> Ring::register_with(unsigned operation, void* argument, unsigned count) noexcept {
-  const long result = syscall(__NR_io_uring_register, fd_, operation, argument, count);
+  const long result = syscall(__NR_io_uring_register, ring_.get(), operation, argument, count);
   if (result < 0) return from_errno(errno);
   return static_cast<int>(result);
 }

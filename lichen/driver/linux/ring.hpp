@@ -20,7 +20,9 @@
 
 #include "lichen/base/result.hpp"
 #include "lichen/driver/linux/counter.hpp"
+#include "lichen/driver/linux/descriptor.hpp"
 #include "lichen/driver/linux/features.hpp"
+#include "lichen/driver/linux/ring_memory.hpp"
 
 namespace lichen::driver {
 
@@ -138,7 +140,7 @@ class Ring {
   unsigned* cq_flags_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
   unsigned cq_mask_ = 0;
-  int fd_ = -1;
+  Descriptor ring_;
   int enter_fd_ = -1;
   unsigned enter_flags_ = 0;
   Features features_;
@@ -147,9 +149,7 @@ class Ring {
   std::vector<io_uring_cqe> spilled_;  // completions taken out to make room in the queue
   std::deque<io_uring_sqe> overflow_;  // prepared on another thread when there was no room
   const pid_t thread_;
-  void* rings_ = nullptr;
-  std::size_t rings_size_ = 0;
-  std::size_t sqes_size_ = 0;
+  RingMemory memory_;  // goes before the ring
 };
 
 // Why io_uring_setup failed, in words: what is wrong and what to do. `disabled` is the value of
