@@ -6,12 +6,22 @@
 namespace lichen::net::tcp {
 namespace {
 
+Config with_delayed_acks() {
+  Config config = plain();
+  config.quick_acks = 0;
+  return config;
+}
+
+Config with_nagle() {
+  Config config = plain();
+  config.no_delay = false;
+  return config;
+}
+
 // ---- acknowledgments
 
 EXCHANGE(EverySecondSegmentIsAcknowledged, "RFC 5681 4.2", "two full segments: ACK at once") {
-  Config config = plain();
-  config.quick_acks = 0;
-  Script s{config};
+  Script s{with_delayed_acks()};
   s.open();
   s.in("A 1:1461 ack=1");
   s.quiet();
@@ -22,9 +32,7 @@ EXCHANGE(EverySecondSegmentIsAcknowledged, "RFC 5681 4.2", "two full segments: A
 
 EXCHANGE(AnAckIsDelayed, "RFC 9293 3.8.6.3, RFC 5681 4.2",
          "one segment: ACK within 40 ms, less than 500") {
-  Config config = plain();
-  config.quick_acks = 0;
-  Script s{config};
+  Script s{with_delayed_acks()};
   s.open();
   s.in("PA 1:101 ack=1");
   s.pass(39);
@@ -35,9 +43,7 @@ EXCHANGE(AnAckIsDelayed, "RFC 9293 3.8.6.3, RFC 5681 4.2",
 }
 
 EXCHANGE(AnAckRidesOnData, "RFC 9293 3.8.6.3", "data that goes anyway carries the ACK") {
-  Config config = plain();
-  config.quick_acks = 0;
-  Script s{config};
+  Script s{with_delayed_acks()};
   s.open();
   s.in("PA 1:101 ack=1");
   s.write(10);
@@ -118,9 +124,7 @@ EXCHANGE(TheInitialWindowIsTenSegments, "RFC 6928 2", "ten segments, then ACKs o
 
 EXCHANGE(ASmallWriteWaits, "RFC 9293 3.7.4, RFC 1122 4.2.3.4",
          "Nagle: no second small segment unacknowledged") {
-  Config config = plain();
-  config.no_delay = false;
-  Script s{config};
+  Script s{with_nagle()};
   s.open();
   s.write(10);
   s.out("PA 1:11");
@@ -133,9 +137,7 @@ EXCHANGE(ASmallWriteWaits, "RFC 9293 3.7.4, RFC 1122 4.2.3.4",
 
 EXCHANGE(AFullSegmentDoesNotWait, "RFC 9293 3.7.4",
          "Nagle: full segments go, the rest waits (Minshall)") {
-  Config config = plain();
-  config.no_delay = false;
-  Script s{config};
+  Script s{with_nagle()};
   s.open();
   s.write(10);
   s.write(2'000);
@@ -148,9 +150,7 @@ EXCHANGE(AFullSegmentDoesNotWait, "RFC 9293 3.7.4",
 
 EXCHANGE(ALargeWriteIsNotHeldBack, "Minshall",
          "the rest of a large write goes although full segments fly") {
-  Config config = plain();
-  config.no_delay = false;
-  Script s{config};
+  Script s{with_nagle()};
   s.open();
   s.write(2'000);
   s.out("A 1:1461");
@@ -179,9 +179,7 @@ EXCHANGE(ThePeersSegmentSizeIsKept, "RFC 9293 3.7.1", "no segment is larger than
 }
 
 EXCHANGE(OptionsComeOutOfTheSegment, "RFC 6691 2", "timestamps take 12 bytes of the payload") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=7,0");
   s.write(3'000);
   s.out("A 1:1449 ts=1000,7");
@@ -313,7 +311,7 @@ EXCHANGE(OurWindowDoesNotShrink, "RFC 9293 3.8.6", "the right edge never moves t
   std::uint32_t at = 1;
   for (int i = 0; i < 300; ++i) {
     const auto size = static_cast<std::uint32_t>(1 + random.below(1'460));
-    s.in("A " + std::to_string(at) + ":" + std::to_string(at + size) + " ack=1");
+    s.in_data(at, at + size);
     at += size;
     if (random.chance(0.05)) s.read();
     while (!s.sent.empty()) {
@@ -418,9 +416,7 @@ EXCHANGE(ARetransmissionIsNotMeasured, "RFC 6298 3 (Karn)", "no sample from what
 }
 
 EXCHANGE(TimestampsMeasureRetransmissions, "RFC 7323 4.1", "but the echo tells which one it was") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=7,1000");
   s.write(100);
   s.pass(250);  // sent again at 200
@@ -431,9 +427,7 @@ EXCHANGE(TimestampsMeasureRetransmissions, "RFC 7323 4.1", "but the echo tells w
 
 EXCHANGE(TheWindowCollapsesAtATimeout, "RFC 5681 3.1 (4)",
          "one segment, half of the flight as threshold") {
-  Config config = plain();
-  config.congestion = CongestionAlgorithm::new_reno;
-  Script s{config};
+  Script s{with_reno()};
   s.open("win=65535 mss=1000");
   s.write(10'000);
   s.forget();
@@ -525,8 +519,7 @@ EXCHANGE(TheWindowShrinksWhileIdle, "RFC 5681 4.1",
   s.open("win=65535 mss=1000");
   s.write(10'000);
   s.forget();
-  for (std::uint32_t ack = 1'001; ack <= 10'001; ack += 1'000)
-    s.in("A 1 ack=" + std::to_string(ack));
+  for (std::uint32_t ack = 1'001; ack <= 10'001; ack += 1'000) s.in_ack(ack);
   EXPECT_EQ(s.info().congestion_window, 20'000u) << "grows while it is used";
   s.pass(10'000);
   s.write(30'000);

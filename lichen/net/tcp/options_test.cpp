@@ -8,9 +8,7 @@ namespace {
 
 EXCHANGE(AnOldTimestampIsRefused, "RFC 7323 5.3 R1 (PAWS)",
          "a segment older than TS.Recent: ACK, and nothing of it taken") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=100,1000");
   s.in("PA 1:11 ack=1 ts=100,1000");
   EXPECT_EQ(s.read(), 10u);
@@ -22,18 +20,14 @@ EXCHANGE(AnOldTimestampIsRefused, "RFC 7323 5.3 R1 (PAWS)",
 }
 
 EXCHANGE(AnOldTimestampDoesNotSaveFromAReset, "RFC 7323 5.2", "RST is not subject to PAWS") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=100,1000");
   s.in("R 1 ts=1,0");
   s.state(State::closed);
 }
 
 EXCHANGE(TimestampsExpire, "RFC 7323 5.5", "after 24 days of silence TS.Recent means nothing") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=100,1000");
   s.pass(25ull * 24 * 3'600 * 1'000);
   s.in("PA 1:11 ack=1 ts=4294960000,0");
@@ -41,9 +35,7 @@ EXCHANGE(TimestampsExpire, "RFC 7323 5.5", "after 24 days of silence TS.Recent m
 }
 
 EXCHANGE(ASegmentWithoutTimestampIsTaken, "RFC 7323 3.2, Linux", "some path has lost them") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=100,1000");
   s.in("PA 1:11 ack=1");
   s.out("A 1 ack=11 ts=1000,100");
@@ -52,8 +44,8 @@ EXCHANGE(ASegmentWithoutTimestampIsTaken, "RFC 7323 3.2, Linux", "some path has 
 
 EXCHANGE(ASegmentWithoutTimestampIsDropped, "RFC 7323 3.2",
          "where they are required, once agreed: all but RST have them") {
-  Config config = plain();
-  config.timestamps = config.timestamps_required = true;
+  Config config = with_timestamps();
+  config.timestamps_required = true;
   Script s{config};
   s.open("mss=1460 ts=100,1000");
   s.in("PA 1:11 ack=1");
@@ -63,9 +55,7 @@ EXCHANGE(ASegmentWithoutTimestampIsDropped, "RFC 7323 3.2",
 
 EXCHANGE(TheEchoIsOfTheSegmentAtTheEdge, "RFC 7323 4.3",
          "a segment behind a gap does not change TS.Recent") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=100,1000");
   s.in("PA 11:21 ack=1 ts=105,1000");
   s.out("A 1 ack=1 ts=1000,100");
@@ -119,9 +109,7 @@ EXCHANGE(MarksAreEchoed, "RFC 3168 6.1.3", "CE: ECE on every ACK until CWR") {
 
 EXCHANGE(AnEchoReducesTheWindowOnce, "RFC 3168 6.1.2",
          "ECE: less window, CWR on new data, once a round trip") {
-  Config config = plain();
-  config.congestion = CongestionAlgorithm::new_reno;
-  Script s{config};
+  Script s{with_reno()};
   s.accept("SEW 0 win=65535 mss=1000");
   s.in("A 1 ack=1");
   s.write(30'000);

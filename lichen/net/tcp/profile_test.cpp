@@ -6,15 +6,6 @@ namespace {
 
 constexpr std::string_view sack_peer = "win=65535 mss=1000 sackok";
 
-// With a round trip of 100 ms.
-void open_slowly(Script& s, std::string_view peer) {
-  s.connect();
-  s.forget();
-  s.pass(100);
-  s.in("SA 0 ack=1 " + std::string{peer});
-  s.out("A 1 ack=1");
-}
-
 EXCHANGE(ABurstEndsWithPush, "Linux", "PSH on the last of several segments that go at once") {
   Script s{modern()};
   s.open("win=65535 mss=1000 sackok");
@@ -56,11 +47,7 @@ EXCHANGE(WhatFollowsIsNotPushed, "RFC 9293 3.9.1.2, Linux MSG_MORE",
 EXCHANGE(RecordsShareNoSegment, "Linux MSG_EOR",
          "neither when they are sent nor when they are sent again") {
   Script s{modern()};
-  s.connect();
-  s.forget();
-  s.pass(100);
-  s.in("SA 0 ack=1 win=65535 mss=1000 sackok ws=7");
-  s.forget();
+  s.open_slowly("win=65535 mss=1000 sackok ws=7");
   s.connection->set_cork(true);
   s.write(2'400);
   s.out("A 1:1001");
@@ -101,14 +88,14 @@ EXCHANGE(ACorkIsPushed, "Linux TCP_NODELAY", "what a cork holds goes once when i
 EXCHANGE(TheTimeoutIsAboveTheRoundTrip, "RFC 6298 2, Linux",
          "the lower bound of 200 ms comes on top of the smoothed round trip") {
   Script s;
-  open_slowly(s, "win=65535 mss=1460");
+  s.open_slowly("win=65535 mss=1460");
   std::uint32_t at = 1;
   for (int i = 0; i < 40; ++i) {  // until hardly any variation is left
     s.write(10);
     s.forget();
     s.pass(100);
     at += 10;
-    s.in("A 1 ack=" + std::to_string(at));
+    s.in_ack(at);
   }
   EXPECT_EQ(s.info().rto_ns / millisecond, 300u);
 }
@@ -116,7 +103,7 @@ EXCHANGE(TheTimeoutIsAboveTheRoundTrip, "RFC 6298 2, Linux",
 EXCHANGE(TheProbeComesInPlaceOfTheTimeout, "RFC 8985 7.2",
          "a timeout that is nearer than the probe: the probe, at its time") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   s.write(500);
   s.out("PA 1:501");
   s.pass(299);
@@ -134,7 +121,7 @@ EXCHANGE(TheProbeComesInPlaceOfTheTimeout, "RFC 8985 7.2",
 EXCHANGE(DuplicatesDoNotGrowTheWindow, "RFC 5681 3.2 (1), RFC 3042",
          "SACK before a loss: a new segment for each, and the window stays") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   s.write(15'000);
   s.forget();
   s.pass(100);
@@ -172,7 +159,7 @@ EXCHANGE(DuplicatesCountOnce, "RFC 5681 3.2 (1), RFC 3042",
 EXCHANGE(AnOldAckTellsOfWhatArrived, "RFC 2018 5, RFC 6675 5",
          "SACK of an acknowledgment that was overtaken counts") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   s.write(5'000);
   s.forget();
   s.pass(100);
@@ -187,19 +174,18 @@ EXCHANGE(AnOldAckTellsOfWhatArrived, "RFC 2018 5, RFC 6675 5",
 EXCHANGE(UseIsRemembered, "RFC 5681 3.1, RFC 7661 4.3, Linux",
          "a window that was used in this round trip grows to its last acknowledgment") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   s.write(10'000);
   s.forget();
   s.pass(100);
-  for (std::uint32_t ack = 2'001; ack <= 10'001; ack += 2'000)
-    s.in("A 1 ack=" + std::to_string(ack));
+  for (std::uint32_t ack = 2'001; ack <= 10'001; ack += 2'000) s.in_ack(ack);
   EXPECT_EQ(s.info().congestion_window, 20'000u);
   // And not by what an app sends that uses little of it.
   for (std::uint32_t ack = 12'001; ack <= 20'001; ack += 2'000) {
     s.write(2'000);
     s.forget();
     s.pass(100);
-    s.in("A 1 ack=" + std::to_string(ack));
+    s.in_ack(ack);
   }
   EXPECT_EQ(s.info().congestion_window, 20'000u);
 }
@@ -217,9 +203,7 @@ EXCHANGE(NoUpdatesOfAFullWindow, "RFC 9293 3.8.6.2.2",
 }
 
 EXCHANGE(ResetsHaveTimestamps, "RFC 7323 3.2", "once agreed, also on a reset of ours") {
-  Config config = plain();
-  config.timestamps = true;
-  Script s{config};
+  Script s{with_timestamps()};
   s.open("mss=1460 ts=7,1000");
   s.pass(50);
   s.connection->abort(s.now);
@@ -289,7 +273,7 @@ EXCHANGE(RoundTripsAreCounted, "RFC 9406 4.2 (HyStart++)",
   Config config = modern();
   config.send_buffer = 1024 * 1024;
   Script s{config};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   s.write(900'000);
   std::uint32_t at = 1;
   for (int round = 0; round < 8; ++round) {
@@ -298,7 +282,7 @@ EXCHANGE(RoundTripsAreCounted, "RFC 9406 4.2 (HyStart++)",
     s.pass(round == 0 ? 100 : 150);
     for (std::uint32_t i = 0; i < out / 1'000; ++i) {
       at += 1'000;
-      s.in("A 1 ack=" + std::to_string(at));
+      s.in_ack(at);
       if (s.info().unsent == 0) break;
     }
     s.forget();

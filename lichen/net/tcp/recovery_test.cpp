@@ -8,12 +8,6 @@
 namespace lichen::net::tcp {
 namespace {
 
-Config reno() {
-  Config config = plain();
-  config.congestion = CongestionAlgorithm::new_reno;
-  return config;
-}
-
 // Connections with a round trip of 100 ms and `segments` of 1,000 bytes on their way, each sent at
 // a time of its own.
 void send_train(Script& s, int segments) {
@@ -24,14 +18,6 @@ void send_train(Script& s, int segments) {
   EXPECT_EQ(s.count(), static_cast<std::size_t>(segments));
   s.forget();
   s.pass(100 - static_cast<std::uint64_t>(segments));
-}
-
-void open_slowly(Script& s, std::string_view peer) {
-  s.connect();
-  s.forget();
-  s.pass(100);
-  s.in("SA 0 ack=1 " + std::string{peer});
-  s.forget();
 }
 
 constexpr const char* sack_peer = "win=65535 mss=1000 sackok ws=7";
@@ -91,8 +77,7 @@ EXCHANGE(BlocksMayBeForgotten, "RFC 2018 8",
   config.out_of_order_most = 4;
   Script s{config};
   s.open("mss=1460 sackok");
-  for (std::uint32_t i = 1; i < 10; ++i)
-    s.in("A " + std::to_string(i * 2'000) + ":" + std::to_string(i * 2'000 + 1'000) + " ack=1");
+  for (std::uint32_t i = 1; i < 10; ++i) s.in_data(i * 2'000, i * 2'000 + 1'000);
   EXPECT_LE(s.pools->pieces.used(), 4u);
   EXPECT_EQ(s.info().statistics.memory_drops, 5u);
 }
@@ -100,8 +85,8 @@ EXCHANGE(BlocksMayBeForgotten, "RFC 2018 8",
 // ---- without SACK
 
 EXCHANGE(ThreeDuplicatesMeanLoss, "RFC 5681 3.2", "fast retransmit after the third duplicate ACK") {
-  Script s{reno()};
-  open_slowly(s, "win=65535 mss=1000");
+  Script s{with_reno()};
+  s.open_slowly("win=65535 mss=1000");
   send_train(s, 10);
   s.in("A 1 ack=1");
   s.in("A 1 ack=1");
@@ -117,8 +102,8 @@ EXCHANGE(ThreeDuplicatesMeanLoss, "RFC 5681 3.2", "fast retransmit after the thi
 
 EXCHANGE(APartialAckRepairsTheNext, "RFC 6582 3.2",
          "NewReno: a partial ACK sends the next hole at once") {
-  Script s{reno()};
-  open_slowly(s, "win=65535 mss=1000");
+  Script s{with_reno()};
+  s.open_slowly("win=65535 mss=1000");
   send_train(s, 10);
   for (int i = 0; i < 6; ++i) s.in("A 1 ack=1");
   s.out("A 1:1001");
@@ -132,8 +117,8 @@ EXCHANGE(APartialAckRepairsTheNext, "RFC 6582 3.2",
 
 EXCHANGE(AWindowUpdateIsNoDuplicate, "RFC 5681 2",
          "ACKs that change the window, or carry data, do not count") {
-  Script s{reno()};
-  open_slowly(s, "win=65535 mss=1000");
+  Script s{with_reno()};
+  s.open_slowly("win=65535 mss=1000");
   send_train(s, 5);
   for (std::uint32_t i = 1; i <= 5; ++i) s.in("A 1 ack=1 win=" + std::to_string(65'535 - i));
   for (std::uint32_t i = 0; i < 5; ++i)
@@ -145,8 +130,8 @@ EXCHANGE(AWindowUpdateIsNoDuplicate, "RFC 5681 2",
 
 EXCHANGE(DuplicatesAfterATimeoutMeanNothing, "RFC 6582 3.2 step 2",
          "no fast retransmit for what the timeout sent again") {
-  Script s{reno()};
-  open_slowly(s, "win=65535 mss=1000");
+  Script s{with_reno()};
+  s.open_slowly("win=65535 mss=1000");
   send_train(s, 5);
   s.pass(1'000);
   s.forget();
@@ -161,7 +146,7 @@ EXCHANGE(DuplicatesAfterATimeoutMeanNothing, "RFC 6582 3.2 step 2",
 EXCHANGE(ABlockAheadMeansLoss, "RFC 8985 6.2 (RACK)",
          "sent later and arrived: after a quarter of the round trip it is lost") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 5);
   s.in("A 1 ack=1 sack=1001-2001");
   s.quiet();  // it may have been overtaken
@@ -177,7 +162,7 @@ EXCHANGE(ABlockAheadMeansLoss, "RFC 8985 6.2 (RACK)",
 EXCHANGE(ThreeBlocksAheadMeanLossAtOnce, "RFC 8985 6.2.1, RFC 6675 5",
          "three segments ahead and no reordering seen: at once") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 8);
   s.in("A 1 ack=1 sack=1001-2001");
   s.in("A 1 ack=1 sack=1001-3001");
@@ -189,7 +174,7 @@ EXCHANGE(ThreeBlocksAheadMeanLossAtOnce, "RFC 8985 6.2.1, RFC 6675 5",
 
 EXCHANGE(ReorderingIsCounted, "Linux tcpi_reordering", "by how many segments one was overtaken") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 10);
   EXPECT_EQ(s.info().reordering, 3u);
   s.in("A 1 ack=1 sack=8001-9001");
@@ -201,7 +186,7 @@ EXCHANGE(ReorderingIsCounted, "Linux tcpi_reordering", "by how many segments one
 EXCHANGE(ReorderingIsNoLoss, "RFC 8985 6.2",
          "what was overtaken arrives in time: nothing is sent again") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 5);
   s.in("A 1 ack=1 sack=1001-2001");
   s.pass(10);
@@ -213,7 +198,7 @@ EXCHANGE(ReorderingIsNoLoss, "RFC 8985 6.2",
 
 EXCHANGE(ALostRetransmissionIsSentAgain, "RFC 8985 3.2", "found by time, without a timeout") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 8);
   s.in("A 1 ack=1 sack=1001-4001");
   s.out("A 1:1001");
@@ -233,7 +218,7 @@ EXCHANGE(ALostRetransmissionIsSentAgain, "RFC 8985 3.2", "found by time, without
 
 EXCHANGE(SeveralHolesAreFilled, "RFC 6675 5", "in order, as the window allows") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 10);
   s.in("A 1 ack=1 sack=1001-2001,3001-4001,5001-10001");
   s.out("A 1:1001");
@@ -250,7 +235,7 @@ EXCHANGE(SendingGoesOnInProportion, "RFC 9937 6 (PRR)",
   Config config = modern();
   config.congestion = CongestionAlgorithm::new_reno;
   Script s{config};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 10);
   s.write(20'000);
   s.in("A 1 ack=1 sack=1001-4001");
@@ -267,7 +252,7 @@ EXCHANGE(SendingGoesOnInProportion, "RFC 9937 6 (PRR)",
 EXCHANGE(TheTailIsProbed, "RFC 8985 7 (TLP)",
          "the last segments are lost: a probe after two round trips") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 5);
   s.in("A 1 ack=3001");
   s.pass(199);
@@ -285,7 +270,7 @@ EXCHANGE(TheTailIsProbed, "RFC 8985 7 (TLP)",
 
 EXCHANGE(AProbeCarriesNewData, "RFC 8985 7.3", "if there is any that the peer's window allows") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   s.write(11'000);
   EXPECT_EQ(s.count(), 10u);
   s.forget();
@@ -298,7 +283,7 @@ EXCHANGE(AProbeThatRepairedIsALoss, "RFC 8985 7.4",
   Config config = modern();
   config.congestion = CongestionAlgorithm::new_reno;
   Script s{config};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 4);
   s.pass(200);
   s.out("A 3001:4001");
@@ -312,7 +297,7 @@ EXCHANGE(AProbeThatRepairedIsALoss, "RFC 8985 7.4",
 EXCHANGE(AProbeThatWasNotNeededIsNone, "RFC 8985 7.4.2",
          "D-SACK tells that the original had arrived") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 4);
   s.pass(200);
   s.out("A 3001:4001");
@@ -328,7 +313,7 @@ EXCHANGE(AProbeThatWasNotNeededIsNone, "RFC 8985 7.4.2",
 EXCHANGE(TheTimeoutFollowsTheProbe, "RFC 8985 7.3",
          "a lost probe: the retransmission timer, one RTO later") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 4);
   s.pass(103);
   s.out("A 3001:4001");
@@ -343,7 +328,7 @@ EXCHANGE(TheTimeoutFollowsTheProbe, "RFC 8985 7.3",
 EXCHANGE(APeerMayForget, "RFC 2018 8",
          "reneging: at a timeout sacked data at the front is sent again") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 4);
   s.in("A 1 ack=1 sack=1001-4001");
   s.forget();
@@ -356,7 +341,7 @@ EXCHANGE(APeerMayForget, "RFC 2018 8",
 EXCHANGE(NonsenseBlocksAreIgnored, "RFC 2018, hostile",
          "empty, backward, beyond what was sent, before what was acknowledged") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 4);
   s.in("A 1 ack=1 sack=2001-2001,3001-1001,3001-9001,4294960000-5");
   EXPECT_EQ(s.info().sacked, 0u);
@@ -367,7 +352,7 @@ EXCHANGE(NonsenseBlocksAreIgnored, "RFC 2018, hostile",
 EXCHANGE(DuplicatesWidenTheWindowOfReordering, "RFC 8985 6.2 step 4",
          "D-SACK: more patience for the next rounds") {
   Script s{modern()};
-  open_slowly(s, sack_peer);
+  s.open_slowly(sack_peer);
   send_train(s, 6);
   s.in("A 1 ack=1 sack=1001-2001");
   s.pass(30);

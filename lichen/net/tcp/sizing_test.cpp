@@ -10,7 +10,8 @@
 namespace lichen::net::tcp {
 namespace {
 
-constexpr std::uint64_t round_trip = 100;  // ms
+constexpr std::uint64_t round_trip = Script::slow_round_trip;
+constexpr std::string_view peer = "win=65535 mss=1460 ws=7 sackok";
 
 Config growing() {
   Config config = modern();
@@ -18,19 +19,12 @@ Config growing() {
   return config;
 }
 
-void open_slowly(Script& s) {
-  s.connect();
-  s.pass(round_trip);
-  s.in("SA 0 ack=1 win=65535 mss=1460 ws=7 sackok");
-  s.forget();
-}
-
 // The peer sends `size` bytes from `at` on, a round trip after it could; the app takes them.
 void receive(Script& s, std::uint32_t& at, std::uint32_t size) {
   s.pass(round_trip);
   for (const std::uint32_t end = at + size; at < end;) {
     const std::uint32_t next = std::min(at + 1'460, end);
-    s.in("A " + std::to_string(at) + ":" + std::to_string(next) + " ack=1");
+    s.in_data(at, next);
     at = next;
   }
   s.read();
@@ -42,7 +36,7 @@ EXCHANGE(TheReceiveBufferGrows, "Linux tcp_rmem",
   Config config = growing();
   config.receive_buffer_most = 1024 * 1024;
   Script s{config};
-  open_slowly(s);
+  s.open_slowly(peer);
   std::uint32_t at = 1;
   std::uint32_t before = 64 * 1024;
   for (int round = 0; round < 12; ++round) {
@@ -60,7 +54,7 @@ EXCHANGE(TheReceiveBufferGrows, "Linux tcp_rmem",
 EXCHANGE(ASlowSenderNeedsNoLargeBuffer, "Linux tcp_rmem",
          "the buffer stays while less arrives in a round trip") {
   Script s{growing()};
-  open_slowly(s);
+  s.open_slowly(peer);
   std::uint32_t at = 1;
   for (int round = 0; round < 50; ++round) receive(s, at, 10 * 1'460);
   EXPECT_EQ(s.info().receive_buffer, 64u * 1024);
@@ -68,13 +62,13 @@ EXCHANGE(ASlowSenderNeedsNoLargeBuffer, "Linux tcp_rmem",
 
 EXCHANGE(ASlowReaderGetsNoLargeBuffer, "Linux tcp_rmem", "nor for what the app leaves lying") {
   Script s{growing()};
-  open_slowly(s);
+  s.open_slowly(peer);
   std::uint32_t at = 1;
   std::vector<std::byte> little(1'000);
   for (int round = 0; round < 50; ++round) {
     s.pass(round_trip);
     while (s.info().receive_window >= 1'460) {
-      s.in("A " + std::to_string(at) + ":" + std::to_string(at + 1'460) + " ack=1");
+      s.in_data(at, at + 1'460);
       at += 1'460;
     }
     ASSERT_TRUE(s.connection->read(little));
@@ -88,7 +82,7 @@ EXCHANGE(ABufferThatIsChosenStays, "Linux SO_RCVBUF", "a Config without growth i
   Config config = growing();
   config.receive_buffer_most = 0;
   Script s{config};
-  open_slowly(s);
+  s.open_slowly(peer);
   std::uint32_t at = 1;
   for (int round = 0; round < 10; ++round) receive(s, at, s.info().receive_window);
   EXPECT_EQ(s.info().receive_buffer, 64u * 1024);
@@ -100,7 +94,7 @@ EXCHANGE(TheSendBufferGrows, "Linux tcp_wmem",
   config.send_buffer = 32 * 1024;
   config.send_buffer_most = 200'000;
   Script s{config};
-  open_slowly(s);
+  s.open_slowly(peer);
   std::vector<std::byte> much(300'000);
   std::uint32_t written = 0;
   std::uint32_t before = config.send_buffer;

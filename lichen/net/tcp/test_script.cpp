@@ -105,6 +105,27 @@ Line parse(std::string_view text) {
   return line;
 }
 
+// Without its payload.
+wire::TcpSegment peer_segment(const Line& line, std::uint32_t iss, std::uint32_t peer_iss) {
+  wire::TcpSegment segment;
+  segment.flags = line.flags;
+  segment.sequence = peer_iss + line.begin;
+  if (line.ack) segment.acknowledgment = iss + *line.ack;
+  segment.window = static_cast<std::uint16_t>(line.win.value_or(65'535));
+  segment.urgent = static_cast<std::uint16_t>(line.urg.value_or(0));
+  segment.options.mss = static_cast<std::uint16_t>(line.mss.value_or(0));
+  if (line.ws) segment.options.window_scale = static_cast<std::uint8_t>(*line.ws);
+  segment.options.sack_permitted = line.sackok;
+  if (line.ts) {
+    segment.options.has_timestamps = true;
+    segment.options.timestamp = line.ts->first;
+    segment.options.timestamp_echo = line.ts->second;
+  }
+  for (const auto& [begin, end] : line.sack)
+    segment.options.sack[segment.options.sack_count++] = {iss + begin, iss + end};
+  return segment;
+}
+
 void fail(std::source_location where, const std::string& what) {
   ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << what;
 }
@@ -150,18 +171,7 @@ void Script::connect() {
 }
 
 void Script::accept(std::string_view syn, Where where) {
-  const Line line = parse(syn);
-  wire::TcpSegment segment;
-  segment.flags = line.flags;
-  segment.sequence = peer_iss + line.begin;
-  segment.window = static_cast<std::uint16_t>(line.win.value_or(65'535));
-  segment.options.mss = static_cast<std::uint16_t>(line.mss.value_or(0));
-  if (line.ws) segment.options.window_scale = static_cast<std::uint8_t>(*line.ws);
-  segment.options.sack_permitted = line.sackok;
-  if (line.ts) {
-    segment.options.has_timestamps = true;
-    segment.options.timestamp = line.ts->first;
-  }
+  const wire::TcpSegment segment = peer_segment(parse(syn), iss, peer_iss);
   act([&] { connection->accept(now, segment, Seq{iss}); });
   check(where);
 }
@@ -169,6 +179,15 @@ void Script::accept(std::string_view syn, Where where) {
 void Script::open(std::string_view peer, Where where) {
   connect();
   forget();
+  in("SA 0 ack=1 " + std::string{peer}, where);
+  out("A 1 ack=1", where);
+  state(State::established, where);
+}
+
+void Script::open_slowly(std::string_view peer, Where where) {
+  connect();
+  forget();
+  pass(slow_round_trip);
   in("SA 0 ack=1 " + std::string{peer}, where);
   out("A 1 ack=1", where);
   state(State::established, where);
@@ -208,22 +227,7 @@ std::size_t Script::read(Where where) {
 
 void Script::in(std::string_view text, Where where) {
   const Line line = parse(text);
-  wire::TcpSegment segment;
-  segment.flags = line.flags;
-  segment.sequence = peer_iss + line.begin;
-  if (line.ack) segment.acknowledgment = iss + *line.ack;
-  segment.window = static_cast<std::uint16_t>(line.win.value_or(65'535));
-  segment.urgent = static_cast<std::uint16_t>(line.urg.value_or(0));
-  segment.options.mss = static_cast<std::uint16_t>(line.mss.value_or(0));
-  if (line.ws) segment.options.window_scale = static_cast<std::uint8_t>(*line.ws);
-  segment.options.sack_permitted = line.sackok;
-  if (line.ts) {
-    segment.options.has_timestamps = true;
-    segment.options.timestamp = line.ts->first;
-    segment.options.timestamp_echo = line.ts->second;
-  }
-  for (const auto& [begin, end] : line.sack)
-    segment.options.sack[segment.options.sack_count++] = {iss + begin, iss + end};
+  wire::TcpSegment segment = peer_segment(line, iss, peer_iss);
   std::vector<std::byte> payload;
   // The byte behind a SYN is the first.
   for (std::uint32_t at = line.begin; at != line.end; ++at) payload.push_back(pattern(at - 1));

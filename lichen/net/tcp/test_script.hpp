@@ -46,6 +46,17 @@ inline Config plain() {
   return config;
 }
 
+inline Config with_timestamps() {
+  Config config = plain();
+  config.timestamps = true;
+  return config;
+}
+inline Config with_reno() {
+  Config config = plain();
+  config.congestion = CongestionAlgorithm::new_reno;
+  return config;
+}
+
 // The options of Linux but for timestamps, whose payload would be of odd sizes.
 inline Config modern() {
   Config config;
@@ -66,8 +77,11 @@ class Script final : public Output {
   void connect();
   // The peer's SYN is answered by a passive opening.
   void accept(std::string_view syn, Where where = Where::current());
-  // Open, with nothing on its way and no quick acknowledgments left. `peer`: options of the peer.
+  // Open, with nothing on its way. `peer`: options of the peer.
   void open(std::string_view peer = "win=65535 mss=1460", Where where = Where::current());
+  // The same in a longer round trip.
+  static constexpr std::uint64_t slow_round_trip = 100;  // ms
+  void open_slowly(std::string_view peer, Where where = Where::current());
   void write(std::size_t size, Where where = Where::current());
   // Takes everything that can be read and checks that it is what the peer sent.
   std::size_t read(Where where = Where::current());
@@ -87,6 +101,13 @@ class Script final : public Output {
 
   // ---- the wire
   void in(std::string_view segment, Where where = Where::current());
+  // An acknowledgment, and data with one of nothing.
+  void in_ack(std::uint32_t ack, Where where = Where::current()) {
+    in("A 1 ack=" + std::to_string(ack), where);
+  }
+  void in_data(std::uint32_t begin, std::uint32_t end, Where where = Where::current()) {
+    in("A " + std::to_string(begin) + ":" + std::to_string(end) + " ack=1", where);
+  }
   void out(std::string_view segment, Where where = Where::current());
   // The same for one of several that were sent, in any order.
   void quiet(Where where = Where::current());

@@ -18,12 +18,8 @@ Config without_probes() {
 }
 
 // A round trip of 100 ms, ten segments of 1,000 bytes on their way, `more` bytes behind them.
-void send_ten(Script& s, std::size_t more = 0, const std::string& options = {}) {
-  s.connect();
-  s.forget();
-  s.pass(100);
-  s.in("SA 0 ack=1 " + std::string{peer} + options);
-  s.forget();
+void send_ten(Script& s, std::size_t more = 0) {
+  s.open_slowly(peer);
   for (int i = 0; i < 10; ++i) {
     s.write(1'000);
     s.pass(1);
@@ -120,15 +116,11 @@ EXCHANGE(AnEchoTellsOfTheOriginal, "RFC 3522 3.2, RFC 4015 (Eifel)",
   config.timestamps = true;
   config.forward_recovery = false;
   Script s{config};
-  s.connect();
-  s.pass(100);
-  s.in("SA 0 ack=1 win=65535 mss=1012 sackok ws=7 ts=1,1000");
-  s.forget();
+  s.open_slowly("win=65535 mss=1012 sackok ws=7 ts=1,1000");
   const std::uint64_t sent = s.now / millisecond;
   s.write(10'000);
   s.forget();
-  for (int ms = 0; ms < 2'000 && s.count() == 0; ++ms) s.pass(1);
-  s.out("A 1:1001");
+  time_out(s);
   s.in("A 1 ack=1001 ts=2," + std::to_string(sent));
   EXPECT_EQ(s.info().recovery, Recovery::none);
   EXPECT_EQ(s.info().statistics.undone, 1u);
@@ -141,14 +133,10 @@ EXCHANGE(AnEchoOfWhatWasSentAgainUndoesNothing, "RFC 3522 3.2 (Eifel)",
   Config config = without_probes();
   config.timestamps = true;
   Script s{config};
-  s.connect();
-  s.pass(100);
-  s.in("SA 0 ack=1 win=65535 mss=1012 sackok ws=7 ts=1,1000");
-  s.forget();
+  s.open_slowly("win=65535 mss=1012 sackok ws=7 ts=1,1000");
   s.write(10'000);
   s.forget();
-  for (int ms = 0; ms < 2'000 && s.count() == 0; ++ms) s.pass(1);
-  s.out("A 1:1001");
+  time_out(s);
   const std::uint64_t again = s.now / millisecond;
   s.pass(100);
   s.in("A 1 ack=1001 ts=2," + std::to_string(again));
