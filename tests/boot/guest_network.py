@@ -1,50 +1,40 @@
 """The host's side of an image on a network: QEMU's own (slirp) or a TAP device, and what is said to the image over it."""
 import ctypes
-import hashlib
-import json
 import os
 import re
 import socket
 import struct
 import subprocess
-import tempfile
 import threading
 import time
 
+from guest import ERRORS, MODERN, Guest, pattern
+
 ECHO, END = 7, 9  # ports of the image
-READY = r"^info: ready$"  # what it says
 
 
-class GuestNetwork:
-    """`card`: the device's name and properties as QEMU takes them."""
+class GuestNetwork(Guest):
     more = []
-
-    def __init__(self, card):
-        self.card = card
-        self.folder = tempfile.TemporaryDirectory(prefix="lichen-boot-")
-        self.monitor_path = os.path.join(self.folder.name, "monitor")
-        self.failures = []
-        self.talks = 0
 
     def options(self):
         forwards = ",".join(f"hostfwd={kind}:127.0.0.1:0-:{port}"
                             for kind, port in (("tcp", ECHO), ("udp", ECHO), ("tcp", END)))
-        return ["-netdev", f"user,id=net0,{forwards}", "-device", f"{self.card},netdev=net0",
-                "-global", "virtio-mmio.force-legacy=false",
-                "-qmp", f"unix:{self.monitor_path},server=on,wait=off"]
+        return self.on(f"user,id=net0,{forwards}")
 
-    def close(self):
-        self.folder.cleanup()
+    def on(self, net):
+        return ["-netdev", net, "-device", f"{self.card},netdev=net0", *MODERN, *self.monitor_options()]
 
     def find_ports(self):
-        ports = self.monitor.forwards()
-        self.at = {key: ("127.0.0.1", port) for key, port in ports.items()}
+        """The host's port for each of the image's."""
+        text = self.monitor.ask("human-monitor-command", **{"command-line": "info usernet"})
+        self.at = {(kind, int(guest)): ("127.0.0.1", int(host)) for kind, host, guest in
+                   re.findall(r"(\w+)\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)", text)}
 
-    # Until the image is asked to end. In a thread of its own.
-    def talk(self):
+    # Until the image is asked to end.
+    def talk(self, first):
         try:
-            if self.talks == 1:
-                self.monitor = Monitor(self.monitor_path)
+            if first:
+                self.connect_monitor()
                 self.find_ports()
             exchanges = [one_byte, one_megabyte, many_connections, aborted_connection, datagrams, *self.more]
             # QEMU 7.2 miscounts what it drops from a packed ring while the link is down, and never
@@ -53,18 +43,12 @@ class GuestNetwork:
                 exchanges.append(link_down_and_up)
             for exchange in exchanges:
                 exchange(self)
-        except (OSError, ValueError, AssertionError, KeyError) as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
+        except ERRORS as error:
+            self.fail(error)
         try:
             self.connect(END).close()
         except (OSError, AttributeError, KeyError) as error:
             self.failures.append(f"it could not be asked to end: {error}")
-
-    # Each time the image says that it is ready.
-    def start(self):
-        self.talks += 1
-        self.thread = threading.Thread(target=self.talk, daemon=True)
-        self.thread.start()
 
     def connect(self, port=ECHO):
         connection = socket.create_connection(self.at["TCP", port], timeout=20)
@@ -98,45 +82,10 @@ class TapNetwork(GuestNetwork):
     def options(self):
         # No vhost: QEMU itself moves the packets.
         several = f",queues={self.queues}" if self.queues > 1 else ""
-        return ["-netdev", f"tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=off{several}",
-                "-device", f"{self.card},netdev=net0", "-global", "virtio-mmio.force-legacy=false",
-                "-qmp", f"unix:{self.monitor_path},server=on,wait=off"]
+        return self.on(f"tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=off{several}")
 
     def find_ports(self):
         self.at = {key: ("10.0.2.15", key[1]) for key in (("TCP", ECHO), ("UDP", ECHO), ("TCP", END))}
-
-
-class Monitor:
-    """QEMU's machine protocol."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
-        self.socket.connect(path)
-        self.lines = self.socket.makefile("r")
-        self.lines.readline()
-        self.ask("qmp_capabilities")
-
-    def ask(self, command, **arguments):
-        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
-        while True:
-            answer = json.loads(self.lines.readline())
-            if "return" in answer:
-                return answer["return"]
-            if "error" in answer:
-                raise ValueError(f"{command}: {answer['error']['desc']}")
-
-    def forwards(self):
-        """The host's port for each of the image's."""
-        text = self.ask("human-monitor-command", **{"command-line": "info usernet"})
-        return {(kind, int(guest)): int(host) for kind, host, guest in
-                re.findall(r"(\w+)\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)", text)}
-
-
-def pattern(size, seed):
-    """Bytes that do not repeat, the same each time."""
-    blocks = (hashlib.sha256(struct.pack("<II", seed, i)).digest() for i in range(size // 32 + 1))
-    return b"".join(blocks)[:size]
 
 
 def receive_all(connection):
