@@ -6,17 +6,13 @@
 //   'E'  sends back what comes
 #include <array>
 #include <bit>
-#include <charconv>
 #include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "lichen/base/log.hpp"
-#include "lichen/coro/scope.hpp"
 #include "lichen/io/program.hpp"
 #include "lichen/io/serve.hpp"
-#include "lichen/sched/machine.hpp"
 
 namespace lichen {
 
@@ -63,12 +59,6 @@ Task<> serve(std::unique_ptr<io::Stream> stream) {
   outcome.ignore();  // the client knows how it ended
 }
 
-// Connections stay on the core that accepted them.
-Task<Result<void>> serve_core(io::Network& network, io::Address at, bool shared) {
-  auto listener = CO_TRY(co_await network.listen(at, {.backlog = 4096, .share_port = shared}));
-  co_return co_await io::serve_connections(*listener, &serve);
-}
-
 }  // namespace
 
 const std::string_view program_help =
@@ -76,31 +66,8 @@ const std::string_view program_help =
     "  --port N           the port (default 7100)\n";
 
 Task<Result<void>> program_main(Program program) {
-  std::uint16_t port = 7'100;
-  const auto words = program.arguments;
-  for (std::size_t i = 0; i < words.size(); i += 2) {
-    const bool valid =
-        words[i] == "--port" && i + 1 < words.size() &&
-        std::from_chars(words[i + 1].data(), words[i + 1].data() + words[i + 1].size(), port).ec ==
-            std::errc{};
-    if (!valid) {
-      log::error("{}: not understood (--help shows the options)", words[i]);
-      co_return Error::invalid_argument;
-    }
-  }
-  auto& machine = sched::Machine::current();
-  io::Network& network = program.system.network();
-  Scope servers;
-  for (unsigned i = 0; i < machine.cores(); ++i)
-    servers.spawn(serve_core(network, network.service_address(port), machine.cores() > 1),
-                  &machine.core(i));
-  auto watch = [](io::System& outside, Scope& running) -> Task<Result<void>> {
-    CO_TRY(co_await io::wait_for_stop(outside));
-    running.request_stop();
-    co_return Result<void>{};
-  };
-  servers.spawn(watch(program.system, servers));
-  co_return co_await servers.join();
+  const std::uint16_t port = CO_TRY(io::port_of(program.arguments, 7'100));
+  co_return co_await io::serve_on_all_cores(program.system, port, &serve);
 }
 
 }  // namespace lichen
