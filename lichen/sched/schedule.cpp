@@ -7,11 +7,19 @@
 
 namespace lichen::sched {
 
+namespace {
+
 template <std::size_t... I>
-static std::array<FairQueue, sizeof...(I)> fair_queues(const ScheduleParameters& parameters,
-                                                       std::index_sequence<I...>) {
+std::array<FairQueue, sizeof...(I)> fair_queues(const ScheduleParameters& parameters,
+                                                std::index_sequence<I...>) {
   return {((void)I, FairQueue{parameters})...};
 }
+
+std::uint64_t later(std::uint64_t since, std::uint64_t ns) noexcept {
+  return ns > Schedule::never - since ? Schedule::never : since + ns;
+}
+
+}  // namespace
 
 Schedule::Schedule(Registry& registry, std::uint32_t core, std::uint32_t capacity) noexcept
     : clutch_{registry.parameters()},
@@ -429,10 +437,6 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
       local.chunk_left -= ran_ns;
     }
   }
-}
-
-static std::uint64_t later(std::uint64_t since, std::uint64_t ns) {
-  return ns > Schedule::never - since ? Schedule::never : since + ns;
 }
 
 // --- decisions -------------------------------------------------------------------------------
