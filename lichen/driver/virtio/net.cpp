@@ -166,6 +166,7 @@ Result<void> NetCard::enable() noexcept {
   for (const auto& pair : pairs_) TRY(pair->enable());
   if (control_) TRY(control_->enable());
   TRY(finish(transport_));
+  if (control_) control_->set_up(true);
   state_.store(State::up, std::memory_order_release);
   ++starts_;
   return {};
@@ -202,6 +203,7 @@ Task<Result<void>> NetCard::start_pairs() noexcept {
 }
 
 Task<Result<void>> NetCard::close() noexcept {
+  if (control_) control_->set_up(false);
   if (state_.exchange(State::stopping) == State::up) begin_reset(transport_);
   CO_TRY(co_await reset(transport_));
   state_.store(State::stopped, std::memory_order_release);
@@ -228,8 +230,9 @@ void NetCard::fault() noexcept {
   State expected = State::up;
   if (!state_.compare_exchange_strong(expected, State::stopping, std::memory_order_acq_rel)) return;
   faults_.fetch_add(1, std::memory_order_relaxed);
-  begin_reset(transport_);
-  state_.store(State::stopped, std::memory_order_release);
+  if (control_) control_->set_up(false);
+  const bool confirmed = begin_reset(transport_);
+  state_.store(confirmed ? State::stopped : State::resetting, std::memory_order_release);
   for (const auto& pair : pairs_) pair->receive_->news().set();
 }
 
@@ -240,11 +243,18 @@ Task<Result<void>> NetCard::restart() noexcept {
     news.reset();
     if (state() == State::stopping) CO_TRY(co_await news.wait());
   }
+  Result<void> confirmed;
+  if (state() == State::resetting) {
+    confirmed = co_await reset(transport_);
+    if (!confirmed && !confirmed.failed_with(Error::timed_out)) co_return confirmed.error();
+    state_.store(State::stopped, std::memory_order_release);
+  }
   for (const auto& pair : pairs_) {
     const io::Stay stay = co_await io::StayOn{pair->home()};
     pair->stop();
   }
   const io::Stay back = co_await io::StayOn{home_};
+  CO_TRY(confirmed);
   CO_TRY(co_await restart_pause_.wait());
   CO_TRY(co_await begin(transport_, {.wanted = 0, .required = agreed_}));
   if (const Result<void> enabled = enable(); !enabled) {

@@ -10,10 +10,13 @@
 // again, after it has seen to it on each core that nobody uses the rings. Meanwhile what is sent is
 // dropped and counted, too: to the stack above it is a link on which frames get lost.
 //
-//            fault()                             restart()
-//   up ─────────────────> stopping ──> stopped ────────────> up
-//     its lies, its silence,    reset      each pair: stop();
-//     needs_reset                          3.1.1; each pair: start()
+//            fault()                                            restart()
+//   up ─────────────────> stopping ──> (resetting) ──> stopped ────────────> up
+//     its lies, its silence,     reset             it is   each pair: stop();
+//     needs_reset                                          3.1.1; each pair: start()
+//
+// Until the device has confirmed the reset, which most do at once, it may still read what was lent
+// to it; one that has not done so for a second is taken for dead.
 #pragma once
 
 #include <array>
@@ -143,8 +146,8 @@ class NetCard final : public io::NetDevice {
     return link_is_up_.load(std::memory_order_relaxed);
   }
 
-  // On the card's core, and kept through resets. Errors: not_supported (by this device), and those
-  // of NetControl::command().
+  // On the card's core, and kept through resets once it is done. Errors: not_supported (by this
+  // device), and those of NetControl::command().
   Task<Result<void>> set_address(std::array<std::byte, 6> address) noexcept;
   // Frames for others come in, too. A device that cannot be asked does as it likes.
   Task<Result<void>> set_promiscuous(bool on) noexcept;
@@ -159,7 +162,7 @@ class NetCard final : public io::NetDevice {
 
  private:
   friend class NetPair;
-  enum class State : std::uint8_t { up, stopping, stopped };
+  enum class State : std::uint8_t { up, stopping, resetting, stopped };
 
   NetCard(Transport& transport, DeviceMemory& memory, const NetOptions& options,
           Features agreed) noexcept;

@@ -53,6 +53,7 @@ Task<Result<void>> NetControl::command(NetCommand what, std::span<const std::byt
   const auto turn = CO_TRY(co_await turn_.lock());
   // One that was given up.
   if (pending_) (co_await answer()).ignore();
+  if (!up_.load(std::memory_order_relaxed)) co_return Error::io_failed;
   if (pending_) co_return Error::timed_out;
   const std::span<std::byte> bytes = memory_.bytes();
   bytes[command_at] = std::byte{what.kind};
@@ -74,6 +75,7 @@ Task<Result<void>> NetControl::answer() noexcept {
     const Result<Used> used = queue_.take();
     if (used) break;
     if (!used.failed_with(Error::would_block)) co_return used.error();
+    if (!up_.load(std::memory_order_relaxed)) co_return Error::io_failed;
     if (waited >= limit) co_return Error::timed_out;
     CO_TRY(co_await sleep_for(pause));
     waited += pause;

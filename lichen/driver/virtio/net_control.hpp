@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,9 +30,11 @@ class NetControl {
 
   // After a reset of the device.
   Result<void> enable() noexcept;
-  // Waits until the device has done it. Errors: not_supported (it refuses), timed_out (no answer
-  // within a second; the next command waits for that one, too), protocol_error (it lies),
-  // too_large, stopped.
+  // On any core: whether the device works and may be told anything.
+  void set_up(bool up) noexcept { up_.store(up, std::memory_order_relaxed); }
+  // Waits until the device has done it. Errors: not_supported (it refuses), io_failed (it is down),
+  // timed_out (no answer within a second; the next command waits for that one, too), protocol_error
+  // (it lies), too_large, stopped.
   Task<Result<void>> command(NetCommand command, std::span<const std::byte> data = {}) noexcept;
   // A little-endian number.
   template <std::unsigned_integral T>
@@ -54,6 +57,7 @@ class NetControl {
   SharedMemory memory_;
   coro::Mutex turn_;
   bool pending_ = false;  // the device has the memory
+  std::atomic<bool> up_{false};
 };
 
 }  // namespace lichen::driver::virtio

@@ -2,6 +2,7 @@
 // virtual time.
 #include <cstring>
 #include <deque>
+#include <optional>
 
 #include "lichen/driver/virtio/net.hpp"
 #include "lichen/driver/virtio/test_card.hpp"
@@ -38,10 +39,11 @@ Task<Result<void>> breaks_down(World& world) {
   world.device.break_down();
   world.interrupts();
   CO_TRY(co_await settle());
-  EXPECT_TRUE(returned);
-  EXPECT_EQ(CO_TRY(co_await send(*world.card, frame_of(3, 100))), 1U);
-  EXPECT_EQ(world.card->pair(0).counters().send.lost, 2U);
+  EXPECT_FALSE(returned);  // the device has not confirmed the reset: it may still read
+  EXPECT_TRUE((co_await send(*world.card, frame_of(3, 100))).failed_with(Error::busy));
   CO_TRY(co_await sleep_for(std::chrono::milliseconds{100}));
+  EXPECT_TRUE(returned);
+  EXPECT_EQ(world.card->pair(0).counters().send.lost, 1U);
   EXPECT_EQ(world.card->counters().faults, 1U);
   EXPECT_EQ(world.card->counters().starts, 2U);
   EXPECT_TRUE(world.device.works());
@@ -65,6 +67,44 @@ TEST_P(NetFaultsTest, ComesBackAfterTheDeviceBrokeDown) {
   World world{usual | GetParam()};
   ASSERT_TRUE(world.open());
   EXPECT_TRUE(world.loop.run(breaks_down(world)).value());
+}
+
+// A device that does not come back is told nothing, and for a second waited for by who has lent it
+// something.
+Task<Result<void>> dies(World& world) {
+  Scope scope{OnError::keep_going};
+  std::vector<io::ReceivedFrame> got;
+  std::optional<Result<void>> ended;
+  scope.spawn([](World& in, auto& frames, auto& outcome) -> Task<> {
+    outcome = co_await receive_all(*in.card, frames);
+  }(world, got, ended));
+  const Content large = frame_of(2, 20'000);
+  bool returned = false;
+  scope.spawn([](World& in, const Content& bytes, bool& done) -> Task<Result<void>> {
+    CO_TRY(co_await send(*in.card, bytes));
+    done = true;
+    co_return Result<void>{};
+  }(world, large, returned));
+  CO_TRY(co_await settle());
+  world.device.reset_reads = 1'000'000;
+  world.device.break_down();
+  world.interrupts();
+  const unsigned told = world.device.queues[2].notified;
+  EXPECT_TRUE((co_await world.card->set_promiscuous(true)).failed_with(Error::io_failed));
+  EXPECT_EQ(world.device.queues[2].notified, told);
+  CO_TRY(co_await sleep_for(std::chrono::milliseconds{500}));
+  EXPECT_FALSE(returned || ended);
+  CO_TRY(co_await sleep_for(std::chrono::seconds{2}));
+  EXPECT_TRUE(returned);
+  EXPECT_TRUE(ended && ended->failed_with(Error::timed_out));
+  world.device.reset_reads = 0;
+  co_return co_await scope.join();
+}
+TEST_P(NetFaultsTest, WaitsForTheResetOfADeadDeviceForASecond) {
+  constexpr Features commands = Features{1} << 17 | Features{1} << 18;
+  World world{usual | commands | GetParam()};
+  ASSERT_TRUE(world.open());
+  EXPECT_TRUE(world.loop.run(dies(world)).value());
 }
 
 // What a device must not say (2.7.8, 2.8.22, 5.1.6.4.1). Frames that cannot be are dropped; a ring

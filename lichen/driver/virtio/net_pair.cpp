@@ -55,7 +55,8 @@ bool NetPair::is_up() noexcept {
   if (!up_) return false;
   switch (card_.state()) {
     case NetCard::State::up: return true;
-    case NetCard::State::stopping: return false;  // it may still read what we have lent
+    case NetCard::State::stopping:
+    case NetCard::State::resetting: return false;  // it may still read what we have lent
     case NetCard::State::stopped: break;
   }
   stop();
