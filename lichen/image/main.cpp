@@ -12,6 +12,7 @@
 #include "lichen/image/run.hpp"
 #include "lichen/image/tap_network.hpp"
 #include "lichen/io/program.hpp"
+#include "lichen/net/inet/link.hpp"
 
 namespace {
 
@@ -21,8 +22,9 @@ constexpr std::string_view host_help =
     "  --net host=ADDRESS serve at that address of the host instead of 127.0.0.1; 0.0.0.0: at all\n"
     "  --net NAME[=ADDRESS/BITS[,GATEWAY] | =dhcp]\n"
     "                     Lichen's own TCP/IP over the TAP device NAME, instead of the\n"
-    "                     host's sockets; default address 10.9.0.2/24, or what DHCP and routers\n"
-    "                     offer\n"
+    "                     host's sockets; default address 10.9.0.2/24 (of a second device\n"
+    "                     10.9.1.2/24, and so on), or what DHCP and routers offer; for up to 4\n"
+    "                     devices, and served at all of them\n"
     "  --disk FILE[:ro]   a disk whose sectors are the bytes of that file or block device; :ro: it "
     "is\n"
     "                     only read. May be given several times\n";
@@ -30,22 +32,23 @@ constexpr std::string_view host_help =
 void print(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 struct NetWish {
-  std::optional<image::TapWish> tap;
+  std::vector<image::TapWish> taps;
   std::optional<io::Address> serve_at;
 
   // Error::invalid_argument.
-  static Result<NetWish> parse(std::string_view text) {
-    NetWish wish;
+  Result<void> add(std::string_view text) {
     constexpr std::string_view host = "host=";
     if (!text.starts_with(host)) {
-      wish.tap = TRY(image::TapWish::parse(text));
-      return wish;
+      if (serve_at || taps.size() == net::inet::Link::most) return Error::invalid_argument;
+      taps.push_back(TRY(image::TapWish::parse(text, taps.size())));
+      return {};
     }
+    if (serve_at || !taps.empty()) return Error::invalid_argument;
     const std::string_view address = text.substr(host.size());
     const bool is_ipv6 = address.find(':') != std::string_view::npos;
-    wish.serve_at = TRY(io::Address::parse(is_ipv6 ? "[" + std::string{address} + "]:0"
-                                                   : std::string{address} + ":0"));
-    return wish;
+    serve_at = TRY(io::Address::parse(is_ipv6 ? "[" + std::string{address} + "]:0"
+                                              : std::string{address} + ":0"));
+    return {};
   }
 };
 
@@ -82,8 +85,8 @@ Result<void> run_program(const image::ProgramOptions& options, const NetWish& ne
   image::Host host = TRY(image::Host::create());
   for (const std::string_view disk : disks) TRY(open_disk(host.linux_system(), disk));
   if (net.serve_at) host.linux_system().serve_at(*net.serve_at);
-  return host.run(net.tap ? image::run_over_tap(host, *net.tap, options.rest)
-                          : program_main(Program{host.system(), options.rest}),
+  return host.run(net.taps.empty() ? program_main(Program{host.system(), options.rest})
+                                   : image::run_over_taps(host, net.taps, options.rest),
                   options.run);
 }
 
@@ -97,13 +100,12 @@ int main(int count, char** words) {
     return 0;
   }
   NetWish net;
-  if (!options->net.empty()) {
-    const Result<NetWish> wish = NetWish::parse(options->net);
-    if (!wish)
+  for (const std::string_view wish : options->net)
+    if (!net.add(wish))
       return image::refuse_option(
-          "--net", "host=ADDRESS, NAME, NAME=ADDRESS/BITS[,GATEWAY] or NAME=dhcp is wanted");
-    net = *wish;
-  }
+          "--net",
+          "host=ADDRESS is wanted, or for up to 4 devices NAME, NAME=ADDRESS/BITS[,GATEWAY] or "
+          "NAME=dhcp");
   std::vector<std::string_view> disks;
   if (!take_disks(options->rest, disks))
     return image::refuse_option("--disk", "FILE or FILE:ro is wanted");

@@ -80,7 +80,7 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
       return "a size such as 64M is wanted, at least 64K";
   } else if (option == "--net") {
     if (value.empty()) return "a value is missing";
-    options.net = value;
+    options.net.push_back(value);
   } else if (!parse_level(value)) {
     return "debug, info, warning, error or nothing is wanted";
   }

@@ -13,7 +13,7 @@ namespace lichen::image {
 struct ProgramOptions {
   RunOptions run;
   bool help = false;
-  std::string_view net;                // the value of --net; empty: not given
+  std::vector<std::string_view> net;   // the values of --net
   std::vector<std::string_view> rest;  // words that are for the app
 };
 

@@ -55,39 +55,67 @@ std::string text_of(const IpAddress& address) {
   return std::string{base::format_to(room, "{}", address).text};
 }
 
-// A queue of the device for each core, and the network on them. Of a device with one queue the
-// first core receives, and all send.
-Task<Result<void>> open_queues(driver::HostSystem& host, const std::string& name,
-                               std::vector<std::unique_ptr<io::NetDevice>>& queues,
+// A device, and what each core has of it. Of a device with one queue the first core receives, and
+// all send.
+class Tap {
+ public:
+  Tap(const TapWish& wish, unsigned cores) : wish_{wish}, options_{.several_queues = cores > 1} {
+    queues_.reserve(cores);
+  }
+
+  // The calling core's, one core after the other.
+  Result<io::NetDevice*> open_queue(driver::HostSystem& host) {
+    const bool first = queues_.empty();
+    auto queue = first || options_.several_queues ? host.open_tap(wish_.name, options_)
+                                                  : host.open_tap_beside(*queues_[0], options_);
+    if (first && queue.failed_with(Error::invalid_argument)) {
+      // The device was made with other flags.
+      options_.several_queues = !options_.several_queues;
+      queue = host.open_tap(wish_.name, options_);
+      if (queue && !options_.several_queues)
+        base::log::info("{} was made without multi_queue: core 0 receives for all cores",
+                        wish_.name);
+    }
+    if (!queue)
+      base::log::error("--net {}: {}; this, as root, prepares the device: {}", wish_.name,
+                       base::describe(queue.error()), wish_.preparation(false));
+    queues_.push_back(TRY(std::move(queue)));
+    return queues_.back().get();
+  }
+
+ private:
+  const TapWish& wish_;
+  driver::TapOptions options_;
+  std::vector<std::unique_ptr<io::NetDevice>> queues_;
+};
+
+Task<Result<void>> open_queues(driver::HostSystem& host, std::span<Tap> taps,
                                net::inet::InetCores& inet) {
   auto& machine = sched::Machine::current();
-  driver::TapOptions options{.several_queues = machine.cores() > 1};
   for (unsigned i = 0; i < machine.cores(); ++i) {
     const io::Stay stay = co_await io::StayOn{machine.core(i)};
-    auto queue = i == 0 || options.several_queues ? host.open_tap(name, options)
-                                                  : host.open_tap_beside(*queues[0], options);
-    if (i == 0 && queue.failed_with(Error::invalid_argument)) {
-      // The device was made with other flags.
-      options.several_queues = !options.several_queues;
-      queue = host.open_tap(name, options);
-      if (queue && !options.several_queues)
-        base::log::info("{} was made without multi_queue: core 0 receives for all cores", name);
+    std::vector<io::NetDevice*> queues;
+    for (Tap& tap : taps) queues.push_back(CO_TRY(tap.open_queue(host)));
+    if (const Result<void> added = inet.add(queues); !added) {
+      base::log::error("--net: {}", added.failed_with(Error::already_exists)
+                                        ? std::string_view{"two devices have the same address"}
+                                        : base::describe(added.error()));
+      co_return added;
     }
-    queues.push_back(CO_TRY(std::move(queue)));
-    CO_TRY(inet.add(*queues[i]));
   }
   co_return Result<void>{};
 }
 
 }  // namespace
 
-Result<TapWish> TapWish::parse(std::string_view text) {
+Result<TapWish> TapWish::parse(std::string_view text, std::size_t place) {
   TapWish wish;
   const std::size_t equals = text.find('=');
   wish.name = text.substr(0, equals);
   if (wish.name.empty() || wish.name.size() > 15) return Error::invalid_argument;
+  const std::string usual = "10.9." + std::to_string(place) + ".2/24";
   const std::string_view rest =
-      equals == std::string_view::npos ? "10.9.0.2/24" : text.substr(equals + 1);
+      equals == std::string_view::npos ? std::string_view{usual} : text.substr(equals + 1);
   const AddressWish own = TRY(AddressWish::parse(rest));
   wish.address = own.address;
   wish.gateway = own.gateway;
@@ -105,22 +133,23 @@ std::string TapWish::preparation(bool exists) const {
   return text + "ip link set " + name + " up";
 }
 
-Task<Result<void>> run_over_tap(Host& host, TapWish wish,
-                                std::span<const std::string_view> arguments) {
-  net::inet::InetOptions options{.address = wish.address, .gateway = wish.gateway};
+Task<Result<void>> run_over_taps(Host& host, std::span<const TapWish> wishes,
+                                 std::span<const std::string_view> arguments) {
+  const TapWish& first = wishes[0];
+  net::inet::InetOptions options{.address = first.address, .gateway = first.gateway};
+  for (std::size_t i = 1; i < wishes.size(); ++i)
+    options.others[i - 1] = {.address = wishes[i].address, .gateway = wishes[i].gateway};
   CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{&options.secret, 1})));
-  std::vector<std::unique_ptr<io::NetDevice>> queues;
-  auto inet = CO_TRY(net::inet::InetCores::create(sched::Machine::current().cores(), options));
-  if (const Result<void> opened =
-          co_await open_queues(host.linux_system(), wish.name, queues, *inet);
-      !opened) {
-    base::log::error("--net {}: {}; this, as root, prepares the device: {}", wish.name,
-                     base::describe(opened.error()), wish.preparation(false));
-    co_return opened;
-  }
-  if (!wish.address.network.is_unspecified())
-    base::log::info("{} is {}; if the host's end has no address yet, as root: {}", wish.name,
-                    wish.address.network, wish.preparation(true));
+  const unsigned cores = sched::Machine::current().cores();
+  std::vector<Tap> taps;
+  taps.reserve(wishes.size());
+  for (const TapWish& wish : wishes) taps.emplace_back(wish, cores);
+  auto inet = CO_TRY(net::inet::InetCores::create(cores, options));
+  CO_TRY(co_await open_queues(host.linux_system(), taps, *inet));
+  for (const TapWish& wish : wishes)
+    if (!wish.address.network.is_unspecified())
+      base::log::info("{} is {}; if the host's end has no address yet, as root: {}", wish.name,
+                      wish.address.network, wish.preparation(true));
   WithNetwork system{host.system(), *inet};
   Scope scope{OnError::keep_going};
   scope.spawn(inet->run());
@@ -131,7 +160,7 @@ Task<Result<void>> run_over_tap(Host& host, TapWish wish,
     base::log::error(
         "--net {}: no address within {} s: no DHCP server answers there, and no router advertises "
         "a network; this, as root, brings the device up: {}",
-        wish.name, address_limit.count(), wish.preparation(true));
+        first.name, address_limit.count(), first.preparation(true));
   scope.request_stop();
   (co_await scope.join()).ignore();
   co_return outcome;

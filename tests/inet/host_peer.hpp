@@ -33,8 +33,9 @@ inline sockaddr_in host_address(const char* text, std::uint16_t port) {
 
 // Blocking sockets of the host, on a thread of their own.
 struct HostClient {
-  explicit HostClient(std::uint16_t port) : fd{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
-    const sockaddr_in to = host_address("10.9.0.2", port);
+  explicit HostClient(std::uint16_t port, const char* address = "10.9.0.2")
+      : fd{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+    const sockaddr_in to = host_address(address, port);
     const timeval limit{.tv_sec = 20, .tv_usec = 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);

@@ -96,13 +96,13 @@ bool has_network_namespace() {
   return made;
 }
 
-void configure_tap(const char* name) {
+void configure_tap(const char* name, const char* host_address) {
   const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   ifreq request{};
   std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   auto& address = reinterpret_cast<sockaddr_in&>(request.ifr_addr);
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = inet_addr("10.9.0.1");
+  address.sin_addr.s_addr = inet_addr(host_address);
   ASSERT_EQ(ioctl(fd.get(), SIOCSIFADDR, &request), 0);
   address.sin_addr.s_addr = inet_addr("255.255.255.0");
   ASSERT_EQ(ioctl(fd.get(), SIOCSIFNETMASK, &request), 0);

@@ -68,7 +68,7 @@ class TemporaryFolder {
 // from then on, are in a network namespace of their own.
 bool has_network_namespace();
 // Gives the host's end of a TAP device the address 10.9.0.1/24, and brings it up.
-void configure_tap(const char* name);
+void configure_tap(const char* name, const char* host_address = "10.9.0.1");
 
 inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
   return std::as_bytes(std::span{text});

@@ -13,11 +13,7 @@ constexpr std::uint64_t patience = 3 * ip::second;
 
 }  // namespace
 
-Configuration::Configuration(ip::Stack& stack, ip::Udp& udp) noexcept : stack_{stack}, udp_{udp} {
-  stack_.set_observer(this);
-}
-
-Configuration::~Configuration() { stack_.set_observer(nullptr); }
+Configuration::Configuration(ip::Stack& stack, ip::Udp& udp) noexcept : stack_{stack}, udp_{udp} {}
 
 void Configuration::told(ip::Interface& interface, const wire::IpAddress& address) noexcept {
   interface_ = &interface;
@@ -44,8 +40,6 @@ std::size_t Configuration::name_servers(std::span<wire::IpAddress> into) const n
   const auto add = [&](const wire::IpAddress& server) {
     if (count < into.size() && !server.is_unspecified()) into[count++] = server;
   };
-  for (const wire::IpAddress& server : name_servers_) add(server);
-  if (count > 0) return count;
   if (lease_)
     for (const auto& server : std::span{lease_->dns_servers}.first(lease_->dns_server_count))
       add(server);

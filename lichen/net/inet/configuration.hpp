@@ -1,12 +1,11 @@
-// Configuration: which address a machine has in its network, and whom it asks for names: as it was
-// told, or what the network offers, by DHCP (IPv4) and from its routers (IPv6, RFC 4862, 8106).
+// Configuration: which address a machine has on one of its links, and whom it asks for names: as it
+// was told, or what the network offers, by DHCP (IPv4) and from its routers (IPv6, RFC 4862, 8106).
 //
 //   told an address ───────────────────────────────────> up
 //   told none: DHCP ── a lease ────────────────────────> up <──> the lease is over: not up
 //              routers ── an address, and 3 s no lease ─> up
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -21,22 +20,16 @@
 
 namespace lichen::net::inet {
 
-// Of the core of the stack, but for current_address() and up(). The stack's observer.
-class Configuration final : ip::Observer {
+// Of the core of the stack, but for current_address() and up().
+class Configuration {
  public:
   // Both MUST outlive it.
   Configuration(ip::Stack& stack, ip::Udp& udp) noexcept;
   Configuration(const Configuration&) = delete;
   Configuration& operator=(const Configuration&) = delete;
-  ~Configuration();
 
   static constexpr std::size_t most_name_servers = 4;
 
-  // Those that are specified, instead of what the network tells.
-  void set_name_servers(
-      const std::array<wire::IpAddress, most_name_servers>& name_servers) noexcept {
-    name_servers_ = name_servers;
-  }
   // One of the two is called first.
   void told(ip::Interface& interface, const wire::IpAddress& address) noexcept;
   // Errors: address_in_use (somebody else is a DHCP client here).
@@ -49,13 +42,14 @@ class Configuration final : ip::Observer {
   // Of servers of names, those of DHCP first (RFC 8106 section 5.3.1); says how many.
   std::size_t name_servers(std::span<wire::IpAddress> into) const noexcept;
 
+  // What the stack's observer hears of the link.
+  void address(ip::Interface& interface, const ip::LocalAddress& address,
+               ip::AddressEvent event) noexcept;
   // After receive() of the stack, or when the time has come.
   [[nodiscard]] std::uint64_t deadline() const noexcept;
   void advance(std::uint64_t now) noexcept;
 
  private:
-  void address(ip::Interface& interface, const ip::LocalAddress& address,
-               ip::AddressEvent event) noexcept override;
   void review(std::uint64_t now) noexcept;
   void note_lease() noexcept;
   [[nodiscard]] const ip::LocalAddress* find(ip::AddressOrigin origin) const noexcept;
@@ -64,7 +58,6 @@ class Configuration final : ip::Observer {
   ip::Stack& stack_;
   ip::Udp& udp_;
   ip::Interface* interface_ = nullptr;
-  std::array<wire::IpAddress, most_name_servers> name_servers_{};
   std::optional<dhcp::Configurator> dhcp_;
   bool news_ = false;                        // of addresses
   std::uint64_t ipv6_alone_at_ = ip::never;  // when one of IPv6 will do

@@ -126,20 +126,22 @@ void Crossing::note_listeners(std::uint16_t port) noexcept {
 
 // ---- what the network is like -------------------------------------------------------------------
 
-void Crossing::announce(const ip::Settings& settings) noexcept {
+void Crossing::announce(std::size_t link, const ip::Settings& settings) noexcept {
   {
     coro::SpinGuard guard{settings_lock_};
-    settings_ = settings;
-    settings_number_.fetch_add(1, std::memory_order_relaxed);
+    told_[link].settings = settings;
+    told_[link].number.fetch_add(1, std::memory_order_relaxed);
   }
   for (unsigned to = 1; to < places_; ++to) place_[0].unpublished |= std::uint64_t{1} << to;
 }
 
-std::optional<ip::Settings> Crossing::settings_after(std::uint32_t& seen) noexcept {
-  if (settings_number_.load(std::memory_order_relaxed) == seen) return std::nullopt;
+std::optional<ip::Settings> Crossing::settings_after(std::size_t link,
+                                                     std::uint32_t& seen) noexcept {
+  const Told& told = told_[link];
+  if (told.number.load(std::memory_order_relaxed) == seen) return std::nullopt;
   coro::SpinGuard guard{settings_lock_};
-  seen = settings_number_.load(std::memory_order_relaxed);
-  return settings_;
+  seen = told.number.load(std::memory_order_relaxed);
+  return told.settings;
 }
 
 // ---- what is passed on --------------------------------------------------------------------------
@@ -155,11 +157,13 @@ bool Crossing::put(unsigned from, unsigned to, Parcel&& parcel) noexcept {
   return true;
 }
 
-void Crossing::put_copies(unsigned from, std::span<const std::byte> frame,
+void Crossing::put_copies(unsigned from, std::span<const std::byte> frame, std::uint8_t interface,
                           bool checksum_done) noexcept {
   for (unsigned to = 0; to < places_; ++to) {
     if (to == from) continue;
-    Parcel parcel{.bytes = io::allocate_buffer(frame.size()), .checksum_done = checksum_done};
+    Parcel parcel{.bytes = io::allocate_buffer(frame.size()),
+                  .interface = interface,
+                  .checksum_done = checksum_done};
     if (parcel.bytes.room().size() < frame.size()) {
       ++place_[from].counters.lost;
       continue;

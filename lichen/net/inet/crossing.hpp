@@ -27,6 +27,7 @@
 #include "lichen/coro/task.hpp"
 #include "lichen/io/buffer.hpp"
 #include "lichen/io/home_signal.hpp"
+#include "lichen/net/inet/link.hpp"
 #include "lichen/net/inet/parcel_ring.hpp"
 #include "lichen/net/ip/stack.hpp"
 #include "lichen/net/tcp/output.hpp"
@@ -89,16 +90,18 @@ class Crossing {
   }
 
   // ---- what the network is like
-  // From place 0: the others are to follow, and are woken for it with the next publish().
-  void announce(const ip::Settings& settings) noexcept;
+  // From place 0, of one of its links: the others are to follow, and are woken for it with the next
+  // publish().
+  void announce(std::size_t link, const ip::Settings& settings) noexcept;
   // The latest, and its number; nothing when that is `seen`, or there is none yet.
-  std::optional<ip::Settings> settings_after(std::uint32_t& seen) noexcept;
+  std::optional<ip::Settings> settings_after(std::size_t link, std::uint32_t& seen) noexcept;
 
   // ---- what is passed on; `from` is the place of the calling core, or `at`
   // False: there is no room, and the parcel is lost.
   bool put(unsigned from, unsigned to, Parcel&& parcel) noexcept;
   // A frame, copied for each of the others.
-  void put_copies(unsigned from, std::span<const std::byte> frame, bool checksum_done) noexcept;
+  void put_copies(unsigned from, std::span<const std::byte> frame, std::uint8_t interface,
+                  bool checksum_done) noexcept;
   // What was put is there for its takers.
   void publish(unsigned from) noexcept;
   // Waits until there may be something.
@@ -168,8 +171,11 @@ class Crossing {
   std::array<std::atomic<Page*>, 256> pages_{};
   std::array<std::atomic<Owners*>, 256> owners_{};
   coro::SpinLock settings_lock_;
-  ip::Settings settings_;
-  std::atomic<std::uint32_t> settings_number_{0};
+  struct Told {
+    ip::Settings settings;
+    std::atomic<std::uint32_t> number{0};
+  };
+  std::array<Told, Link::most> told_;
   coro::SpinLock claims_lock_;  // of those who begin or end to listen
   base::List<Claim, &Claim::node> claims_;
 };

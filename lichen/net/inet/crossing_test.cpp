@@ -104,14 +104,16 @@ TEST(Crossing, SettingsAreToldOnce) {
   auto made = Crossing::create(2, {1, 2});
   ASSERT_TRUE(made);
   std::uint32_t seen = 0;
-  EXPECT_FALSE((*made)->settings_after(seen));
+  EXPECT_FALSE((*made)->settings_after(0, seen));
   ip::Settings told;
   told.hop_limit = 7;
-  (*made)->announce(told);
-  const auto settings = (*made)->settings_after(seen);
+  (*made)->announce(0, told);
+  const auto settings = (*made)->settings_after(0, seen);
   ASSERT_TRUE(settings);
   EXPECT_EQ(settings->hop_limit, 7);
-  EXPECT_FALSE((*made)->settings_after(seen));
+  EXPECT_FALSE((*made)->settings_after(0, seen));
+  std::uint32_t of_another = 0;
+  EXPECT_FALSE((*made)->settings_after(1, of_another));
   // Nobody has joined: what was put is not published.
 }
 

@@ -11,11 +11,13 @@ namespace lichen::net::inet {
 
 UdpEnd::~UdpEnd() {
   if (socket.is_open()) inet.udp_.close(socket);
-  for (const wire::IpAddress& group : std::span{groups}.first(group_count)) {
+  for (const Group& group : std::span{groups}.first(group_count)) {
     if (!inet.follows())
-      inet.stack_.leave(*inet.interface_, group);
+      inet.stack_.leave(inet.stack_.interfaces()[group.interface], group.address);
     else  // with no room for that on its way, the machine stays in the group
-      inet.shared_.crossing->put(inet.shared_.place, 0, {.to = group, .kind = ParcelKind::leave});
+      inet.shared_.crossing->put(
+          inet.shared_.place, 0,
+          {.to = group.address, .kind = ParcelKind::leave, .interface = group.interface});
   }
   if (group_count > 0) inet.after(inet.now());
 }
@@ -67,21 +69,28 @@ Task<Result<void>> InetDatagram::join(const io::Address& group) {
   {
     const io::Stay stay = co_await io::StayOn{inet.home()};
     const auto joined = std::span{end_.groups}.first(end_.group_count);
-    if (std::ranges::find(joined, address) != joined.end()) co_return Error::address_in_use;
+    if (std::ranges::find(joined, address, &UdpEnd::Group::address) != joined.end())
+      co_return Error::address_in_use;
     if (end_.group_count == UdpEnd::most_groups) co_return Error::limit_reached;
-    end_.groups[end_.group_count++] = address;
+    end_.groups[end_.group_count++] = {address};
   }
   Result<void> joined;
+  std::uint8_t interface = 0;
   {
     Inet& leader = inet.follows() ? *inet.shared_.leader : inet;
     const io::Stay stay = co_await io::StayOn{leader.home()};
-    joined = leader.stack_.join(*leader.interface_, address);
+    ip::Interface& there = leader.group_interface(address);
+    interface = there.index;
+    joined = leader.stack_.join(there, address);
     if (joined) leader.after(leader.now());
   }
-  if (joined) co_return Result<void>{};
   const io::Stay stay = co_await io::StayOn{inet.home()};
-  const auto kept = std::ranges::remove(std::span{end_.groups}.first(end_.group_count), address);
-  end_.group_count -= kept.size();
+  const auto groups = std::span{end_.groups}.first(end_.group_count);
+  const auto mine = std::ranges::find(groups, address, &UdpEnd::Group::address);
+  mine->interface = interface;
+  if (joined) co_return Result<void>{};
+  *mine = groups.back();
+  --end_.group_count;
   co_return joined;
 }
 

@@ -28,7 +28,11 @@ class UdpEnd final : ip::UdpWaiter {
   Inet& inet;
   io::HomeSignal news;
   bool receiving = false;
-  std::array<wire::IpAddress, most_groups> groups;
+  struct Group {
+    wire::IpAddress address;
+    std::uint8_t interface = 1;  // of the stack
+  };
+  std::array<Group, most_groups> groups;
   std::size_t group_count = 0;
   UdpEnd* next = nullptr;  // of those that were given up elsewhere
 

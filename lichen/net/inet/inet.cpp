@@ -5,7 +5,6 @@
 #include <new>
 #include <utility>
 
-#include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/coro/hooks.hpp"
 #include "lichen/coro/scope.hpp"
@@ -23,26 +22,20 @@ namespace {
 // Of a segment that came from the device, not from another core.
 constexpr std::uint8_t not_looked = 0xff;
 
-// Of a burst that the device cuts, with its headers below 64 KiB (RFC 791).
+// Of a burst that a device cuts, with its headers below 64 KiB (RFC 791).
 constexpr std::uint32_t largest_burst = 61'440;
 
-// Whether the device cuts segments, whatever they go over.
-bool cuts_segments(const io::NetFeatures& features) noexcept {
-  return features.checksum && features.segmentation4 && features.segmentation6;
-}
-
-tcp::EngineConfig fitted(const io::NetDevice& device, tcp::EngineConfig config) noexcept {
-  config.connection.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(device.mtu(), 65'535));
-  config.connection.largest_burst = cuts_segments(device.features()) ? largest_burst : 0;
+// What suits all of the devices, for a connection may take the way over any of them.
+tcp::EngineConfig fitted(std::span<io::NetDevice* const> devices,
+                         tcp::EngineConfig config) noexcept {
+  std::size_t mtu = 65'535;
+  config.connection.largest_burst = largest_burst;
+  for (const io::NetDevice* device : devices) {
+    mtu = std::min(mtu, device->mtu());
+    if (!cuts_segments(*device)) config.connection.largest_burst = 0;
+  }
+  config.connection.mtu = static_cast<std::uint16_t>(mtu);
   return config;
-}
-
-wire::MacAddress mac_of(const io::NetDevice& device) noexcept {
-  wire::MacAddress mac;
-  const auto octets = device.address();
-  for (std::size_t i = 0; i < octets.size(); ++i)
-    mac.octets[i] = std::to_integer<std::uint8_t>(octets[i]);
-  return mac;
 }
 
 }  // namespace
@@ -65,7 +58,7 @@ io::Address address_of(const wire::IpAddress& address, std::uint16_t port) noexc
 }
 
 struct Inet::Parts {
-  explicit Parts(Inet& inet) noexcept : segments{inet}, datagrams{inet} {}
+  explicit Parts(Inet& inet) noexcept : segments{inet}, datagrams{inet}, addresses{inet} {}
 
   // The memory of connections is that of the machine's tasks, and so within its limit.
   class Pools final : public tcp::Memory {
@@ -92,7 +85,7 @@ struct Inet::Parts {
     void take(Parcel& parcel, std::uint64_t now) noexcept {
       const auto segment = wire::parse_tcp(parcel.bytes.bytes(), wire::Verify::done_by_device());
       if (!segment) return;
-      const ip::Arrival arrival{.interface = *inet_.interface_,
+      const ip::Arrival arrival{.interface = inet_.stack_.interfaces()[parcel.interface],
                                 .from = parcel.from,
                                 .to = parcel.to,
                                 .protocol = wire::protocol::tcp,
@@ -117,8 +110,11 @@ struct Inet::Parts {
       return way ? way->mtu : 0;
     }
 
-    [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.transmit_.loans(); }
-    [[nodiscard]] bool has_room() noexcept override { return inet_.transmit_.has_room(); }
+    [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.loans_.loans(); }
+    [[nodiscard]] bool has_room() noexcept override {
+      return std::ranges::any_of(inet_.links_,
+                                 [](const auto& link) { return link->transmit.has_room(); });
+    }
 
     bool transmit(const tcp::Outgoing& segment) noexcept override {
       const std::uint64_t now = inet_.now_;
@@ -169,6 +165,7 @@ struct Inet::Parts {
                                      .to = arrival.to,
                                      .traffic_class = arrival.traffic_class,
                                      .kind = ParcelKind::segment,
+                                     .interface = arrival.interface.index,
                                      .looked = looked});
         return;
       }
@@ -180,7 +177,8 @@ struct Inet::Parts {
     // the device needs its buffers back: who reads nothing keeps no others from being heard.
     io::Buffer payload_of(const ip::Arrival& arrival, std::span<const std::byte> payload) noexcept {
       if (payload.empty()) return {};
-      if (arrival.buffer && !inet_.device_.is_short_of_buffers()) {
+      const Link* const link = inet_.link_of(arrival.interface);
+      if (arrival.buffer && link && !link->device.is_short_of_buffers()) {
         io::Buffer buffer = std::move(*arrival.buffer);
         buffer.consume(static_cast<std::size_t>(payload.data() - buffer.bytes().data()));
         buffer.shorten(buffer.size() - payload.size());
@@ -221,6 +219,7 @@ struct Inet::Parts {
                     .to = arrival.to,
                     .traffic_class = arrival.traffic_class,
                     .kind = ParcelKind::datagram,
+                    .interface = arrival.interface.index,
                     .checksum_done = arrival.checksum_done,
                     .to_group = arrival.to_group});
       return ip::Verdict::taken;
@@ -231,7 +230,7 @@ struct Inet::Parts {
     }
     // One that another core has passed on. Whose socket has gone since, nobody is told.
     void take(Parcel& parcel, std::uint64_t now) noexcept {
-      const ip::Arrival arrival{.interface = *inet_.interface_,
+      const ip::Arrival arrival{.interface = inet_.stack_.interfaces()[parcel.interface],
                                 .from = parcel.from,
                                 .to = parcel.to,
                                 .protocol = wire::protocol::udp,
@@ -256,6 +255,19 @@ struct Inet::Parts {
     Inet& inet_;
   };
 
+  class Addresses final : public ip::Observer {
+   public:
+    explicit Addresses(Inet& inet) noexcept : inet_{inet} {}
+    void address(ip::Interface& interface, const ip::LocalAddress& address,
+                 ip::AddressEvent event) noexcept override {
+      if (Link* const link = inet_.link_of(interface))
+        link->configuration.address(interface, address, event);
+    }
+
+   private:
+    Inet& inet_;
+  };
+
   class Events final : public tcp::Observer {
    public:
     void changed(tcp::Connection& connection, std::uint8_t changes) noexcept override {
@@ -273,62 +285,45 @@ struct Inet::Parts {
   Pools memory;
   Segments segments;
   Datagrams datagrams;
+  Addresses addresses;
   Events events;
 };
 
-Inet::Inet(io::NetDevice& device, const InetOptions& options, Shared shared)
-    : device_{device},
-      home_{*coro::this_core()},
+Inet::Inet(std::span<io::NetDevice* const> devices, const InetOptions& options, Shared shared)
+    : home_{*coro::this_core()},
       shared_{shared},
-      transmit_{device, home_},
       parts_{std::make_unique<Parts>(*this)},
       stack_{options.secret},
       udp_{stack_},
-      configuration_{stack_, udp_},
-      engine_{fitted(device, options.tcp), parts_->memory, parts_->segments, parts_->events,
+      name_servers_{options.name_servers},
+      engine_{fitted(devices, options.tcp), parts_->memory, parts_->segments, parts_->events,
               options.secret},
-      timer_{&timer_fired} {}
+      timer_{&timer_fired} {
+  stack_.set_observer(&parts_->addresses);
+  stack_.set_transport(wire::protocol::tcp, &parts_->segments);
+  if (!shared_.crossing) return;
+  stack_.set_transport(wire::protocol::udp, &parts_->datagrams);
+  udp_.set_ports(&parts_->datagrams);
+}
 
 Result<std::unique_ptr<Inet>> Inet::create(io::NetDevice& device, const InetOptions& options) {
-  return create(device, options, {});
+  io::NetDevice* const only = &device;
+  return create({&only, 1}, options, {});
 }
 
-Result<std::unique_ptr<Inet>> Inet::create(io::NetDevice& device, const InetOptions& options,
-                                           Shared shared) {
-  std::unique_ptr<Inet> inet{new (std::nothrow) Inet{device, options, shared}};
+Result<std::unique_ptr<Inet>> Inet::create(std::span<io::NetDevice* const> devices,
+                                           const InetOptions& options) {
+  return create(devices, options, {});
+}
+
+Result<std::unique_ptr<Inet>> Inet::create(std::span<io::NetDevice* const> devices,
+                                           const InetOptions& options, Shared shared) {
+  if (devices.empty()) return Error::invalid_argument;
+  if (devices.size() > Link::most) return Error::limit_reached;
+  std::unique_ptr<Inet> inet{new (std::nothrow) Inet{devices, options, shared}};
   if (!inet || !inet->engine_.created()) return Error::no_memory;
-  TRY(inet->set_up(options));
+  TRY(inet->set_up(devices, options));
   return inet;
-}
-
-Result<void> Inet::set_up(const InetOptions& options) noexcept {
-  const io::NetFeatures features = device_.features();
-  interface_ = TRY(stack_.add_interface({.output = transmit_,
-                                         .mac = mac_of(device_),
-                                         .mtu = static_cast<std::uint32_t>(device_.mtu()),
-                                         .offloads_checksum = features.checksum,
-                                         .offloads_segments = cuts_segments(features),
-                                         .ipv6 = !follows(),
-                                         .router_discovery = !follows(),
-                                         .answers = !follows()},
-                                        now()));
-  stack_.set_transport(wire::protocol::tcp, &parts_->segments);
-  if (shared_.crossing) {
-    stack_.set_transport(wire::protocol::udp, &parts_->datagrams);
-    udp_.set_ports(&parts_->datagrams);
-  }
-  // Neighbours tell all of their new addresses.
-  if (follows()) return stack_.join(*interface_, wire::Ipv6Address::all_nodes());
-  configuration_.set_name_servers(options.name_servers);
-  if (options.address.network.is_unspecified()) return configuration_.ask(*interface_, now());
-  configuration_.told(*interface_, options.address.network);
-  TRY(stack_.add_address(*interface_,
-                         {.address = options.address.network, .bits = options.address.bits},
-                         ip::Probe::no, now()));
-  if (options.gateway.is_unspecified()) return {};
-  const wire::IpAddress any = options.gateway.is_ipv4() ? wire::IpAddress{wire::Ipv4Address{}}
-                                                        : wire::IpAddress{wire::Ipv6Address{}};
-  return stack_.add_route({.to = {any, 0}, .via = options.gateway, .interface = interface_->index});
 }
 
 Inet::~Inet() {
@@ -337,6 +332,7 @@ Inet::~Inet() {
     delete std::exchange(end, end->next);
   }
   stack_.set_transport(wire::protocol::tcp, nullptr);
+  stack_.set_observer(nullptr);
 }
 
 std::uint64_t Inet::now() noexcept {
@@ -350,9 +346,9 @@ void Inet::after(std::uint64_t now) noexcept {
     if (!follows()) lead();
     shared_.crossing->publish(shared_.place);
   }
-  const std::uint64_t at =
-      std::min({stack_.deadline(), engine_.deadline(), configuration_.deadline(),
-                names_ ? names_->deadline() : tcp::never});
+  std::uint64_t at =
+      std::min({stack_.deadline(), engine_.deadline(), names_ ? names_->deadline() : tcp::never});
+  for (const auto& link : links_) at = std::min(at, link->configuration.deadline());
   if (at >= timer_at_) return;
   if (timer_set_ && !timer_.cancel()) return;  // it fires just now
   timer_at_ = at;
@@ -377,52 +373,14 @@ void Inet::touched(tcp::Connection& connection) noexcept {
 Task<Result<void>> Inet::run() {
   const io::Stay stay = co_await io::StayOn{home_};
   Scope scope;
-  scope.spawn(receive_all(), &home_);
+  working_links_ = links_.size();
+  for (const auto& link : links_) scope.spawn(serve(*link), &home_);
   scope.spawn(keep_time(), &home_);
-  if (!follows()) scope.spawn(watch_link(), &home_);
   if (shared_.crossing) scope.spawn(take_over(), &home_);
-  scope.spawn(transmit_.run([this]() noexcept { after(now()); }), &home_);
   const Result<void> outcome = co_await scope.join();
   if (std::exchange(timer_set_, false)) timer_.cancel();
   timer_at_ = tcp::never;
   co_return outcome;
-}
-
-Task<Result<void>> Inet::receive_all() {
-  std::array<io::ReceivedFrame, 32> frames;
-  for (;;) {
-    const std::size_t count = CO_TRY(co_await device_.receive(frames));
-    const io::Stay stay = co_await io::StayOn{home_};  // a device of another core took it there
-    const std::uint64_t at = now();
-    for (io::ReceivedFrame& frame : std::span{frames}.first(count)) take(frame, at);
-    after(at);
-  }
-}
-
-void Inet::take(io::ReceivedFrame& frame, std::uint64_t now) noexcept {
-  const bool checksum_done = frame.work.needs_checksum || frame.work.checksum_is_right;
-  if (Crossing* crossing = shared_.crossing) {
-    switch (audience_of(frame.bytes.bytes())) {
-      case Audience::here: break;
-      case Audience::ports:
-        if (const auto to = datagrams_elsewhere(frame.bytes.bytes())) {
-          crossing->put(shared_.place, *to,
-                        {.bytes = std::exchange(frame.bytes, {}), .checksum_done = checksum_done});
-          return;
-        }
-        break;
-      case Audience::first:
-        if (shared_.place == 0) break;
-        crossing->put(shared_.place, 0,
-                      {.bytes = std::exchange(frame.bytes, {}), .checksum_done = checksum_done});
-        return;
-      case Audience::all:
-        crossing->put_copies(shared_.place, frame.bytes.bytes(), checksum_done);
-        break;
-    }
-  }
-  stack_.receive(*interface_, std::exchange(frame.bytes, {}), {.checksum_done = checksum_done},
-                 now);
 }
 
 // ---- with other cores ---------------------------------------------------------------------------
@@ -438,14 +396,14 @@ Task<Result<void>> Inet::take_over() {
 }
 
 void Inet::take(Parcel& parcel, std::uint64_t now) noexcept {
+  ip::Interface& from = stack_.interfaces()[parcel.interface];
   switch (parcel.kind) {
     case ParcelKind::segment: return parts_->segments.take(parcel, now);
     case ParcelKind::datagram: return parts_->datagrams.take(parcel, now);
-    case ParcelKind::leave: return stack_.leave(*interface_, parcel.to);
+    case ParcelKind::leave: return stack_.leave(from, parcel.to);
     case ParcelKind::frame: break;
   }
-  stack_.receive(*interface_, std::move(parcel.bytes), {.checksum_done = parcel.checksum_done},
-                 now);
+  stack_.receive(from, std::move(parcel.bytes), {.checksum_done = parcel.checksum_done}, now);
 }
 
 std::optional<unsigned> Inet::datagrams_elsewhere(std::span<const std::byte> frame) const noexcept {
@@ -473,17 +431,6 @@ std::optional<unsigned> Inet::elsewhere(const tcp::Path& path, const wire::TcpSe
   return (shared_.place + 1) % crossing->places();
 }
 
-void Inet::lead() noexcept {
-  if (revision_ == stack_.revision()) return;
-  revision_ = stack_.revision();
-  shared_.crossing->announce(stack_.settings(*interface_));
-}
-
-void Inet::follow() noexcept {
-  if (const auto settings = shared_.crossing->settings_after(revision_))
-    stack_.follow(*interface_, *settings, now());
-}
-
 Task<Result<void>> Inet::keep_time() {
   for (;;) {
     due_.reset();
@@ -491,27 +438,10 @@ Task<Result<void>> Inet::keep_time() {
     const std::uint64_t at = now();
     stack_.advance(at);
     engine_.advance(at);
-    configuration_.advance(at);
+    for (const auto& link : links_) link->configuration.advance(at);
     if (names_) names_->advance(at);
     after(at);
     CO_TRY(co_await due_.wait());
-  }
-}
-
-// Connections outlive a link that comes back; until then it is as if all was lost on the way.
-Task<Result<void>> Inet::watch_link() {
-  for (io::LinkState seen;;) {
-    const Result<io::LinkState> told = co_await device_.link_changed(seen);
-    const io::Stay stay = co_await io::StayOn{home_};
-    if (told.failed_with(Error::not_supported)) co_return Result<void>{};
-    const io::LinkState link = CO_TRY(told);
-    const std::uint64_t at = now();
-    if (link.up != seen.up) base::log::info("net: the link is {}", link.up ? "up" : "down");
-    stack_.set_up(*interface_, link.up, at);
-    // It may be another link, or the same one at another place.
-    if (link.up) stack_.announce(*interface_, at);
-    seen = link;
-    after(at);
   }
 }
 
@@ -570,7 +500,7 @@ void Inet::stop_listening(TcpSocket& socket) noexcept {
 }
 
 Task<Result<void>> Inet::up(Duration limit) {
-  co_return co_await with_timeout(limit, configuration_.up());
+  co_return co_await with_timeout(limit, links_[0]->configuration.up());
 }
 
 Task<Result<std::vector<io::Address>>> Inet::resolve(std::string_view host, std::uint16_t port) {

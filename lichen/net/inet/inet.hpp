@@ -1,11 +1,13 @@
-// Inet: io::Network by Lichen's own TCP/IP, over one device. An app cannot tell it from the host's.
+// Inet: io::Network by Lichen's own TCP/IP, over one device or several. An app cannot tell it from
+// the host's.
 //
 //   device ──receive()──> pump ──> ip::Stack ──> tcp::Engine ──> TcpSocket <── Stream, Listener
 //   device <──send()── TransmitQueue <──┘  <──────────┘   <────────┘
 //
-// It belongs to the core on which it was created: its tasks run there, and whoever uses a stream
-// goes there first. One machine may have several, each with a device of its own, or one for each
-// core that shares a device: InetCores.
+// Of several devices each has a link, with an interface of the stack: its addresses are answered
+// there alone, and packets take the way that routes tell. It belongs to the core on which it was
+// created: its tasks run there, and whoever uses a stream goes there first. Of cores that share
+// devices each has one: InetCores. Its links are in links.cpp.
 #pragma once
 
 #include <array>
@@ -13,6 +15,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "lichen/base/hash.hpp"
 #include "lichen/base/result.hpp"
@@ -22,11 +26,10 @@
 #include "lichen/coro/timer_wheel.hpp"
 #include "lichen/io/net_device.hpp"
 #include "lichen/io/system.hpp"
-#include "lichen/net/inet/configuration.hpp"
 #include "lichen/net/inet/crossing.hpp"
+#include "lichen/net/inet/link.hpp"
 #include "lichen/net/inet/names.hpp"
 #include "lichen/net/inet/tcp_socket.hpp"
-#include "lichen/net/inet/transmit_queue.hpp"
 #include "lichen/net/ip/stack.hpp"
 #include "lichen/net/ip/udp.hpp"
 #include "lichen/net/tcp/engine.hpp"
@@ -34,10 +37,10 @@
 namespace lichen::net::inet {
 
 struct InetOptions {
-  // Ours, with the size of its network. Unspecified: what the network offers by DHCP and from its
-  // routers. Those of IPv6 that routers advertise are there in any case.
+  // Of the first device, as LinkOptions.
   wire::Prefix address{};
-  wire::IpAddress gateway{};  // of everything else; unspecified: there is none
+  wire::IpAddress gateway{};
+  std::array<LinkOptions, Link::most - 1> others{};  // of the second device, and so on
   // Servers of names, the first ones that are specified; none: those that the network tells.
   std::array<wire::IpAddress, Configuration::most_name_servers> name_servers{};
   base::HashKey secret{};  // random
@@ -51,39 +54,42 @@ class UdpEnd;
 
 class Inet final : public io::Network {
  public:
-  // On the core it is to belong to. `device` MUST outlive it. Errors: no_memory, invalid_argument
-  // (the address, the gateway or the device's MTU).
+  // On the core it is to belong to. The devices MUST outlive it. Errors: no_memory,
+  // invalid_argument (an address, a gateway or a device's MTU), already_exists (an address),
+  // limit_reached (too many devices).
+  static Result<std::unique_ptr<Inet>> create(std::span<io::NetDevice* const> devices,
+                                              const InetOptions& options);
   static Result<std::unique_ptr<Inet>> create(io::NetDevice& device, const InetOptions& options);
   Inet(const Inet&) = delete;
   Inet& operator=(const Inet&) = delete;
   // Nobody may use it any more, and run() MUST have ended.
   ~Inet() override;
 
-  // Waits until there is an address, which it finds while run() goes on; not up again when an
-  // address was lost. Error::timed_out. On any core.
+  // Waits until the first device has an address, which it finds while run() goes on; not up again
+  // when an address was lost. Error::timed_out. On any core.
   Task<Result<void>> up(Duration limit);
-  // Moves packets until it is stopped or the device fails; nothing works without it.
+  // Moves packets until it is stopped or the last device has failed; nothing works without it.
   Task<Result<void>> run();
 
   Task<Result<std::unique_ptr<io::Listener>>> listen(io::Address at,
                                                      io::ListenOptions options = {}) override;
   Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
   Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
-  // Of the address of now; unspecified: there is none.
-  [[nodiscard]] io::Address service_address(std::uint16_t port) const override {
-    return address_of(configuration_.current_address(), port);
-  }
+  // The device's address of now; unspecified: there is none. Of several devices: at all of them.
+  [[nodiscard]] io::Address service_address(std::uint16_t port) const override;
   // Literal addresses, and names by DNS. Errors: name_unresolved (there is no such name, or nobody
   // to ask), timed_out (no server answers), protocol_error (or what it says makes no sense), and as
   // of sending.
   Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
                                                  std::uint16_t port) override;
 
-  // All of them, on the home core; good until it waits.
-  [[nodiscard]] std::span<const ip::LocalAddress> addresses() const noexcept {
-    return std::as_const(*interface_).addresses();
+  // Those of a device, the first being 0, on the home core; good until it waits.
+  [[nodiscard]] std::span<const ip::LocalAddress> addresses(std::size_t device = 0) const noexcept {
+    return std::as_const(*links_[device]->interface).addresses();
   }
-  [[nodiscard]] const ip::Counters& counters() const noexcept { return interface_->counters; }
+  [[nodiscard]] const ip::Counters& counters(std::size_t device = 0) const noexcept {
+    return links_[device]->interface->counters;
+  }
   [[nodiscard]] const tcp::EngineStatistics& tcp_statistics() const noexcept {
     return engine_.statistics();
   }
@@ -104,14 +110,21 @@ class Inet final : public io::Network {
     Inet* leader = nullptr;  // if it is another
   };
 
-  static Result<std::unique_ptr<Inet>> create(io::NetDevice& device, const InetOptions& options,
-                                              Shared shared);
-  Inet(io::NetDevice& device, const InetOptions& options, Shared shared);
-  Result<void> set_up(const InetOptions& options) noexcept;
+  static Result<std::unique_ptr<Inet>> create(std::span<io::NetDevice* const> devices,
+                                              const InetOptions& options, Shared shared);
+  Inet(std::span<io::NetDevice* const> devices, const InetOptions& options, Shared shared);
+  Result<void> set_up(std::span<io::NetDevice* const> devices, const InetOptions& options);
+  Result<void> add_link(io::NetDevice& device, const LinkOptions& options);
 
-  Task<Result<void>> receive_all();
+  // Null: the loopback's.
+  Link* link_of(const ip::Interface& interface) const noexcept {
+    return interface.index == 0 ? nullptr : links_[interface.index - 1].get();
+  }
+  // Until it is stopped or the device fails, which the others outlive.
+  Task<Result<void>> serve(Link& link);
+  Task<Result<void>> receive_all(Link& link);
   Task<Result<void>> take_over();
-  void take(io::ReceivedFrame& frame, std::uint64_t now) noexcept;
+  void take(Link& link, io::ReceivedFrame& frame, std::uint64_t now) noexcept;
   void take(Parcel& parcel, std::uint64_t now) noexcept;
   // Which of the cores gets a datagram that came from the device; nothing: this one.
   std::optional<unsigned> datagrams_elsewhere(std::span<const std::byte> frame) const noexcept;
@@ -124,7 +137,11 @@ class Inet final : public io::Network {
   [[nodiscard]] bool follows() const noexcept { return shared_.place != 0; }
   void stop_listening(TcpSocket& socket) noexcept;
   Task<Result<void>> keep_time();
-  Task<Result<void>> watch_link();
+  Task<Result<void>> watch(Link& link);
+  // Where a group is, of which nobody says where.
+  ip::Interface& group_interface(const wire::IpAddress& group) noexcept;
+  // Those that were told, or what all links tell; says how many.
+  std::size_t name_servers(std::span<wire::IpAddress> into) const noexcept;
 
   [[nodiscard]] coro::Core& home() noexcept { return home_; }
   // Never goes back on the home core.
@@ -139,17 +156,17 @@ class Inet final : public io::Network {
   void grant(TcpSocket& socket, std::uint8_t wishes) noexcept;
   static void timer_fired(coro::Timer& timer) noexcept;
 
-  io::NetDevice& device_;
   coro::Core& home_;
   const Shared shared_;
-  std::uint32_t revision_ = 0;  // of the settings that were announced, or taken over
+  std::uint32_t revision_ = 0;  // of the settings that were announced
   std::uint64_t now_ = 0;
-  TransmitQueue transmit_;
+  LoanBook loans_;
   std::unique_ptr<Parts> parts_;
   ip::Stack stack_;
   ip::Udp udp_;
-  ip::Interface* interface_ = nullptr;
-  Configuration configuration_;
+  std::vector<std::unique_ptr<Link>> links_;  // the one of interface i at i - 1
+  std::size_t working_links_ = 0;
+  const std::array<wire::IpAddress, Configuration::most_name_servers> name_servers_;
   std::unique_ptr<Names> names_;  // since the first one was asked for
   tcp::Engine engine_;
   coro::Timer timer_;

@@ -18,6 +18,11 @@ Result<std::unique_ptr<InetCores>> InetCores::create(unsigned cores, const InetO
 InetCores::~InetCores() = default;
 
 Result<void> InetCores::add(io::NetDevice& queue) {
+  io::NetDevice* const only = &queue;
+  return add({&only, 1});
+}
+
+Result<void> InetCores::add(std::span<io::NetDevice* const> queues) {
   const unsigned place = cores();
   if (place == crossing_->places()) return Error::limit_reached;
   coro::Core& core = *coro::this_core();
@@ -25,7 +30,7 @@ Result<void> InetCores::add(io::NetDevice& queue) {
   // One core alone needs nobody.
   Crossing* crossing = crossing_->places() > 1 ? crossing_.get() : nullptr;
   Inet* const leader = place == 0 ? nullptr : inets_[0].get();
-  inets_.push_back(TRY(Inet::create(queue, options_, {crossing, place, leader})));
+  inets_.push_back(TRY(Inet::create(queues, options_, {crossing, place, leader})));
   by_core_[core.index()] = inets_.back().get();
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "lichen/base/result.hpp"
@@ -27,9 +28,10 @@ class InetCores final : public io::Network {
   // Nobody may use it any more, and run() MUST have ended.
   ~InetCores() override;
 
-  // On each of the cores, one after the other, before run(). `queue`: of the device, for this core;
-  // it MUST outlive this, and any that only sends will do but for the first. What of a connection
-  // comes from a queue of another core is passed on. Errors: as of Inet::create().
+  // On each of the cores, one after the other, before run(). `queues`: of each device the one for
+  // this core; they MUST outlive this, and any that only sends will do but for the first core. What
+  // of a connection comes from a queue of another core is passed on. Errors: as of Inet::create().
+  Result<void> add(std::span<io::NetDevice* const> queues);
   Result<void> add(io::NetDevice& queue);
 
   // As Inet's.

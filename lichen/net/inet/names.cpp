@@ -94,7 +94,7 @@ Task<Result<std::vector<io::Address>>> Names::resolve(std::string_view host, std
 
 void Names::use_known_servers() noexcept {
   std::array<wire::IpAddress, dns::Resolver::most_servers> servers;
-  const auto known = std::span{servers}.first(inet_.configuration_.name_servers(servers));
+  const auto known = std::span{servers}.first(inet_.name_servers(servers));
   if (!std::ranges::equal(known, resolver_.servers())) resolver_.set_servers(known);
 }
 

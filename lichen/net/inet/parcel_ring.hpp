@@ -28,6 +28,7 @@ struct Parcel {
   wire::IpAddress to{};
   std::uint8_t traffic_class = 0;
   ParcelKind kind = ParcelKind::frame;
+  std::uint8_t interface = 1;  // of the stack; where it came from, or the group is
   bool checksum_done = false;
   bool to_group = false;    // of a datagram
   std::uint8_t looked = 0;  // cores that found nobody for the segment

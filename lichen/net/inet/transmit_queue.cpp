@@ -53,7 +53,7 @@ bool TransmitQueue::transmit(const ip::Frame& frame) noexcept {
     ++lost_;
     return true;
   }
-  if (slot.piece_count > 1) ++loans_.lent;
+  if (slot.piece_count > 1) slot.loan = loans_.lend();
   if (count_++ == 0) news_.notify();
   return true;
 }
@@ -78,7 +78,8 @@ Task<Result<void>> TransmitQueue::send_some() {
     sent_ += done;
   }
   for (std::size_t i = 0; i < done; ++i)
-    if (ring_[(first_ + i) % slots].piece_count > 1) ++loans_.returned;
+    if (const Slot& slot = ring_[(first_ + i) % slots]; slot.piece_count > 1)
+      loans_.give_back(slot.loan);
   first_ = (first_ + done) % slots;
   count_ -= done;
   if (done < wanted) CO_TRY(co_await coro::sleep_for(std::chrono::microseconds{100}));

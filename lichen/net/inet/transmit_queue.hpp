@@ -11,8 +11,8 @@
 #include "lichen/coro/task.hpp"
 #include "lichen/io/home_signal.hpp"
 #include "lichen/io/net_device.hpp"
+#include "lichen/net/inet/loan_book.hpp"
 #include "lichen/net/ip/frame.hpp"
-#include "lichen/net/tcp/output.hpp"
 
 namespace lichen::net::inet {
 
@@ -20,8 +20,9 @@ class TransmitQueue final : public ip::FrameOutput {
  public:
   static constexpr std::size_t slots = 256;
 
-  explicit TransmitQueue(io::NetDevice& device, coro::Core& home) noexcept
-      : device_{device}, home_{home} {}
+  // All MUST outlive it.
+  TransmitQueue(io::NetDevice& device, coro::Core& home, LoanBook& loans) noexcept
+      : device_{device}, home_{home}, loans_{loans} {}
 
   // Frames are copied, but the payload of segments that the device is to cut, which is borrowed.
   bool transmit(const ip::Frame& frame) noexcept override;
@@ -45,7 +46,6 @@ class TransmitQueue final : public ip::FrameOutput {
     }
   }
 
-  [[nodiscard]] const tcp::Loans& loans() const noexcept { return loans_; }
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
   // Frames that the device did not take.
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
@@ -57,6 +57,7 @@ class TransmitQueue final : public ip::FrameOutput {
     std::array<std::span<const std::byte>, io::NetDevice::most_pieces> pieces;
     std::size_t piece_count = 0;  // beyond the first: borrowed
     io::FrameWork work;
+    std::uint64_t loan = 0;  // its number, if there are borrowed pieces
   };
 
   bool fill(Slot& slot, const ip::Frame& frame) noexcept;
@@ -68,7 +69,7 @@ class TransmitQueue final : public ip::FrameOutput {
   std::size_t first_ = 0;
   std::size_t count_ = 0;
   bool refused_ = false;
-  tcp::Loans loans_;
+  LoanBook& loans_;
   std::uint64_t sent_ = 0;
   std::uint64_t lost_ = 0;
   std::array<Slot, slots> ring_;

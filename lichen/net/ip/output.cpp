@@ -71,12 +71,13 @@ Result<Way> Stack::way(const wire::IpAddress& to, const wire::IpAddress& from, I
 }
 
 Interface* Stack::group_interface(const wire::IpAddress& to) noexcept {
-  if (const Route* route = routes_.find(to); route != nullptr && route->to.bits > 0)
-    return &interfaces_[route->interface];
+  const Route* const route = routes_.find(to);
+  Interface* const routed = route != nullptr ? &interfaces_[route->interface] : nullptr;
+  if (routed != nullptr && route->to.bits > 0) return routed;
   Interface* only = nullptr;
   for (Interface& candidate : interfaces()) {
     if (candidate.is_loopback() || !candidate.up) continue;
-    if (only != nullptr) return nullptr;
+    if (only != nullptr) return routed;
     only = &candidate;
   }
   return only;

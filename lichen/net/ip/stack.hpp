@@ -177,8 +177,8 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   // Groups. Errors: invalid_argument, limit_reached.
   Result<void> join(Interface& interface, const wire::IpAddress& group) noexcept;
   void leave(Interface& interface, const wire::IpAddress& group) noexcept;
-  // Where a packet to a group goes when nobody says: by its route, if there is one, or out of the
-  // only interface there is. Null: neither.
+  // Where a packet to a group goes when nobody says: by its own route, if there is one, or out of
+  // the only interface there is, or by the default route. Null: none of them.
   Interface* group_interface(const wire::IpAddress& to) noexcept;
 
   // As RouteTable's.

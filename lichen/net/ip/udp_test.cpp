@@ -185,6 +185,19 @@ TEST_F(UdpTest, BroadcastAndGroups) {
   EXPECT_EQ(take(one), "would_block");
 }
 
+// RFC 1112 section 6.1: of several interfaces one that was chosen.
+TEST_F(UdpTest, TheInterfaceOfAGroup) {
+  EXPECT_EQ(stack->group_interface(ip("239.1.2.3")), interface);
+  TestDevice beside;
+  Interface* const second = *stack->add_interface({.output = beside, .mac = peer_mac}, now);
+  EXPECT_EQ(stack->group_interface(ip("239.1.2.3")), nullptr);
+  ASSERT_TRUE(stack->add_route({.to = {wire::Ipv4Address{}, 0}, .interface = second->index}));
+  EXPECT_EQ(stack->group_interface(ip("239.1.2.3")), second) << "the default";
+  ASSERT_TRUE(stack->add_route({.to = {ip("239.0.0.0"), 8}, .interface = interface->index}));
+  EXPECT_EQ(stack->group_interface(ip("239.1.2.3")), interface);
+  EXPECT_EQ(stack->group_interface(ip("ff02::77")), nullptr);
+}
+
 // RFC 1122 section 3.2.1.3 (g): to itself, and never on a wire.
 TEST_F(UdpTest, Loopback) {
   ASSERT_TRUE(udp.open(one, {{}, 7}));
