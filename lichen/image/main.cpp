@@ -25,7 +25,7 @@ constexpr std::string_view host_help =
     "                     host's sockets; default address 10.9.0.2/24 (of a second device\n"
     "                     10.9.1.2/24, and so on), or what DHCP and routers offer; for up to 4\n"
     "                     devices, and served at all of them\n"
-    "  --disk FILE[:ro]   a disk whose sectors are the bytes of that file or block device; :ro: only\n"
+    "  --disk FILE[:ro]   a disk whose sectors are those of that file or block device; :ro: only\n"
     "                     read. May be given several times\n";
 
 void print(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stdout); }
