@@ -310,6 +310,7 @@ void Connection::input_fin(std::uint64_t now, Seq at) noexcept {
     ack_now_ = true;
     return;
   }
+  receive_.drop_early_from(at);  // behind it there is nothing
   receive_.skip();
   rcv_edge_ = later(rcv_edge_, receive_.next());
   fin_received_ = ack_now_ = true;

@@ -307,6 +307,19 @@ EXCHANGE(AFinThatCameEarlyWaits, "RFC 9293 3.10.7.4",
   EXPECT_EQ(s.read(), 100u);
 }
 
+EXCHANGE(NothingIsBehindAFin, "RFC 9293 3.10.7.4, RFC 2018 8",
+         "what came early and lies behind a FIN is forgotten with it") {
+  Script s{modern()};
+  s.open("win=65535 mss=1460 sackok ws=7");
+  s.in("A 102:202 ack=1");
+  s.out("A 1 ack=1 sack=102-202");
+  s.in("FPA 1:101 ack=1");
+  s.out("A 1 ack=102 nosack");
+  s.state(State::close_wait);
+  EXPECT_EQ(s.connection->broken(), nullptr);
+  EXPECT_EQ(s.read(), 100u);
+}
+
 EXCHANGE(FinWait2EndsWithoutAnApp, "Linux tcp_fin_timeout",
          "the app has gone: not for ever in FIN-WAIT-2") {
   Script s;
