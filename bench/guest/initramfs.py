@@ -84,14 +84,14 @@ def module_order(root):
             add(needed)
         order.append(name)
 
-    add("virtio_pci")
-    add("virtio_net")
+    for name in ("virtio_pci", "virtio_net", "virtio_blk"):
+        add(name)
     return [(name, found[name]) for name in order]
 
 
 def make(path, root, here, programs, files, nginx_conf):
     """Writes the archive. `root`: the unpacked packages; `here`: the folder of init; `programs`: ours,
-    {name: path}; `files`: a folder that is served."""
+    {name: path}; `files`: a folder that is served, and nginx_conf how nginx does it; both may be None."""
     with open(path + ".new", "wb") as target:
         archive = Archive(target)
         for folder in ("proc", "sys", "dev", "tmp", "run", "var/log/nginx", "var/lib/nginx"):
@@ -103,11 +103,13 @@ def make(path, root, here, programs, files, nginx_conf):
             archive.add_file(f"lib/modules/{name}.ko", source)
         archive.add("lib/modules/order", FILE | 0o644,
                     "".join(f"/lib/modules/{name}.ko\n" for name, _ in order).encode())
-        add_programs(archive, root, {"usr/sbin/nginx": os.path.join(root, "usr/sbin/nginx"),
-                                     **{f"srv/{name}": source for name, source in programs.items()}})
-        for name in sorted(os.listdir(files)):
+        ours = {f"srv/{name}": source for name, source in programs.items()}
+        if nginx_conf:
+            ours["usr/sbin/nginx"] = os.path.join(root, "usr/sbin/nginx")
+            archive.add("etc/nginx.conf", FILE | 0o644, nginx_conf.encode())
+        add_programs(archive, root, ours)
+        for name in sorted(os.listdir(files)) if files else ():
             archive.add_file(f"srv/www/{name}", os.path.join(files, name))
-        archive.add("etc/nginx.conf", FILE | 0o644, nginx_conf.encode())
         archive.add("etc/passwd", FILE | 0o644, b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")
         archive.add("etc/group", FILE | 0o644, b"root:x:0:\nnogroup:x:65534:\n")
         archive.end()
