@@ -187,7 +187,7 @@ void NetReceive::free_slots(unsigned first, unsigned count) noexcept {
 bool NetReceive::prepare_wait() noexcept {
   news_.reset();
   // So few that a large frame may not fit: the device may drop, or wait for more without a word.
-  if (queue_.in_flight() < queue_.size() / 2) {
+  if (2U * queue_.in_flight() < queue_.size()) {
     starved_.store(true);
     // One of us sees the other: give_back() marks the buffer first, then looks at this.
     std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -60,7 +60,7 @@ class NetReceive final : public io::BufferOwner {
   Result<std::size_t> take(std::span<io::ReceivedFrame> into) noexcept;
   // So many frames are lent that the device has few buffers left.
   [[nodiscard]] bool is_short() const noexcept {
-    return queue_.in_flight() < std::min<unsigned>(queue_.size(), options_.buffers) / 4;
+    return 4U * queue_.in_flight() < std::min<unsigned>(queue_.size(), options_.buffers);
   }
   // Before the task waits for news(): false if it must look again first.
   bool prepare_wait() noexcept;

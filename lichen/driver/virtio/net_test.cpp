@@ -256,9 +256,12 @@ Task<Result<void>> starves(World& world) {
   co_return Result<void>{};
 }
 TEST_P(NetTest, GoesOnAfterAllBuffersWereHeld) {
-  World world{usual | GetParam()};
-  ASSERT_TRUE(world.open({.receive_buffers = 16}));
-  EXPECT_TRUE(world.loop.run(starves(world)).value());
+  for (const std::uint16_t queue_size : {64, 1}) {
+    SCOPED_TRACE(queue_size);
+    World world{usual | GetParam(), queue_size};
+    ASSERT_TRUE(world.open({.receive_buffers = 16}));
+    EXPECT_TRUE(world.loop.run(starves(world)).value());
+  }
 }
 
 // Under load nobody asks for interrupts; when it ends the receiver waits for one.
