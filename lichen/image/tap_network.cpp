@@ -38,6 +38,7 @@ class WithNetwork final : public io::System {
   Task<Result<std::unique_ptr<io::Folder>>> open_folder(std::string_view path) override {
     co_return co_await host_.open_folder(path);
   }
+  std::span<io::BlockDevice* const> disks() noexcept override { return host_.disks(); }
   Result<Pipe> make_pipe() override { return host_.make_pipe(); }
   Task<Result<io::Request>> next_request() override { co_return co_await host_.next_request(); }
   std::int64_t wall_clock_ns() const noexcept override { return host_.wall_clock_ns(); }

@@ -142,8 +142,14 @@ def main():
             "--except-interface=lo", "--bind-interfaces", f"--dhcp-leasefile={folder}/leases",
             f"--dhcp-range={ADDRESS},{ADDRESS},120")
         wait_for("dnsmasq", lambda: "DHCP, IP range" in said())
-        with Site(program, root, "--net", "lichen0=dhcp", port=8080, host=ADDRESS) as site:
+        disk = os.path.join(folder, "disk")
+        with open(disk, "wb") as file:
+            file.truncate(1024)
+        with Site(program, root, "--net", "lichen0=dhcp", "--disk", f"{disk}:ro", port=8080,
+                  host=ADDRESS) as site:
             url = f"http://{ADDRESS}:{site.port}/"
+            disks = site.state()["disks"]
+            expect(disks == [{"sectors": 2, "sector_size": 512, "read_only": True}], f"disks: {disks}")
             check_curl(site, url, root, folder)
             check_browser(programs, folder, url)
             site.stop()
