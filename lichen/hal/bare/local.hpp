@@ -21,6 +21,7 @@ struct Local {
   std::uint64_t armed_ns = no_deadline;    // Interrupt::deadline is due
   std::uint64_t waiting_ns = no_deadline;  // wait() is to return
   std::uint64_t waited_ns = 0;             // slept
+  std::uint64_t flush_ns = 0;              // not before that translations are forgotten again
   bool faulted = false;
   std::span<std::byte> stack{};  // the core's own
 };

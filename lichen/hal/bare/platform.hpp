@@ -67,6 +67,10 @@ void send_signal(CoreId core, Signal signal) noexcept;
 
 // Forgets what this core knows of translations.
 void flush_translations() noexcept;
+// Whether the processor keeps as many of them as were of use between one flush and the next: QEMU's
+// TCG does. Who never flushes has the fewest there are, 64, and each access to one more page costs
+// as much as some hundred instructions.
+bool keeps_what_was_used() noexcept;
 // The same on all cores that have been started, and waits until they have done it. MUST be called
 // with interrupts on, or while there is one core only.
 void flush_everywhere() noexcept;

@@ -143,6 +143,8 @@ void use_page_tables(Physical root) noexcept {
   asm volatile("sfence.vma\n\tcsrw satp, %0\n\tsfence.vma" : : "r"(sv39 | root >> 12) : "memory");
 }
 void flush_translations() noexcept { asm volatile("sfence.vma" : : : "memory"); }
+// The only board there is is QEMU's.
+bool keeps_what_was_used() noexcept { return true; }
 
 void flush_everywhere() noexcept {
   flush_translations();

@@ -1,6 +1,7 @@
 // Segments, gates, and what comes through them.
 #include <array>
 #include <cstring>
+#include <string_view>
 
 #include "lichen/base/format.hpp"
 #include "lichen/hal/bare/boot.hpp"
@@ -253,5 +254,15 @@ unsigned largest_page_level() noexcept {
 
 void use_page_tables(Physical root) noexcept { write_cr3(root); }
 void flush_translations() noexcept { write_cr3(read_cr3()); }
+
+bool keeps_what_was_used() noexcept {
+  constexpr std::uint32_t hypervisor = 1U << 31;
+  if ((cpuid(1).c & hypervisor) == 0) return false;
+  Cpuid leaf;
+  __cpuid(0x4000'0000, leaf.a, leaf.b, leaf.c, leaf.d);
+  constexpr std::string_view name = "TCGTCGTCGTCG";
+  const std::array<std::uint32_t, 3> said{leaf.b, leaf.c, leaf.d};
+  return std::memcmp(said.data(), name.data(), name.size()) == 0;
+}
 
 }  // namespace lichen::hal::detail
