@@ -1,6 +1,7 @@
 #include "lichen/net/inet/transmit_queue.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "lichen/coro/sleep.hpp"
 #include "lichen/io/operation.hpp"
@@ -26,20 +27,24 @@ io::FrameWork work_of(const ip::Offload& offload, bool ipv6) noexcept {
 }  // namespace
 
 bool TransmitQueue::fill(Slot& slot, const ip::Frame& frame) noexcept {
-  slot.piece_count = 0;
   const std::size_t copied =
       frame.offload.segment_size != 0 ? frame.offload.header_size : frame.pieces.size();
   if (copied > slot_size) return false;
-  ip::Pieces head;
-  if (!frame.pieces.cut(0, copied, head)) return false;
-  head.copy_to(slot.bytes);
-  slot.pieces[slot.piece_count++] = std::span{slot.bytes}.first(copied);
-  if (copied < frame.pieces.size()) {
-    ip::Pieces rest;
-    if (!frame.pieces.cut(copied, frame.pieces.size() - copied, rest)) return false;
-    if (rest.all().size() > slot.pieces.size() - 1) return false;
-    for (const auto& piece : rest.all()) slot.pieces[slot.piece_count++] = piece;
+  slot.pieces[0] = std::span{slot.bytes}.first(copied);
+  std::size_t count = 1;
+  std::size_t at = 0;
+  for (auto piece : frame.pieces.all()) {
+    if (at < copied) {
+      const std::size_t size = std::min(piece.size(), copied - at);
+      std::memcpy(slot.bytes.data() + at, piece.data(), size);
+      at += size;
+      piece = piece.subspan(size);
+      if (piece.empty()) continue;
+    }
+    if (count == slot.pieces.size()) return false;
+    slot.pieces[count++] = piece;
   }
+  slot.piece_count = count;
   const bool ipv6 = copied >= ethertype_at + 2 && slot.bytes[ethertype_at] == std::byte{0x86} &&
                     slot.bytes[ethertype_at + 1] == std::byte{0xdd};
   slot.work = work_of(frame.offload, ipv6);
@@ -80,8 +85,9 @@ Task<Result<void>> TransmitQueue::send_some() {
   for (std::size_t i = 0; i < done; ++i)
     if (const Slot& slot = ring_[(first_ + i) % slots]; slot.piece_count > 1)
       loans_.give_back(slot.loan);
-  first_ = (first_ + done) % slots;
   count_ -= done;
+  // From the front again, so that the same slots are used: few, and in the caches.
+  first_ = count_ == 0 ? 0 : (first_ + done) % slots;
   if (done < wanted) CO_TRY(co_await coro::sleep_for(std::chrono::microseconds{100}));
   co_return Result<void>{};
 }

@@ -47,6 +47,7 @@ void Stack::follow(Interface& interface, const Settings& settings, std::uint64_t
   interface.hop_limit = settings.hop_limit;
   interface.reachable_time = settings.reachable_time;
   interface.retransmit_time = settings.retransmit_time;
+  forget_ways();
 }
 
 }  // namespace lichen::net::ip

@@ -131,7 +131,9 @@ void Stack::report(const wire::Quote& quote, const Failure& failure,
   else if (Transport* transport = transports_[quote.protocol])
     believed = transport->failed(quote, failure, now_);
   if (!believed) return interface.counters.count(Drop::not_believed);
-  if (failure.kind == FailureKind::too_big) path_mtu_.lower(quote.to, failure.mtu, now_);
+  if (failure.kind != FailureKind::too_big) return;
+  path_mtu_.lower(quote.to, failure.mtu, now_);
+  forget_ways();
 }
 
 void Stack::answer_echo(const Arrival& arrival, const wire::IcmpMessage& request,

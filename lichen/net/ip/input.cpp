@@ -69,20 +69,20 @@ void Stack::input_ipv4(Interface& interface, Bytes bytes, const Origin& origin) 
   const auto packet = wire::parse_ipv4(
       bytes, interface.is_loopback() ? wire::Verify::done_by_device() : wire::Verify{});
   if (!packet) return counters.count(packet.error());
-  if (!accepts_ipv4(interface, *packet, origin)) return;
+  bool to_group = false;
+  if (!accepts_ipv4(interface, *packet, origin, to_group)) return;
   const wire::IpAddress to = packet->to;
-  const Arrival arrival{
-      .interface = interface,
-      .from = packet->from,
-      .to = to,
-      .protocol = packet->protocol,
-      .hop_limit = packet->ttl,
-      .traffic_class = packet->traffic_class,
-      .to_group = origin.to_group_mac || to.is_multicast() || interface.is_broadcast(to),
-      .checksum_done = origin.checksum_done,
-      .packet = bytes.first(packet->header.size() + packet->payload.size()),
-      .payload = packet->payload,
-      .buffer = origin.buffer};
+  const Arrival arrival{.interface = interface,
+                        .from = packet->from,
+                        .to = to,
+                        .protocol = packet->protocol,
+                        .hop_limit = packet->ttl,
+                        .traffic_class = packet->traffic_class,
+                        .to_group = to_group,
+                        .checksum_done = origin.checksum_done,
+                        .packet = bytes.first(packet->header.size() + packet->payload.size()),
+                        .payload = packet->payload,
+                        .buffer = origin.buffer};
   if (!packet->options.empty() && !check_options(arrival, packet->options)) return;
   if (!packet->is_fragment()) return deliver(arrival);
   reassemble(arrival, {arrival.from, arrival.to, packet->id, packet->protocol, interface.index},
@@ -90,11 +90,14 @@ void Stack::input_ipv4(Interface& interface, Bytes bytes, const Origin& origin) 
               packet->traffic_class, packet->payload});
 }
 
-bool Stack::accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet,
-                         const Origin& origin) noexcept {
+bool Stack::accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet, const Origin& origin,
+                         bool& to_group) noexcept {
   Counters& counters = interface.counters;
   const wire::IpAddress to = packet.to;
-  if (interface.is_loopback()) return true;  // we sent it ourselves
+  if (interface.is_loopback()) {  // we sent it ourselves
+    to_group = origin.to_group_mac || packet.to.is_multicast() || interface.is_broadcast(to);
+    return true;
+  }
   // 0.0.0.0 is seen on links, from clients that ask DHCP servers; which we are not.
   if (is_martian_source(packet.from) || interface.is_broadcast(packet.from)) {
     counters.count(Drop::martian_source);
@@ -110,22 +113,17 @@ bool Stack::accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet,
     return false;
   }
   if (packet.to.is_multicast()) {
+    to_group = true;
     if (interface.has_joined(to)) return true;
     counters.count(Drop::not_joined);
     return false;
   }
-  if (is_mine(interface, to)) {
-    // RFC 1122 section 3.3.6: what came to all on the link is not for one machine.
-    if (!origin.to_group_mac || interface.is_broadcast(to)) return true;
-    counters.count(Drop::martian_destination);
-    return false;
-  }
-  counters.count(Drop::not_ours);
+  if (interface.find_usable(to) != nullptr && !origin.to_group_mac) return true;
+  to_group = interface.is_broadcast(to);
+  if (to_group) return true;
+  // RFC 1122 section 3.3.6: what came to all on the link is not for one machine.
+  counters.count(interface.find_usable(to) != nullptr ? Drop::martian_destination : Drop::not_ours);
   return false;
-}
-
-bool Stack::is_mine(Interface& interface, const wire::IpAddress& to) noexcept {
-  return interface.find_usable(to) != nullptr || interface.is_broadcast(to);
 }
 
 // RFC 791 section 3.1. Nothing asked for by an option is done; those that steer packets are

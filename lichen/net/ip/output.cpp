@@ -10,12 +10,26 @@ namespace lichen::net::ip {
 namespace {
 
 constexpr std::size_t ethernet = wire::EthernetHeader::size;
+constexpr std::uint64_t way_lifetime = second;
 
 }  // namespace
 
 Result<Way> Stack::way(const wire::IpAddress& to, const wire::IpAddress& from, Interface* interface,
                        std::uint64_t now) noexcept {
   now_ = now;
+  KnownWay& known = known_ways_[(to.octets[15] ^ to.octets[14]) % known_ways_.size()];
+  if (known.revision == ways_revision_ && now < known.until && interface == nullptr &&
+      known.way.to == to && known.way.from == from)
+    return known.way;
+  Result<Way> found = find_way(to, from, interface);
+  // What is chosen anew each time is not kept. A path's MTU ends by itself.
+  if (found && interface == nullptr && found->from == from)
+    known = {ways_revision_, now + way_lifetime, *found};
+  return found;
+}
+
+Result<Way> Stack::find_way(const wire::IpAddress& to, const wire::IpAddress& from,
+                            Interface* interface) noexcept {
   // Without an address a client may ask all on a link for one (RFC 2131 section 4.1).
   const bool from_nobody = from.is_ipv4() && from.is_unspecified();
   const bool choose = !from.is_ipv4() && from.is_unspecified();
@@ -65,7 +79,8 @@ Result<Way> Stack::way(const wire::IpAddress& to, const wire::IpAddress& from, I
     }
     way.from = source->address;
   }
-  way.mtu = path_mtu_.of(to, to.is_ipv4() ? way.interface->ipv4_mtu : way.interface->ipv6_mtu, now);
+  way.mtu =
+      path_mtu_.of(to, to.is_ipv4() ? way.interface->ipv4_mtu : way.interface->ipv6_mtu, now_);
   way.offloads_checksum = way.interface->offloads_checksum;
   return way;
 }

@@ -63,7 +63,7 @@ void Stack::receive_router(const Arrival& arrival,
   Interface& interface = arrival.interface;
   if (!arrival.from.is_link_local()) return interface.counters.count(Drop::not_link_local);
   if (!interface.routers.enabled) return interface.counters.count(Drop::unsolicited);
-  ++revision_;
+  changed();
   interface.routers.solicitations_left = 0;
   interface.routers.deadline = never;
 
@@ -99,6 +99,7 @@ void Stack::receive_router(const Arrival& arrival,
     known.dns_expires = after_seconds(now_, router.options.dns_lifetime_s);
     schedule(known.dns_expires);
   }
+  forget_ways();
 }
 
 void Stack::learn_prefix(Interface& interface, const wire::PrefixInformation& prefix) noexcept {

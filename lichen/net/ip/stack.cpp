@@ -40,6 +40,7 @@ Result<Interface*> Stack::add_interface(const Device& device, std::uint64_t now)
   now_ = now;
   if (device.mtu < least_ipv6_mtu || device.mtu > 65'535) return Error::invalid_argument;
   if (interface_count_ == most_interfaces) return Error::limit_reached;
+  forget_ways();
   Interface& added = interfaces_[interface_count_];
   added.index = static_cast<std::uint8_t>(interface_count_++);
   added.output = &device.output;
@@ -61,7 +62,7 @@ void Stack::set_up(Interface& interface, bool up, std::uint64_t now) noexcept {
   now_ = now;
   if (interface.up == up || interface.is_loopback()) return;
   interface.up = up;
-  ++revision_;
+  changed();
   if (!up) {
     neighbours_.forget_interface(interface.index);
     return;
@@ -99,7 +100,7 @@ void Stack::limit_ipv4_mtu(Interface& interface, std::optional<std::uint32_t> mt
   const std::uint32_t limit = mtu && *mtu >= least_ipv4_datagram ? std::min(*mtu, most) : most;
   if (interface.ipv4_mtu == limit) return;
   interface.ipv4_mtu = limit;
-  ++revision_;
+  changed();
 }
 
 Result<void> Stack::add_address(Interface& interface, const LocalAddress& address, Probe probe,
@@ -119,7 +120,7 @@ Result<void> Stack::add_address(Interface& interface, const LocalAddress& addres
     if (!ip.is_ipv4()) interface.leave(ip.solicited_node());
     return Error::limit_reached;
   }
-  ++revision_;
+  changed();
   // Advertised addresses say nothing of their network: prefixes that are on the link do.
   if (address.bits < all && address.origin != AddressOrigin::advertised)
     (void)routes_.add({.to = address.prefix(), .interface = interface.index});
@@ -145,7 +146,7 @@ Result<void> Stack::remove_address(Interface& interface, const wire::IpAddress& 
   const wire::Prefix network = local->prefix();
   const bool route_of_address = local->origin != AddressOrigin::advertised;
   interface.remove_address(*local);
-  ++revision_;
+  changed();
   const bool shared = std::ranges::any_of(interface.addresses(), [&](const LocalAddress& other) {
     return other.bits == network.bits && network.contains(other.address);
   });
@@ -175,7 +176,7 @@ void Stack::leave(Interface& interface, const wire::IpAddress& group) noexcept {
 Result<void> Stack::add_route(const Route& route) noexcept {
   if (route.interface >= interface_count_) return Error::invalid_argument;
   TRY(routes_.add(route));
-  ++revision_;
+  changed();
   schedule(route.expires);
   return {};
 }
@@ -196,6 +197,7 @@ void Stack::advance(std::uint64_t now) noexcept {
   neighbours_.advance(now);
   reassembly_.advance(now);
   if (now < deadline_) return;
+  forget_ways();
   deadline_ = routes_.expire(now);
   for (Interface& one : interfaces()) {
     if (one.is_loopback()) continue;
@@ -207,6 +209,7 @@ void Stack::advance(std::uint64_t now) noexcept {
 
 void Stack::start_probing(LocalAddress& address) noexcept {
   address.state = AddressState::tentative;
+  forget_ways();
   address.probes_left = address.address.is_ipv4() ? probe_number : 1;
   address.announcements_left = 0;
   address.deadline = now_ + (address.probed_quickly ? 0 : random_.below(probe_wait));
@@ -224,7 +227,7 @@ void Stack::advance_addresses(Interface& interface) noexcept {
     }
     if (address.preferred_until <= now_ && address.state == AddressState::preferred) {
       address.state = AddressState::deprecated;
-      ++revision_;
+      changed();
     }
     if (address.deadline <= now_ && interface.up) advance_address(interface, address);
     if (address.state == AddressState::preferred) schedule(address.preferred_until);
@@ -281,7 +284,7 @@ void Stack::conflict(Interface& interface, LocalAddress& address) noexcept {
 }
 
 void Stack::tell(Interface& interface, const LocalAddress& address, AddressEvent event) noexcept {
-  ++revision_;
+  changed();
   if (observer_ != nullptr) observer_->address(interface, address, event);
 }
 

@@ -185,7 +185,7 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   Result<void> add_route(const Route& route) noexcept;
   Result<void> remove_route(const wire::Prefix& to, const wire::IpAddress& via,
                             std::uint8_t interface) noexcept {
-    ++revision_;
+    changed();
     return routes_.remove(to, via, interface);
   }
   [[nodiscard]] const RouteTable& routes() const noexcept { return routes_; }
@@ -239,6 +239,13 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   Interface& interface(std::uint8_t index) noexcept override { return interfaces_[index]; }
   Counters& counters(std::uint8_t index) noexcept override { return interfaces_[index].counters; }
   void schedule(std::uint64_t at) noexcept { deadline_ = at < deadline_ ? at : deadline_; }
+  // What settings() tells.
+  void changed() noexcept {
+    ++revision_;
+    forget_ways();
+  }
+  // Something that way() depends on.
+  void forget_ways() noexcept { ++ways_revision_; }
   void start_probing(LocalAddress& address) noexcept;
   void advance_addresses(Interface& interface) noexcept;
   void advance_address(Interface& interface, LocalAddress& address) noexcept;
@@ -253,10 +260,10 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   };
   void input_ipv4(Interface& interface, Bytes bytes, const Origin& origin) noexcept;
   void input_ipv6(Interface& interface, Bytes bytes, const Origin& origin) noexcept;
-  bool accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet,
-                    const Origin& origin) noexcept;
+  // `to_group`: whether it is for all or many.
+  bool accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet, const Origin& origin,
+                    bool& to_group) noexcept;
   bool accepts_ipv6(Interface& interface, const wire::Ipv6Packet& packet) noexcept;
-  bool is_mine(Interface& interface, const wire::IpAddress& to) noexcept;
   bool check_options(const Arrival& arrival, Bytes options) noexcept;
   void reassemble(const Arrival& arrival, const DatagramKey& key,
                   const FragmentPiece& piece) noexcept;
@@ -265,6 +272,8 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   static void narrow(const Arrival& arrival) noexcept;
 
   // output.cpp
+  Result<Way> find_way(const wire::IpAddress& to, const wire::IpAddress& from,
+                       Interface* interface) noexcept;
   Result<void> send_ipv4(const Way& way, const Packet& packet) noexcept;
   Result<void> send_ipv6(const Way& way, const Packet& packet) noexcept;
   Result<void> emit(const Way& way, std::size_t header_size, Pieces& pieces,
@@ -330,6 +339,14 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
 
   std::uint64_t now_ = 0;
   std::uint32_t revision_ = 1;
+  // Ways that were found, by destination: who sends much sends to few.
+  struct KnownWay {
+    std::uint32_t revision = 0;
+    std::uint64_t until = 0;
+    Way way;
+  };
+  std::uint32_t ways_revision_ = 1;
+  std::array<KnownWay, 8> known_ways_{};
   Unpredictable random_;
   std::uint64_t flow_key_;
   std::array<Interface, most_interfaces> interfaces_{};
