@@ -173,7 +173,7 @@ Task<Result<bool>> Connection::serve_requests(io::Buffer first) {
     expects_continue_ = head.expects_continue && !body.at_end();
     if (!output_.empty()) send_late();
     Result<void> handled = co_await server_.handler_.handle(request, response);
-    if (handled) handled = co_await response.finish();
+    if (handled && !response.is_done()) handled = co_await response.finish();
 
     if (!handled) [[unlikely]] {
       if (coro::stop_requested()) {

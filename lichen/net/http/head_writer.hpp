@@ -36,6 +36,7 @@ class HeadWriter {
     copy(value);
     copy("\r\n");
   }
+  void trusted_field(std::string_view name, std::uint64_t value) noexcept;
   // Whole lines with their CRLF, or the empty line that ends a head.
   void lines(std::string_view lines) noexcept {
     if (reserve(lines.size())) copy(lines);

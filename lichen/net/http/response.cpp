@@ -65,7 +65,7 @@ Result<void> Response::end_head(std::optional<std::uint64_t> length) noexcept {
   if (never_has_body(status_)) {
     length = 0;
   } else if (length) {
-    writer_.field("Content-Length", *length);
+    writer_.trusted_field("Content-Length", *length);
   } else if (context_.may_chunk) {
     writer_.lines("Transfer-Encoding: chunked\r\n");
     next = State::chunked;
