@@ -364,8 +364,7 @@ void Inet::timer_fired(coro::Timer& timer) noexcept {
   self.due_.set();
 }
 
-void Inet::touched(tcp::Connection& connection) noexcept {
-  const std::uint64_t at = now();
+void Inet::touched(tcp::Connection& connection, std::uint64_t at) noexcept {
   engine_.touched(at, connection);
   after(at);
 }

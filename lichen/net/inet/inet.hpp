@@ -148,7 +148,9 @@ class Inet final : public io::Network {
   std::uint64_t now() noexcept;
   // After something was done: sends what waits, and sees to the timers.
   void after(std::uint64_t now) noexcept;
-  void touched(tcp::Connection& connection) noexcept;
+  // The app has called something of it, at `at`, which was now().
+  void touched(tcp::Connection& connection, std::uint64_t at) noexcept;
+  void touched(tcp::Connection& connection) noexcept { touched(connection, now()); }
   // From any core.
   void wish(TcpSocket& socket, std::uint8_t wish) noexcept;
   void release(UdpEnd& end) noexcept;

@@ -38,7 +38,7 @@ Task<Result<std::size_t>> InetStream::read(std::span<std::byte> into) {
   for (;;) {
     const Result<std::size_t> size = socket_.connection->read(into);
     if (!size.failed_with(Error::would_block)) {
-      if (size) socket_.inet.touched(*socket_.connection);
+      if (size && socket_.connection->wants_flush()) socket_.inet.touched(*socket_.connection);
       co_return size;
     }
     CO_TRY(co_await socket_.readable.wait(socket_.inet.home()));
@@ -52,7 +52,7 @@ Task<Result<io::Buffer>> InetStream::receive() {
   for (;;) {
     Result<io::Buffer> buffer = socket_.connection->receive();
     if (!buffer.failed_with(Error::would_block)) {
-      if (buffer) socket_.inet.touched(*socket_.connection);
+      if (buffer && socket_.connection->wants_flush()) socket_.inet.touched(*socket_.connection);
       co_return buffer;
     }
     CO_TRY(co_await socket_.readable.wait(socket_.inet.home()));
@@ -73,34 +73,39 @@ Task<Result<std::size_t>> InetStream::write(std::span<const std::byte> from) {
   }
 }
 
-Task<Result<void>> InetStream::write_all(std::span<const std::byte> from) {
-  const std::span<const std::byte> pieces[] = {from};
-  co_return co_await write_pieces(pieces);
-}
-
-Task<Result<void>> InetStream::write_pieces(std::span<const std::span<const std::byte>> pieces) {
+// `rest`, then the pieces.
+Task<Result<void>> InetStream::write_rest(std::span<const std::byte> rest,
+                                          std::span<const std::span<const std::byte>> pieces) {
   const io::Stay stay = co_await io::StayOn{socket_.inet.home()};
   io::Turn turn{socket_.writing};
   if (!turn) co_return Error::busy;
-  for (std::span<const std::byte> rest : pieces) {
-    for (bool touched = false; !rest.empty();) {
-      const Result<std::size_t> size = socket_.connection->write(socket_.inet.now(), rest);
-      if (size) {
-        rest = rest.subspan(*size);
-        touched = false;
-        continue;
-      }
-      if (!size.failed_with(Error::would_block)) co_return size.error();
-      // What is sent now may make room at once, and nobody waits to be told of it yet.
-      if (!std::exchange(touched, true)) {
-        socket_.inet.touched(*socket_.connection);
-        continue;
-      }
-      touched = false;
-      CO_TRY(co_await socket_.writable.wait(socket_.inet.home()));
+  Inet& inet = socket_.inet;
+  tcp::Connection& connection = *socket_.connection;
+  std::uint64_t at = inet.now();
+  for (bool touched = false;;) {
+    if (rest.empty()) {
+      if (pieces.empty()) break;
+      rest = pieces.front();
+      pieces = pieces.subspan(1);
+      continue;
     }
+    const Result<std::size_t> size = connection.write(at, rest);
+    if (size) {
+      rest = rest.subspan(*size);
+      touched = false;
+      continue;
+    }
+    if (!size.failed_with(Error::would_block)) co_return size.error();
+    // What is sent now may make room at once, and nobody waits to be told of it yet.
+    if (!std::exchange(touched, true)) {
+      inet.touched(connection, at);
+      continue;
+    }
+    touched = false;
+    CO_TRY(co_await socket_.writable.wait(inet.home()));
+    at = inet.now();
   }
-  socket_.inet.touched(*socket_.connection);
+  inet.touched(connection, at);
   co_return Result<void>{};
 }
 

@@ -47,8 +47,13 @@ class InetStream final : public io::Stream {
   Task<Result<std::size_t>> read(std::span<std::byte> into) override;
   Task<Result<io::Buffer>> receive() override;
   Task<Result<std::size_t>> write(std::span<const std::byte> from) override;
-  Task<Result<void>> write_all(std::span<const std::byte> from) override;
-  Task<Result<void>> write_pieces(std::span<const std::span<const std::byte>> pieces) override;
+  [[clang::coro_wrapper]] Task<Result<void>> write_all(std::span<const std::byte> from) override {
+    return write_rest(from, {});
+  }
+  [[clang::coro_wrapper]] Task<Result<void>> write_pieces(
+      std::span<const std::span<const std::byte>> pieces) override {
+    return write_rest({}, pieces);
+  }
   Task<Result<void>> shutdown(io::Direction direction) override;
   void abort() noexcept override;
   [[nodiscard]] io::Address peer() const override;
@@ -57,6 +62,9 @@ class InetStream final : public io::Stream {
   Task<Result<void>> connected();
 
  private:
+  Task<Result<void>> write_rest(std::span<const std::byte> rest,
+                                std::span<const std::span<const std::byte>> pieces);
+
   TcpSocket& socket_;
 };
 

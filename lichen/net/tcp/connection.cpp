@@ -47,7 +47,9 @@ Connection::Connection(const Config& config, Resources& resources, const Path& p
       timestamp_offset_{timestamp_offset},
       policy_{config.congestion},
       keep_alive_idle_{config.keep_alive_idle},
-      user_timeout_{config.user_timeout} {}
+      user_timeout_{config.user_timeout} {
+  note_mss();
+}
 
 // ---- opening ------------------------------------------------------------------------------------
 
@@ -92,6 +94,7 @@ void Connection::revive(std::uint64_t now, const Revived& revived) noexcept {
   receive_.start(irs_ + 1);
   last_ack_sent_ = irs_ + 1;
   agreed_ = revived.agreed;
+  note_mss();
   if (!agreed_.scaling) receive_scale_ = 0;
   rcv_edge_ = irs_ + 1 + opening_window(config_, offered_mss());
   ts_recent_ = revived.timestamp;
@@ -109,6 +112,7 @@ void Connection::agree(const wire::TcpOptions& options) noexcept {
   if (!agreed_.scaling) receive_scale_ = 0;
   agreed_.timestamps = config_.timestamps && options.has_timestamps;
   agreed_.sack = config_.sack && options.sack_permitted;
+  note_mss();
 }
 
 void Connection::measure_opening(std::uint64_t now, const wire::TcpSegment& segment) noexcept {
@@ -213,11 +217,20 @@ Result<void> Connection::send(std::uint64_t now, io::Buffer& buffer) noexcept {
   return {};
 }
 
+// The app has taken something. flush() need not look unless there may be something to tell: the
+// window is far from closed, and no reason for a greater one.
+void Connection::note_taken(std::size_t size) noexcept {
+  taken_ += static_cast<std::uint32_t>(size);
+  const std::uint32_t open = rcv_edge_ - receive_.next();
+  const bool may_grow = taken_ > taken_before_ && receive_buffer_ < config_.receive_buffer_most;
+  if (may_grow || open <= receive_buffer_ / 2 || open < base_mss())
+    window_update_ = wants_flush_ = is_synchronized();
+}
+
 Result<io::Buffer> Connection::receive() noexcept {
   io::Buffer buffer = receive_.take();
   if (!buffer.empty()) {
-    taken_ += static_cast<std::uint32_t>(buffer.size());
-    window_update_ = wants_flush_ = is_synchronized();
+    note_taken(buffer.size());
     return buffer;
   }
   if (fin_received_) return buffer;
@@ -228,8 +241,7 @@ Result<io::Buffer> Connection::receive() noexcept {
 Result<std::size_t> Connection::read(std::span<std::byte> into) noexcept {
   const std::size_t size = receive_.read(into);
   if (size > 0) {
-    taken_ += static_cast<std::uint32_t>(size);
-    window_update_ = wants_flush_ = is_synchronized();
+    note_taken(size);
     return size;
   }
   if (fin_received_) return std::size_t{0};
@@ -291,6 +303,7 @@ void Connection::configure(std::uint64_t now, const Config& config) noexcept {
   config_ = config;
   config_.mtu = before.mtu;
   config_.largest_burst = before.largest_burst;
+  note_mss();
   no_delay_ = config.no_delay;
   user_timeout_ = config.user_timeout;
   // What has grown stays so, unless a size is asked for.
@@ -318,6 +331,7 @@ bool Connection::path_mtu(std::uint64_t now, std::uint32_t mtu, Seq sequence) no
   mtu = std::max(mtu, least);
   if (mtu >= path_mtu_) return true;
   path_mtu_ = mtu;
+  note_mss();
   // What was sent in segments that were too large is sent again, and the network is not blamed.
   flights_.mark_all_lost();
   if (flights_.lost() > 0 && recovery_ == Recovery::none) {

@@ -234,6 +234,7 @@ class Connection {
   void refuse(std::uint64_t now, const wire::TcpSegment& segment) noexcept;
   void input_reset(std::uint64_t now, Seq sequence) noexcept;
   void tell_readable() noexcept;
+  void note_taken(std::size_t size) noexcept;
   void input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept;
   void input_fin(std::uint64_t now, Seq at) noexcept;
   void note_ecn(const wire::TcpSegment& segment, wire::Ecn ecn) noexcept;
@@ -271,12 +272,23 @@ class Connection {
   void set_initial_window() noexcept;
 
   // output.cpp
-  [[nodiscard]] std::uint32_t send_mss() const noexcept;
+  // RFC 6691: what options take is taken from the payload.
+  [[nodiscard]] std::uint32_t send_mss() const noexcept {
+    return receive_.has_report() ? reporting_mss() : usual_mss_;
+  }
+  [[nodiscard]] std::uint32_t reporting_mss() const noexcept;
   [[nodiscard]] std::uint32_t base_mss() const noexcept;
+  void note_mss() noexcept;
   [[nodiscard]] std::uint16_t offered_mss() const noexcept;
   [[nodiscard]] std::uint32_t burst() const noexcept;
   [[nodiscard]] Seq window_end() const noexcept { return snd_una_ + snd_wnd_; }
-  [[nodiscard]] std::uint32_t unsent() const noexcept;
+  [[nodiscard]] std::uint32_t unsent() const noexcept {
+    return snd_nxt_ < send_.end() ? send_.end() - snd_nxt_ : 0;
+  }
+  // Whether there is something that might go now, new or again.
+  [[nodiscard]] bool has_to_send() const noexcept {
+    return unsent() > 0 || fin_due() || flights_.lost() > 0 || forward_ == Forward::second;
+  }
   [[nodiscard]] bool fin_due() const noexcept { return fin_queued_ && !fin_sent_; }
   void send_syn(std::uint64_t now) noexcept;
   bool send_ack(std::uint64_t now) noexcept;
@@ -356,6 +368,7 @@ class Connection {
   bool fin_sent_ = false;
   bool full_ = false;               // write() met no room
   std::uint32_t path_mtu_;          // of IP packets
+  std::uint32_t usual_mss_ = 0;     // of segments without reports: note_mss()
   const std::size_t headers_size_;  // of IP and TCP, without options
   std::uint32_t send_buffer_;
   SendQueue send_;

@@ -181,6 +181,7 @@ bool Engine::would_take(std::uint64_t now, const Path& path,
 
 void Engine::flush(std::uint64_t now) noexcept {
   chunks_.sweep();
+  if (dirty_.empty()) return;
   // What has no room comes back to the list, and is not looked at again now.
   base::List<Connection, &Connection::kept> batch;
   batch.append(dirty_);

@@ -26,7 +26,14 @@ void Connection::input(std::uint64_t now, const wire::TcpSegment& segment, io::B
   else
     input_synchronized(now, segment, std::move(payload), ecn);
   if (state_ == State::closed) return;
-  wants_flush_ = true;
+  if (ack_now_ || window_update_ || full_ || has_to_send()) {
+    wants_flush_ = true;
+  } else {
+    // All that flush() would do.
+    window_limited_ = false;
+    note_usage();
+    account(now);
+  }
   arm_loss_timer(now);
 }
 
@@ -149,6 +156,7 @@ void Connection::input_synchronized(std::uint64_t now, const wire::TcpSegment& s
     input_payload(now, begin, std::move(payload));
     if (state_ == State::closed) return;
     measure_receiver(now, segment);
+    if (taken_ > 0) grow_receive_buffer(now);
   }
   if (segment.has(flag::fin)) input_fin(now, end - 1);
 }

@@ -28,15 +28,17 @@ std::uint16_t Connection::offered_mss() const noexcept {
       config_.largest_mss == 0 ? most : std::min<std::size_t>(most, config_.largest_mss));
 }
 
-// RFC 6691: what options take is taken from the payload.
-std::uint32_t Connection::send_mss() const noexcept {
-  std::uint32_t options = agreed_.timestamps ? wire::TcpOptions::timestamps_size : 0;
-  if (agreed_.sack && receive_.has_report()) {
-    const std::uint32_t blocks = agreed_.timestamps ? 3 : 4;
-    options += 4 + 8 * blocks;
-  }
+// After a change of what is agreed, of the path or of the Config.
+void Connection::note_mss() noexcept {
+  const std::uint32_t options = agreed_.timestamps ? wire::TcpOptions::timestamps_size : 0;
   const std::uint32_t mss = base_mss();
-  return std::max<std::uint32_t>(mss - std::min(options, mss), 8);
+  usual_mss_ = std::max<std::uint32_t>(mss - std::min(options, mss), 8);
+}
+
+std::uint32_t Connection::reporting_mss() const noexcept {
+  if (!agreed_.sack) return usual_mss_;
+  const std::uint32_t blocks = 4 + 8 * (agreed_.timestamps ? 3 : 4);
+  return std::max<std::uint32_t>(usual_mss_ - std::min(blocks, usual_mss_), 8);
 }
 
 std::uint32_t Connection::burst() const noexcept {
@@ -44,23 +46,22 @@ std::uint32_t Connection::burst() const noexcept {
   return std::max(mss, config_.largest_burst / mss * mss);
 }
 
-std::uint32_t Connection::unsent() const noexcept {
-  return snd_nxt_ < send_.end() ? send_.end() - snd_nxt_ : 0;
-}
-
 void Connection::flush(std::uint64_t now) noexcept {
   wants_flush_ = blocked_ = false;
   if (can_send()) {
-    send_lost(now);
-    send_new(now);
-    if (forward_ == Forward::second && snd_nxt_ == recovery_point_) {
-      // RFC 5682 section 3.1 step 2b: nothing new could go.
-      forward_ = Forward::off;
+    window_limited_ = false;
+    if (has_to_send()) {
       send_lost(now);
+      send_new(now);
+      if (forward_ == Forward::second && snd_nxt_ == recovery_point_) {
+        // RFC 5682 section 3.1 step 2b: nothing new could go.
+        forward_ = Forward::off;
+        send_lost(now);
+      }
+      arm_loss_timer(now);
     }
     push_ = false;
     note_usage();
-    arm_loss_timer(now);
     account(now);
     if (full_ && is_writable()) {
       full_ = false;
@@ -102,10 +103,11 @@ std::uint16_t Connection::choose_window(bool syn) noexcept {
   const std::uint32_t room = window_room(syn);
   std::uint32_t window = open;
   if (room > open && room - open >= std::min(receive_buffer_ / 2, base_mss()))
-    window = room / unit * unit;
+    window = room & ~(unit - 1);
   window = std::max(window, open);
-  const std::uint32_t units = std::min((window + unit - 1) / unit, 0xffffu);
-  rcv_edge_ = later(rcv_edge_, receive_.next() + units * unit);
+  const std::uint32_t scale = syn ? 0 : receive_scale_;
+  const std::uint32_t units = std::min((window + unit - 1) >> scale, 0xffffu);
+  rcv_edge_ = later(rcv_edge_, receive_.next() + (units << scale));
   return static_cast<std::uint16_t>(units);
 }
 
@@ -322,7 +324,7 @@ void Connection::restart_after_idle(std::uint64_t now) noexcept {
 // How much of a rest that fills no segment, or ends with one that is not full, goes out now:
 // Nagle's rule as Minshall has it, only one such segment at a time (RFC 9293 section 3.7.4).
 std::uint32_t Connection::hold_small(std::uint32_t size, std::uint32_t mss) const noexcept {
-  const std::uint32_t rest = size % mss;
+  const std::uint32_t rest = size < mss ? size : size % mss;
   if (rest == 0 || fin_due() || push_) return size;
   if (cork_ || (!no_delay_ && small_end_ > snd_una_)) return size - rest;
   return size;
@@ -338,10 +340,12 @@ std::uint32_t Connection::sendable(std::uint64_t now, std::uint32_t mss) noexcep
   waiting = rest;
   const Seq edge = window_end();
   const std::uint32_t open = edge > snd_nxt_ ? edge - snd_nxt_ : 0;
-  // At least two bursts make a window, so that acknowledgments keep coming; as in Linux.
-  const std::uint32_t half = std::max(window_.size / 2 / mss * mss, mss);
-  std::uint32_t size =
-      std::min({waiting, open, std::max(burst(), config_.least_burst * mss), half});
+  std::uint32_t size = std::min(waiting, open);
+  if (size > mss) {
+    // At least two bursts make a window, so that acknowledgments keep coming; as in Linux.
+    const std::uint32_t half = std::max(window_.size / 2 / mss * mss, mss);
+    size = std::min({size, std::max(burst(), config_.least_burst * mss), half});
+  }
   if (size == 0) return 0;
 
   const std::uint32_t flying = in_flight();
@@ -372,7 +376,6 @@ std::uint32_t Connection::sendable(std::uint64_t now, std::uint32_t mss) noexcep
 
 void Connection::send_new(std::uint64_t now) noexcept {
   restart_after_idle(now);
-  window_limited_ = false;
   for (;;) {
     const std::uint32_t size = sendable(now, send_mss());
     if (size > 0) {
@@ -387,6 +390,7 @@ void Connection::send_new(std::uint64_t now) noexcept {
 
 // What the device does not cut, segment by segment.
 bool Connection::send_burst(std::uint64_t now, std::uint32_t size) noexcept {
+  if (size <= send_mss()) return send_segment(now, size);
   const std::uint32_t most = burst();
   for (std::uint32_t left = size; left > most; left -= most)
     if (!send_segment(now, most, Part::first)) return false;
@@ -407,7 +411,7 @@ bool Connection::send_segment(std::uint64_t now, std::uint32_t size, Part part) 
   probe_from_ = now;
   snd_nxt_ = end;
   if (with_fin) fin_sent_ = true;
-  if (sent % mss != 0) small_end_ = end;
+  if (sent < mss ? sent != 0 : sent % mss != 0) small_end_ = end;
   return true;
 }
 
@@ -422,6 +426,7 @@ void Connection::note_usage() noexcept {
 
 // Notes how the time since the last call was spent, and what holds the sender up now.
 void Connection::account(std::uint64_t now) noexcept {
+  if (limit_ == Limit::idle && snd_una_ == snd_nxt_ && unsent() == 0) return;
   const std::uint64_t passed = now - limit_since_;
   limit_since_ = now;
   if (limit_ != Limit::idle) {

@@ -27,6 +27,10 @@ constexpr std::uint32_t stamp_ecn = 1u << 5;
 
 }  // namespace
 
+Secrets::Secrets(base::HashKey key) noexcept : key_{key} {
+  for (std::uint64_t i = 0; i < factors_.size(); ++i) factors_[i] = keyed({}, table, i);
+}
+
 std::uint64_t Secrets::keyed(const Path& path, std::uint64_t use,
                              std::uint64_t more) const noexcept {
   struct {
@@ -49,7 +53,16 @@ std::uint32_t Secrets::timestamp_offset(const Path& path) const noexcept {
   return static_cast<std::uint32_t>(keyed(path, timestamps, 0));
 }
 
-std::uint64_t Secrets::hash(const Path& path) const noexcept { return keyed(path, table, 0); }
+std::uint64_t Secrets::hash(const Path& path) const noexcept {
+  std::array<std::uint64_t, 2> from;
+  std::array<std::uint64_t, 2> to;
+  std::memcpy(from.data(), path.local.address.octets.data(), sizeof from);
+  std::memcpy(to.data(), path.remote.address.octets.data(), sizeof to);
+  const std::uint64_t ends = base::multiply_fold(from[0] ^ factors_[0], to[0] ^ factors_[1]) ^
+                             base::multiply_fold(from[1] ^ factors_[2], to[1] ^ factors_[3]);
+  const std::uint64_t ports = std::uint64_t{path.local.port} << 16 | path.remote.port;
+  return base::multiply_fold(ends ^ factors_[4], ports ^ factors_[5]);
+}
 
 std::uint32_t Secrets::port_offset(const Path& path) const noexcept {
   Path any = path;

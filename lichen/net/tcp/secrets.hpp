@@ -2,6 +2,7 @@
 // (RFC 7323 section 5.4), ports (RFC 6056) and SYN cookies (RFC 4987 section 3.6).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -15,11 +16,11 @@ namespace lichen::net::tcp {
 class Secrets {
  public:
   // From the machine's source of randomness.
-  explicit Secrets(base::HashKey key) noexcept : key_{key} {}
+  explicit Secrets(base::HashKey key) noexcept;
 
   [[nodiscard]] Seq initial_sequence(const Path& path, std::uint64_t now) const noexcept;
   [[nodiscard]] std::uint32_t timestamp_offset(const Path& path) const noexcept;
-  // For the table of connections.
+  // For the table of connections; made for each segment, so by a few products with secret numbers.
   [[nodiscard]] std::uint64_t hash(const Path& path) const noexcept;
   // Where the search for a port begins; the path's own port has no meaning.
   [[nodiscard]] std::uint32_t port_offset(const Path& path) const noexcept;
@@ -42,6 +43,7 @@ class Secrets {
                                     std::uint64_t more) const noexcept;
 
   base::HashKey key_;
+  std::array<std::uint64_t, 6> factors_;  // of hash()
 };
 
 }  // namespace lichen::net::tcp

@@ -74,11 +74,22 @@ void Connection::grow_receive_buffer(std::uint64_t now) noexcept {
   taken_since_ = now;
 }
 
-// The app has met no room: there is to be as much as two windows.
+// The app has met no room: there is to be as much as two windows. Not where the window has become
+// so large that most of it only waits on the way, and the round trip is long for that: what is sent
+// would come out of the caches, and be no sooner there. So much as the shortest round trip needs
+// four times is enough then.
 void Connection::grow_send_buffer() noexcept {
   if (send_buffer_ >= config_.send_buffer_most || !may_promise_more()) return;
+  const std::uint64_t window = window_.size;
+  std::uint64_t enough = 2 * window;
+  if (rtt_.measured()) {
+    // In microseconds: in 64 bits.
+    const std::uint64_t usual = rtt_.smoothed() / 1'000 + 1;
+    const std::uint64_t least = rtt_.least() / 1'000 + 1;
+    enough = std::max(4 * window * least / usual, 2 * std::uint64_t{config_.send_buffer});
+  }
   const std::uint64_t wanted =
-      std::min<std::uint64_t>(2 * std::uint64_t{window_.size}, config_.send_buffer_most);
+      std::min({2 * window, enough, std::uint64_t{config_.send_buffer_most}});
   send_buffer_ = std::max(send_buffer_, static_cast<std::uint32_t>(wanted));
 }
 

@@ -88,11 +88,13 @@ EXCHANGE(ABufferThatIsChosenStays, "Linux SO_RCVBUF", "a Config without growth i
   EXPECT_EQ(s.info().receive_buffer, 64u * 1024);
 }
 
-EXCHANGE(TheSendBufferGrows, "Linux tcp_wmem",
-         "to two congestion windows, when the app has met no room") {
+// How far it grows with round trips of this length, the one of the opening being `round_trip`.
+std::uint32_t grown_send_buffer(std::uint64_t later_round_trips) {
   Config config = growing();
   config.send_buffer = 32 * 1024;
   config.send_buffer_most = 200'000;
+  config.min_rto = 10 * second;
+  config.tail_loss_probes = false;
   Script s{config};
   s.open_slowly(peer);
   std::vector<std::byte> much(300'000);
@@ -112,13 +114,23 @@ EXCHANGE(TheSendBufferGrows, "Linux tcp_wmem",
       written += static_cast<std::uint32_t>(*size);
       s.flush();
     }
-    s.pass(round_trip);
+    s.pass(later_round_trips);
     s.forget();
     s.in("A 1 win=65535 ack=" + std::to_string(1 + s.info().statistics.bytes_sent));
     EXPECT_GE(s.info().send_buffer, before);
     before = s.info().send_buffer;
   }
-  EXPECT_EQ(before, 200'000u);
+  return before;
+}
+
+EXCHANGE(TheSendBufferGrows, "Linux tcp_wmem",
+         "to two congestion windows, when the app has met no room") {
+  EXPECT_EQ(grown_send_buffer(round_trip), 200'000u);
+}
+
+EXCHANGE(NothingIsBufferedForAQueue, "memory",
+         "no more than four times what the shortest round trip needs: the rest would only wait") {
+  EXPECT_EQ(grown_send_buffer(40 * round_trip), 2u * 32 * 1024);
 }
 
 // ---- many connections
