@@ -2,9 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lichen/base/log.hpp"
@@ -244,16 +247,30 @@ Task<Result<void>> stall(bool comes_to_a_point) {
   co_return Result<void>{};
 }
 
+// Whether it is logged. On a busy host somebody else may have been named, from whom the host took
+// the core away: then once more.
+bool is_reported(bool comes_to_a_point, std::initializer_list<std::string_view> texts, auto run) {
+  for (int tries = 0; tries < 50; ++tries) {
+    logged.clear();
+    run(comes_to_a_point);
+    if (std::ranges::all_of(texts, [](std::string_view text) { return logged.contains(text); }))
+      return true;
+  }
+  return false;
+}
+
 TEST_P(WatchedMachine, ReportsWhoHoldsACoreWhereItStands) {
-  run(stall(true));
-  EXPECT_THAT(logged, HasSubstr("was held for"));
-  EXPECT_THAT(logged, HasSubstr("by a task of greedy while others waited"));
-  EXPECT_THAT(logged, HasSubstr("spawned at executor_watch_test.cpp"));
+  EXPECT_TRUE(is_reported(true,
+                          {"was held for", "by a task of greedy while others waited",
+                           "spawned at executor_watch_test.cpp"},
+                          [&](bool point) { run(stall(point)); }))
+      << logged;
 }
 
 TEST_P(WatchedMachine, ReportsAfterwardsWhoCouldNotBeInterrupted) {
-  run(stall(false));
-  EXPECT_THAT(logged, HasSubstr("by a task of greedy while others waited"));
+  EXPECT_TRUE(is_reported(false, {"by a task of greedy while others waited"}, [&](bool point) {
+    run(stall(point));
+  })) << logged;
 }
 
 }  // namespace

@@ -3,8 +3,11 @@
 import os
 import socket
 import subprocess
+import time
 
 from site_process import Connection, Site, expect, request, running, wait_for
+
+SITE_PATIENCE = 5  # seconds that the site gives to requests in flight when it is to stop
 
 
 def check_file_that_shrinks(world):
@@ -154,11 +157,15 @@ def check_interrupt_during_a_transfer(world):
             busy = site.connect(receive_buffer=4096)
             busy.send(request("/big.bin"))
             busy.more()
+            busy.receive_more()
+            interrupted = time.monotonic()
             site.interrupt()
             expect(idle.is_closed(), "an idle connection ends at once")
             expect(b"\r\n0\r\n\r\n" in events.rest(), "a stream of events ends in order")
             got = busy.response()
-            expect(got and got.whole and len(got.content) == world.big_size, "all of the file")
+            # Not where the machine is so slow that the site's patience had come to its end.
+            in_time = time.monotonic() - interrupted < SITE_PATIENCE
+            expect(not in_time or got and got.whole and len(got.content) == world.big_size, "all of the file")
             expect(busy.is_closed(), "and then the connection ends")
             try:
                 Connection(site.port).socket.close()

@@ -80,6 +80,10 @@ class Connection:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    def receive_more(self):
+        """From now on as much as it likes, whatever receive_buffer was."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
     def more(self):
         """False at the end of the stream, whether it was closed or reset."""
         try:

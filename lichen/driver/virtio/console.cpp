@@ -69,6 +69,7 @@ Result<void> ConsoleDevice::create(DeviceMemory& memory, Features features,
   several_ = (features & has_several_ports) != 0;
   sized_ = (features & has_size) != 0;
   const unsigned limit = several_ ? std::min(transport_.config32(port_limit), options.ports) : 1U;
+  if (limit == 0) return Error::not_supported;
   for (unsigned i = 0; i < limit; ++i) {
     auto port = ConsolePort::create(*this, transport_, memory, features,
                                     {.receive_queue = receive_queue_of(i),

@@ -38,8 +38,9 @@ class ConsoleDevice final : private PortOwner {
  public:
   static constexpr unsigned most_ports = 7;
 
-  // For the calling core. Transport and memory MUST outlive it. Errors: not_supported (no console),
-  // invalid_argument (options), not_found, no_memory, timed_out, io_failed, stopped.
+  // For the calling core. Transport and memory MUST outlive it. Errors: not_supported (no console,
+  // or one of no ports), invalid_argument (options), not_found, no_memory, timed_out, io_failed,
+  // stopped.
   static Task<Result<std::unique_ptr<ConsoleDevice>>> open(Transport& transport,
                                                            DeviceMemory& memory,
                                                            ConsoleOptions options = {}) noexcept;

@@ -378,6 +378,9 @@ TEST(Console, IsWhatItSays) {
   world.device.queues.resize(6);
   EXPECT_TRUE(world.open());
   world.console.reset();
+  world.device.config[4] = {};  // it has none, and a size
+  world.device.offered |= sized;
+  EXPECT_TRUE(world.open().failed_with(Error::not_supported));
   world.device.kind = DeviceKind::net;
   EXPECT_TRUE(world.open().failed_with(Error::not_supported));
 }
