@@ -79,7 +79,6 @@ class PromiseBase : public Runnable, public PooledFrame {
     strand = std::construct_at(&root_, scope, spawned_at, lane, pinned);
     return root_;
   }
-  [[nodiscard]] bool is_root() const noexcept { return parent == nullptr; }
   // The promise that became the root of this strand.
   static PromiseBase& of_root(Strand& strand) noexcept {
     return *base::holder_of<PromiseBase, &PromiseBase::root_>(&strand);

@@ -151,8 +151,6 @@ void wake(Runnable& runnable) noexcept {
   const PreemptionOff section{core};
   make_ready<order>(*core, runnable);
 }
-// The same for a new strand that goes before older work.
-inline void wake_forked(Runnable& runnable) noexcept { wake<Order::forked>(runnable); }
 // The same, but the task runs next on this core: for a task that was handed something.
 inline void wake_next(Runnable& runnable) noexcept { wake<Order::next>(runnable); }
 // The same in a section without preemption of `core`, the calling one; null on a thread that is

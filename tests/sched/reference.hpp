@@ -204,7 +204,6 @@ class Reference {
   [[nodiscard]] bool runs_fair() const {
     return runs_ >= 0 && right_ != Right::event && right_ != Right::frame;
   }
-  [[nodiscard]] unsigned running_bucket() const { return running_; }
   [[nodiscard]] bool waits(unsigned bucket) const { return waiting().contains(bucket); }
   [[nodiscard]] Time deadline(unsigned bucket) const { return buckets_[bucket].deadline; }
   [[nodiscard]] Time warp_left(unsigned bucket) const { return buckets_[bucket].warp; }

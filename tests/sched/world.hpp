@@ -64,9 +64,6 @@ class World {
   }
   // A core looks whether what runs there still should: somebody has changed what is ordered.
   void look(unsigned core) { cores_[core]->looks = true; }
-  void end_hogs() {
-    for (auto& core : cores_) core->hogs.clear();
-  }
 
   void run_until(std::uint64_t end) {
     while (now < end && !::testing::Test::HasFatalFailure()) {

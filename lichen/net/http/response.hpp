@@ -102,7 +102,6 @@ class Response {
   [[nodiscard]] bool head_sent() const noexcept { return state_ > State::head; }
   // Nothing is left to finish().
   [[nodiscard]] bool is_done() const noexcept { return state_ == State::done; }
-  [[nodiscard]] Status status_sent() const noexcept { return status_; }
   // When the response was begun, as its Date says: seconds since 1970-01-01 00:00 UTC.
   [[nodiscard]] std::int64_t now() const noexcept { return context_.now; }
 

@@ -72,7 +72,6 @@ class Server {
   // after `grace` is cut.
   void drain(Duration grace) noexcept;
 
-  [[nodiscard]] bool draining() const noexcept { return draining_; }
   [[nodiscard]] const ServerCounters& counters() const noexcept { return counters_; }
 
  private:

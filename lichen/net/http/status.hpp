@@ -76,9 +76,6 @@ enum class Status : std::uint16_t {
 [[nodiscard]] constexpr bool is_informational(Status status) noexcept {
   return code(status) >= 100 && code(status) < 200;
 }
-[[nodiscard]] constexpr bool is_success(Status status) noexcept {
-  return code(status) >= 200 && code(status) < 300;
-}
 // A response with this status never has content (RFC 9110 section 6.4.1).
 [[nodiscard]] constexpr bool never_has_body(Status status) noexcept {
   return is_informational(status) || status == Status::no_content || status == Status::not_modified;

@@ -151,7 +151,6 @@ class Connection {
   void release(std::uint64_t now) noexcept;
   // A reset. `now` may be left out: only a timestamp depends on it.
   void abort(std::uint64_t now = 0) noexcept;
-  void set_no_delay(bool on) noexcept { no_delay_ = on; }
   // While it is set only full segments are sent.
   void set_cork(bool on) noexcept { cork_ = on; }
   // What is held back by cork or Nagle's rule goes with the next flush().

@@ -92,7 +92,6 @@ class ReceiveQueue {
   [[nodiscard]] Seq next() const noexcept { return next_; }
   // Bytes in order.
   [[nodiscard]] std::uint32_t readable() const noexcept { return readable_; }
-  [[nodiscard]] bool has_early() noexcept { return !early_.empty(); }
   [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
 
   // Bytes that begin at `begin`, not empty, and lie inside the window.
