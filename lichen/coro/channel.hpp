@@ -154,16 +154,20 @@ class Channel {
   // offer() or collect(); `nothing`: there is no room, or no message, and nothing else can happen.
   enum class Quick : std::uint8_t { done, nothing, undecided };
   Quick send_one(T& message) noexcept {
-    if (!cores_share) {
-      const PreemptionOff section;
-      Waiter* receiver = receivers_.front();
-      if (receiver && !receiver->several()) {
-        hand_over_one(*receiver, message);
-        receiver->complete(section.core());
-        return Quick::done;
-      }
-    }
+    if (!cores_share && hand_over_at_once(message)) return Quick::done;
     return put_one(message);
+  }
+  bool hand_over_at_once(T& message) noexcept {
+    // A message that does more than copy itself might enter a section of its own.
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      Core& core = *this_core();
+      const ShortSection section{core};
+      Waiter* receiver = receivers_.front();
+      if (!receiver || server_ || !receiver->complete_at_once(core)) return false;
+      hand_over_to(*receiver, message);
+      return true;
+    }
+    return false;
   }
   [[gnu::noinline]] Quick put_one(T& message) noexcept __attribute__((no_thread_safety_analysis)) {
     const PreemptionOff section;
@@ -175,7 +179,8 @@ class Channel {
       }
       {
         const BothEndsStill ends{ring_, sent};
-        hand_over_one(*receiver, message);
+        hand_over_to(*receiver, message);
+        look_at_server();
       }
       receiver->complete(section.core());
       return Quick::done;
@@ -188,9 +193,8 @@ class Channel {
     ring_.senders_end.unlock(sent + 1);
     return Quick::done;
   }
-  void hand_over_one(Waiter& receiver, T& message) noexcept {
+  static void hand_over_to(Waiter& receiver, T& message) noexcept {
     receiver.node.unlink();
-    look_at_server();
     auto& in = *static_cast<Inbox*>(receiver.slot);
     std::construct_at(in.next, std::move(message));
     in.taken = 1;
@@ -215,34 +219,30 @@ class Channel {
       return Quick::nothing;
     return take_one(into);
   }
-  [[gnu::noinline]] Quick take_one(T* into) noexcept __attribute__((no_thread_safety_analysis)) {
-    const PreemptionOff section;
-    const std::uint64_t received = ring_.receivers_end.lock();
-    Quick outcome = Quick::undecided;
-    std::size_t n = 0;
-    if (senders_.empty()) [[likely]] {
-      n = ring_.there(received, 1);
-      if (n > 0) {
-        T* message = ring_.slot(received);
-        std::construct_at(into, std::move(*message));
-        std::destroy_at(message);
-        outcome = Quick::done;
-      } else if (closed_ == Error{}) {
-        outcome = Quick::nothing;
-      }
-    }
-    ring_.receivers_end.unlock(received + n);
-    return outcome;
+  [[gnu::noinline]] Quick take_one(T* into) noexcept {
+    return take_up_to(1, [this, into](std::uint64_t received, std::size_t) {
+      T* message = ring_.slot(received);
+      std::construct_at(into, std::move(*message));
+      std::destroy_at(message);
+    });
   }
-  Quick receive_some_of(Inbox& in) noexcept __attribute__((no_thread_safety_analysis)) {
+  Quick take_some(Inbox& in) noexcept {
+    return take_up_to(in.room, [this, &in](std::uint64_t received, std::size_t n) {
+      ring_.take(in, received, n);
+    });
+  }
+  // take(received, n): n messages are there behind the `received` first ones.
+  template <class Take>
+  [[gnu::always_inline]] Quick take_up_to(std::size_t most, Take take) noexcept
+      __attribute__((no_thread_safety_analysis)) {
     const PreemptionOff section;
     const std::uint64_t received = ring_.receivers_end.lock();
     Quick outcome = Quick::undecided;
     std::size_t n = 0;
     if (senders_.empty()) [[likely]] {
-      n = ring_.there(received, in.room);
+      n = ring_.there(received, most);
       if (n > 0) {
-        ring_.take(in, received, n);
+        take(received, n);
         outcome = Quick::done;
       } else if (closed_ == Error{}) {
         outcome = Quick::nothing;
@@ -262,12 +262,16 @@ class Channel {
   }
   // With both ends held and nothing in the ring.
   bool queue_receiver(Inbox& in, Waiter& waiter) noexcept {
-    if (!senders_.empty() || closed_ != Error{} || waiter.stop_requested()) return false;
+    if (!senders_.empty() || closed_ != Error{} || server_ || waiter.stop_requested()) return false;
     waiter.slot = &in;
     receivers_.push_back(waiter);
-    if (server_) [[unlikely]]
-      server_->waits(waiter);
     return true;
+  }
+  // As offer() or collect() leave it undone.
+  void queue(WaitQueue& waiters, Waiter& waiter, void* slot) noexcept {
+    waiter.slot = slot;
+    waiters.push_back(waiter);
+    if (server_) server_->waits(waiter);
   }
   // Called when a waiter was taken from its queue.
   void look_at_server() noexcept {
@@ -310,9 +314,7 @@ class Channel {
           if ((can_progress && waiter->several()) || waiter->stop_requested()) {
             *refused = true;
           } else {
-            waiter->slot = &out;
-            senders_.push_back(*waiter);
-            if (server_) server_->waits(*waiter);
+            queue(senders_, *waiter, &out);
           }
         }
       }
@@ -364,15 +366,23 @@ class Channel {
         if ((can_progress && waiter->several()) || waiter->stop_requested()) {
           *refused = true;
         } else {
-          waiter->slot = &in;
-          receivers_.push_back(*waiter);
-          if (server_) server_->waits(*waiter);
+          queue(receivers_, *waiter, &in);
         }
       }
     }
     if (sender) sender->complete_in_order();
     more.complete_all();
     return complete;
+  }
+  Enqueued offer_or_wait(Outbox& out, Waiter& waiter) noexcept {
+    bool refused = false;
+    if (offer(out, &waiter, &refused)) return Enqueued::complete;
+    return refused ? Enqueued::refused : Enqueued::waiting;
+  }
+  [[gnu::noinline]] Enqueued collect_or_wait(Inbox& in, Waiter& waiter) noexcept {
+    bool refused = false;
+    if (collect(in, &waiter, &refused)) return Enqueued::complete;
+    return refused ? Enqueued::refused : Enqueued::waiting;
   }
   // A select that both sends and receives on one channel is no partner for itself.
   static bool has_partner(WaitQueue& queue, const Waiter* waiter) noexcept {
@@ -414,11 +424,7 @@ class Channel {
     bool try_now() noexcept {
       return channel_.send_one(message_) == Quick::done || channel_.offer(whole(), nullptr);
     }
-    Enqueued enqueue(Waiter& waiter) noexcept {
-      bool refused = false;
-      if (channel_.offer(whole(), &waiter, &refused)) return Enqueued::complete;
-      return refused ? Enqueued::refused : Enqueued::waiting;
-    }
+    Enqueued enqueue(Waiter& waiter) noexcept { return channel_.offer_or_wait(whole(), waiter); }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
     Result<void> result() noexcept {
       if (out_.error != Error{}) return out_.error;
@@ -453,11 +459,7 @@ class Channel {
       }
       return channel_.offer(out_, nullptr);
     }
-    Enqueued enqueue(Waiter& waiter) noexcept {
-      bool refused = false;
-      if (channel_.offer(out_, &waiter, &refused)) return Enqueued::complete;
-      return refused ? Enqueued::refused : Enqueued::waiting;
-    }
+    Enqueued enqueue(Waiter& waiter) noexcept { return channel_.offer_or_wait(out_, waiter); }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
     // Some were sent before the task was stopped: that is what it must know.
     [[nodiscard]] bool partial() const noexcept { return out_.left < total_; }
@@ -495,7 +497,7 @@ class Channel {
     Enqueued enqueue(Waiter& waiter) noexcept {
       if (channel_.wait_for_one(empty(), waiter)) [[likely]]
         return Enqueued::waiting;
-      return look_again(waiter);
+      return channel_.collect_or_wait(in_, waiter);
     }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
     Result<T> result() noexcept {
@@ -505,11 +507,6 @@ class Channel {
     }
 
    private:
-    [[gnu::noinline]] Enqueued look_again(Waiter& waiter) noexcept {
-      bool refused = false;
-      if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;
-      return refused ? Enqueued::refused : Enqueued::waiting;
-    }
     T* place() noexcept { return reinterpret_cast<T*>(storage_); }
     // A message that is there needs nothing of it.
     Inbox& empty() noexcept {
@@ -529,18 +526,14 @@ class Channel {
     ReceiveSomeOperation(Channel& channel, std::span<T> into) noexcept
         : channel_{channel}, in_{into.data(), into.size(), 0, Error{}} {}
     bool try_now() noexcept {
-      switch (channel_.receive_some_of(in_)) {
+      switch (channel_.take_some(in_)) {
         case Quick::done: return true;
         case Quick::nothing: return false;
         case Quick::undecided: break;
       }
       return channel_.collect(in_, nullptr);
     }
-    Enqueued enqueue(Waiter& waiter) noexcept {
-      bool refused = false;
-      if (channel_.collect(in_, &waiter, &refused)) return Enqueued::complete;
-      return refused ? Enqueued::refused : Enqueued::waiting;
-    }
+    Enqueued enqueue(Waiter& waiter) noexcept { return channel_.collect_or_wait(in_, waiter); }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
     Result<std::size_t> result() noexcept {
       if (!in_.taken) return in_.error;

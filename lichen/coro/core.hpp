@@ -46,6 +46,9 @@ class Core : public Preemption {
   }
   // Whoever had the wake slot goes behind the others.
   inline void push_next(Runnable& runnable) noexcept;
+  // The usual case of waking a task that runs next: it may run here, in the lane that has its turn,
+  // and nobody has the wake slot. False: it is another, and nothing was done.
+  inline bool takes_next(Runnable& runnable) noexcept;
 
   // What the home of a strand in that lane is, if it may run anywhere, or here only.
   [[nodiscard]] std::uint32_t home() const noexcept { return home_; }

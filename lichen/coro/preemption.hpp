@@ -83,6 +83,18 @@ inline Preemption* this_preemption() noexcept {
   return static_cast<Preemption*>(base::core_slot());
 }
 
+// A short section, to the end of a block. Where a task runs, so on a core.
+class [[nodiscard]] ShortSection {
+ public:
+  explicit ShortSection(Preemption& core) noexcept : core_{core} { core_.enter_short_section(); }
+  ShortSection(const ShortSection&) = delete;
+  ShortSection& operator=(const ShortSection&) = delete;
+  ~ShortSection() { core_.leave_short_section(); }
+
+ private:
+  Preemption& core_;
+};
+
 // A section that must not be preempted, to the end of a block.
 class [[nodiscard]] PreemptionOff {
  public:

@@ -121,6 +121,14 @@ inline void Core::push_next(Runnable& runnable) noexcept {
     push(*displaced);
 }
 
+inline bool Core::takes_next(Runnable& runnable) noexcept {
+  const std::uint32_t its = runnable.strand->home();
+  if (here_.next || (its != home() && its != pinned_home())) [[unlikely]]
+    return false;
+  here_.next = &runnable;
+  return true;
+}
+
 // Puts a Runnable that is ready into the queues of `core`, the calling core, in a section without
 // preemption. Whatever is not in the lane that has its turn, or may not run here, is for the
 // scheduler.

@@ -69,6 +69,8 @@ class Waiter {
     else
       complete_one_of_several();
   }
+  // The usual case, in few instructions: false where it is another, and nothing was done.
+  bool complete_at_once(Core& core) noexcept { return !several() && core.takes_next(task()); }
   // The same for one of many that are woken together: they run in order behind what is ready.
   void complete_in_order() noexcept {
     if (!several()) [[likely]]
