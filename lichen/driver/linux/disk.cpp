@@ -22,6 +22,7 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/base/format.hpp"
 #include "lichen/base/log.hpp"
+#include "lichen/coro/hooks.hpp"
 
 namespace lichen::driver {
 
@@ -120,27 +121,37 @@ std::uint64_t limit_of(dev_t device, std::string_view name) noexcept {
   return 0;
 }
 
-// Memory that any device reaches.
+// Memory that the device reaches, of the task that asks.
 class Copy {
  public:
-  Copy() noexcept = default;
+  explicit Copy(std::uint32_t alignment) noexcept : alignment_{alignment} {}
   Copy(const Copy&) = delete;
   Copy& operator=(const Copy&) = delete;
-  ~Copy() {
-    if (!bytes_.empty())
-      ::operator delete(bytes_.data(), std::align_val_t{largest_alignment}, std::nothrow);
-  }
+  ~Copy() { free(); }
+
+  // Room for `size` bytes, whose content is lost. Error::no_memory.
   Result<void> make(std::size_t size) noexcept {
-    if (!bytes_.empty()) return {};
-    auto* const memory = static_cast<std::byte*>(
-        ::operator new(size, std::align_val_t{largest_alignment}, std::nothrow));
-    if (!memory) return Error::no_memory;
-    bytes_ = {memory, size};
+    if (bytes_.size() >= size) return {};
+    free();
+    memory_ = coro::hooks::allocate_frame(size + alignment_);
+    if (!memory_) return Error::no_memory;
+    const auto begin = reinterpret_cast<std::uintptr_t>(memory_);
+    const std::size_t unaligned = begin % alignment_;
+    bytes_ = {static_cast<std::byte*>(memory_) + (unaligned != 0 ? alignment_ - unaligned : 0),
+              size};
     return {};
   }
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
 
  private:
+  void free() noexcept {
+    if (memory_) coro::hooks::free_frame(memory_, bytes_.size() + alignment_);
+    memory_ = nullptr;
+    bytes_ = {};
+  }
+
+  const std::uint32_t alignment_;
+  void* memory_ = nullptr;
   std::span<std::byte> bytes_;
 };
 
@@ -275,7 +286,7 @@ void HostDisk::find_alignment() noexcept {
     memory_alignment_ = found.stx_dio_mem_align;
   }
   // Where the kernel does not tell, a read does.
-  Copy sector;
+  Copy sector{largest_alignment};
   const bool works =
       offsets != 0 && offsets <= info_.sector_size && memory_alignment_ > 1 &&
       memory_alignment_ <= largest_alignment && sector.make(info_.sector_size) &&
@@ -315,14 +326,15 @@ Error HostDisk::failed(std::string_view what, Error error) noexcept {
 
 Task<Result<void>> HostDisk::move(Transfer transfer) {
   std::array<iovec, most_pieces> parts;
-  Copy copy;
+  Copy copy{memory_alignment_};
   while (transfer.find_next()) {
     unsigned count = transfer.collect(parts, memory_alignment_);
     std::span<std::byte> copied;
     if (count == 0) {
       const iovec rest = transfer.part(transfer.piece);
-      CO_TRY(copy.make(most_copied));
-      copied = copy.bytes().first(std::min(rest.iov_len, most_copied));
+      const std::size_t size = std::min(rest.iov_len, most_copied);
+      CO_TRY(copy.make(size));
+      copied = copy.bytes().first(size);
       if (transfer.write) std::memcpy(copied.data(), rest.iov_base, copied.size());
       parts[0] = {copied.data(), copied.size()};
       count = 1;

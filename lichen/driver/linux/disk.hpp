@@ -2,7 +2,7 @@
 //
 // Beside the host's cache of pages (O_DIRECT) where the file system lets us: then what is written
 // is known to have failed when the write returns, and nothing is kept twice. Memory that the host's
-// device cannot reach as it lies is copied, through a piece of memory of the call's own.
+// device cannot reach as it lies is copied, through memory that is counted to who asks.
 #pragma once
 
 #include <atomic>
