@@ -25,9 +25,10 @@ class Scanner {
   [[nodiscard]] const char* find_value_end(const char* p) const noexcept {
     return find(p, [](Octets b) { return ((b < 0x20) & (b != '\t')) | (b == 0x7f); });
   }
-  // The first that cannot be part of a request target: not visible ASCII.
+  // The first that cannot be part of a request target: not visible ASCII, or the beginning of a
+  // fragment, which is never sent (RFC 9112 3.2).
   [[nodiscard]] const char* find_target_end(const char* p) const noexcept {
-    return find(p, [](Octets b) { return (b - 0x21) > (0x7e - 0x21); });
+    return find(p, [](Octets b) { return ((b - 0x21) > (0x7e - 0x21)) | (b == '#'); });
   }
   // The first that is no letter, digit, '-' or '_', of which most names of fields are made.
   [[nodiscard]] const char* find_name_end(const char* p) const noexcept {

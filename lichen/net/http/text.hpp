@@ -13,7 +13,7 @@ namespace lichen::net::http {
 // Classes of octets, as bits of one table.
 enum CharClass : std::uint8_t {
   token_char = 1,   // tchar: names of fields and methods (RFC 9110 section 5.6.2)
-  target_char = 2,  // visible ASCII: what a request target may hold (RFC 3986, and a little more)
+  target_char = 2,  // visible ASCII but '#': what a request target may hold (RFC 3986, and more)
   value_char = 4,   // field-content: visible, space, tab and obs-text (RFC 9110 section 5.5)
   digit_char = 8,
   hex_char = 16,
@@ -35,7 +35,7 @@ consteval std::array<std::uint8_t, 256> make_char_table() {
     if (alpha) table[c] |= alpha_char;
     if (digit) table[c] |= digit_char;
     if (alpha || digit) table[c] |= token_char | host_char;
-    if (c > ' ' && c < 0x7f) table[c] |= target_char;
+    if (c > ' ' && c < 0x7f && c != '#') table[c] |= target_char;
     if (c == '\t' || (c >= ' ' && c != 0x7f)) table[c] |= value_char;
     if (c == '!' || (c >= '#' && c != 0x7f)) table[c] |= etag_char;
   }
