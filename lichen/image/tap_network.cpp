@@ -107,6 +107,33 @@ Task<Result<void>> open_queues(driver::HostSystem& host, std::span<Tap> taps,
   co_return Result<void>{};
 }
 
+std::string names_of(std::span<const TapWish> wishes) {
+  std::string names;
+  for (const TapWish& wish : wishes) names += (names.empty() ? "" : ", ") + wish.name;
+  return names;
+}
+
+// The program, once the network has an address.
+Task<Result<void>> serve(net::inet::InetCores& inet, WithNetwork& system, const TapWish& wish,
+                         std::span<const std::string_view> arguments, Result<void>& outcome) {
+  outcome = co_await inet.up(address_limit);
+  if (outcome)
+    outcome = co_await program_main(Program{system, arguments});
+  else if (outcome.failed_with(Error::timed_out))
+    base::log::error(
+        "--net {}: no address within {} s: no DHCP server answers there, and no router advertises "
+        "a network; this, as root, brings the device up: {}",
+        wish.name, address_limit.count(), wish.preparation(true));
+  co_return Result<void>{};
+}
+
+// The network, and with it the program: nobody reaches it any more.
+Task<Result<void>> run_network(net::inet::InetCores& inet, Scope& program, Result<void>& outcome) {
+  outcome = co_await inet.run();
+  program.request_stop();
+  co_return Result<void>{};
+}
+
 }  // namespace
 
 Result<TapWish> TapWish::parse(std::string_view text, std::size_t place) {
@@ -152,19 +179,20 @@ Task<Result<void>> run_over_taps(Host& host, std::span<const TapWish> wishes,
       base::log::info("{} is {}; if the host's end has no address yet, as root: {}", wish.name,
                       wish.address.network, wish.preparation(true));
   WithNetwork system{host.system(), *inet};
-  Scope scope{OnError::keep_going};
-  scope.spawn(inet->run());
-  Result<void> outcome = co_await inet->up(address_limit);
-  if (outcome)
-    outcome = co_await program_main(Program{system, arguments});
-  else if (outcome.failed_with(Error::timed_out))
-    base::log::error(
-        "--net {}: no address within {} s: no DHCP server answers there, and no router advertises "
-        "a network; this, as root, brings the device up: {}",
-        first.name, address_limit.count(), first.preparation(true));
-  scope.request_stop();
-  (co_await scope.join()).ignore();
-  co_return outcome;
+  Result<void> outcome = Error::no_memory;
+  Result<void> ended;
+  Scope program{OnError::keep_going};
+  Scope network{OnError::keep_going};
+  if (network.spawn(run_network(*inet, program, ended)))
+    program.spawn(serve(*inet, system, first, arguments, outcome));
+  (co_await program.join()).ignore();
+  network.request_stop();
+  (co_await network.join()).ignore();
+  if (ended || ended.failed_with(Error::stopped)) co_return outcome;
+  base::log::error("--net {}: {} gone or has failed: {}", names_of(wishes),
+                   wishes.size() == 1 ? "the device is" : "one of the devices is",
+                   base::describe(ended.error()));
+  co_return ended;
 }
 
 }  // namespace lichen::image

@@ -31,9 +31,14 @@ def skip(text):
 
 def make_network():
     """A namespace with lo, and a TAP device whose end here is 10.9.0.1/24."""
-    clone_newnet, tunsetiff, tunsetpersist = 0x40000000, 0x400454CA, 0x400454CB
+    clone_newnet = 0x40000000
     if C.unshare(clone_newnet) != 0:
         skip("no right to make a network namespace")
+    add_device()
+
+
+def add_device():
+    tunsetiff, tunsetpersist = 0x400454CA, 0x400454CB
     try:
         tun = os.open("/dev/net/tun", os.O_RDWR)
     except OSError as error:
@@ -127,6 +132,28 @@ def check_browser(programs, folder, url):
         page.evaluate("document.body.dataset.updates || 0")) >= 3)
 
 
+def remove_device():
+    """As `ip link del` does (rtnetlink(7)): RTM_DELLINK with a request for an answer."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as control:
+        index = socket.if_nametoindex(DEVICE.decode())
+        control.send(struct.pack("=IHHII BxHiII", 32, 17, 5, 1, 0, 0, 0, index, 0, 0))
+        answer = control.recv(4096)
+        expect(struct.unpack_from("=i", answer, 16)[0] == 0, f"the device stays: {answer}")
+
+
+def check_removed(program, root):
+    """Who serves over a device that somebody removes is told so, and ends."""
+    for cores in ("1", "2"):
+        with Site(program, root, "--net", "lichen0", "--cores", cores, port=8080, host="10.9.0.2") as site:
+            expect(site.ask("/").status == 200, "the site over a device that is there")
+            with site.connect() as idle:
+                idle.send(b"GET / HTTP/1.1\r\n")
+                remove_device()
+                expect(site.end() == 1, f"it ended otherwise: {site.said()}")
+            expect("--net lichen0: the device is gone" in site.said(), site.said())
+        add_device()
+
+
 def main():
     program, pages = sys.argv[1:]
     dnsmasq = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")
@@ -153,6 +180,7 @@ def main():
             check_curl(site, url, root, folder)
             check_browser(programs, folder, url)
             site.stop()
+        check_removed(program, root)
     print("curl and a browser are content")
 
 

@@ -220,6 +220,8 @@ void TapQueue::ended(std::int32_t result) noexcept {
         break;
       }
       [[fallthrough]];
+    // Somebody has removed the device.
+    case EBADFD: error_ = Error::not_connected; break;
     default: error_ = from_errno(-result);
   }
 }
