@@ -84,6 +84,16 @@ def check_hello():
     expect("info: hello\ninfo: word: one\ninfo: word: two\n" in said, said)
 
 
+def check_little_memory():
+    """Whatever is missing is said, from the least that the image begins to run in to what it needs."""
+    said, status = ends(boot(arguments.site, "--memory", 1, "--port", 0))
+    least = re.search(r"--memory 1: .* does not begin to run in less than (\d+) MiB", said)
+    expect(status == 2 and least, f"{status}: {said}")
+    said, status = ends(boot(arguments.site, "--memory", least[1], "--port", 0))
+    expect(status == 1 and re.search(r"error: out of memory: this machine has \d+ KiB for the program", said),
+           f"{status}: {said}")
+
+
 def check_wrong_words():
     for words, reason in ((["--log", "loud"], "--log: debug, info"),
                           (["--memory", "64"], "--memory: a size such as 64M is wanted"),

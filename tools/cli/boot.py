@@ -53,8 +53,12 @@ def run(words):
             raise Failed("--files: the image is made already", 2)
     else:
         path = image.make(words.app, target, words.files, disks=bool(words.disk))
-    if elf.read(path).target != target:
+    read = elf.read(path)
+    if read.target != target:
         raise Failed(f"{path} is for another processor than {words.on} has", 2)
+    least = qemu.least_memory(words.on, read)
+    if words.memory < least:
+        raise Failed(f"--memory {words.memory}: {path} does not begin to run in less than {least} MiB", 2)
     options = list(words.words)
     if words.cores > 1:
         options = ["--cores", str(words.cores), *options]

@@ -12,8 +12,9 @@ LOAD = 1  # p_type
 @dataclasses.dataclass
 class Image:
     target: str
-    begin: int  # of what is loaded
+    begin: int  # of what is loaded, as it sees itself
     end: int
+    memory_end: int  # and where that lies in memory
 
 
 def read(path):
@@ -35,10 +36,10 @@ def read(path):
         raise Failed(f"{path}: {why.strerror}") from why
     segments = []
     for at in range(0, len(entries) - 55, max(size, 1)):
-        kind, _, _, address, _, _, length = struct.unpack_from("<IIQQQQQ", entries, at)
+        kind, _, _, address, physical, _, length = struct.unpack_from("<IIQQQQQ", entries, at)
         if kind == LOAD:
-            segments.append((address, address + length))
+            segments.append((address, address + length, physical + length))
     if machine not in MACHINES or not segments:
         raise Failed(f"{path} is no image for a machine that Lichen knows")
-    return Image(MACHINES[machine], min(begin for begin, _ in segments),
-                 max(end for _, end in segments))
+    return Image(MACHINES[machine], min(begin for begin, _, _ in segments),
+                 max(end for _, end, _ in segments), max(end for _, _, end in segments))

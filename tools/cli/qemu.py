@@ -10,10 +10,20 @@ from cli.common import Failed
 MACHINES = ("qemu-x86_64", "qemu-riscv64")
 # As in lichen/hal/bare/boot.cpp. What is much longer QEMU lays over what it tells of the memory.
 LONGEST_LINE = 2047
+RISCV_MEMORY = 0x80000000  # where that of `virt` begins
 
 
 def target_of(machine):
     return machine.removeprefix("qemu-")
+
+
+def least_memory(machine, image):
+    """MiB with which QEMU and its firmware leave the image as it is: with less it hangs or resets before it can say
+    so, or QEMU refuses with words about ROMs. An app wants more than that."""
+    if machine == "qemu-x86_64":  # the firmware's tables lie in what is next to the end
+        return -(-(image.memory_end + (512 << 10)) >> 20)
+    # The device tree begins at the last multiple of 2 MiB below the end.
+    return (image.memory_end - RISCV_MEMORY + (2 << 20) - 1 >> 21) * 2 + 1
 
 
 def command(machine, image, words, cores=1, memory=128, port=None, disks=()):

@@ -45,6 +45,59 @@ multiboot2_end:
 .globl lichen_pvh_entry
 .type lichen_pvh_entry, @function
 lichen_pvh_entry:
+  cli
+  cld
+  // Firmware in too little memory lays its tables over the end of the image: then only code, which
+  // comes first, can be trusted. Of the memory map (hvm_start_info from version 1 on, 24 bytes a
+  // range) one range has to hold all of us.
+  cmpl $0, 4(%ebx)
+  je 4f
+  movl 40(%ebx), %esi
+  movl 48(%ebx), %ecx
+  jecxz 2f
+1:
+  cmpl $1, 16(%esi)             // usable
+  jne 3f
+  cmpl $0, 4(%esi)
+  jne 3f
+  cmpl $PHYSICAL(__executable_start), (%esi)
+  ja 3f
+  movl (%esi), %eax
+  addl 8(%esi), %eax
+  jc 4f                         // it ends beyond 4 GiB
+  cmpl $0, 12(%esi)
+  jne 4f
+  cmpl $PHYSICAL(lichen_image_end), %eax
+  jae 4f
+3:
+  addl $24, %esi
+  loop 1b
+2:
+  movl $PHYSICAL(too_little_memory), %esi
+  movl $too_little_memory_end - too_little_memory, %ecx
+1:
+  movl $0x10000, %edi           // so often COM1 is asked whether it takes another one
+  movw $0x3fd, %dx
+2:
+  inb %dx, %al
+  testb $0x20, %al
+  jnz 3f
+  decl %edi
+  jnz 2b
+3:
+  movw $0x3f8, %dx
+  outsb
+  loop 1b
+  movl $99, %eax                // as after a crash
+  movw $0xf4, %dx
+  outl %eax, %dx
+2:
+  hlt
+  jmp 2b
+too_little_memory:
+  .ascii "lichen: the image does not fit into the memory of this machine, which needs more\r\n"
+too_little_memory_end:
+4:
   xorl %eax, %eax
 .globl lichen_multiboot2_entry
 .type lichen_multiboot2_entry, @function

@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "lichen/base/log.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/options.hpp"
 #include "lichen/image/run.hpp"
@@ -30,5 +31,9 @@ int main(int count, char** words) {
   if (!options->net.empty()) return image::refuse_option("--net", "this image has no such choice");
   if (options->run.cores > hal::core_count_available())
     return image::refuse_option("--cores", "this machine has fewer processors");
-  return image::exit_status(run_program(*options));
+  const Result<void> outcome = run_program(*options);
+  if (outcome.failed_with(Error::no_memory))
+    base::log::error("out of memory: this machine has {} KiB for the program, which needs more",
+                     hal::memory_size() / 1024);
+  return image::exit_status(outcome);
 }
