@@ -17,6 +17,7 @@ enum Field : std::size_t {
   first_bar = 0x10,
   secondary_bus = 0x19,  // of bridges
   capabilities = 0x34,
+  interrupt_line = 0x3C,
   interrupt_pin = 0x3D,
   header_end = 0x40,
 };
@@ -198,6 +199,13 @@ std::optional<unsigned> line_pin(Registers& configuration) noexcept {
   const std::uint8_t pin = configuration.read8(interrupt_pin);
   if (pin == 0 || pin > 4) return std::nullopt;
   return pin - 1;
+}
+
+std::optional<unsigned> written_line(Registers& configuration) noexcept {
+  // On a PC 0 is the timer's, and 16 and more, like 255, say that there is none.
+  const std::uint8_t line = configuration.read8(interrupt_line);
+  if (line == 0 || line > 15) return std::nullopt;
+  return line;
 }
 
 }  // namespace lichen::driver::pci

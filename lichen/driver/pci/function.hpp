@@ -72,5 +72,8 @@ void enable_messages(const MessageTable& table, Registers& configuration) noexce
 
 // The pin of its line, from 0 (INTA); nothing: it has none.
 std::optional<unsigned> line_pin(Registers& configuration) noexcept;
+// The input of the interrupt controller that it raises, as the firmware of a PC has written there
+// (6.2.4); nothing: it has written none.
+std::optional<unsigned> written_line(Registers& configuration) noexcept;
 
 }  // namespace lichen::driver::pci

@@ -277,5 +277,16 @@ TEST(Line, HasAPin) {
   EXPECT_FALSE(line_pin(device));
 }
 
+TEST(Line, IsWhatTheFirmwareHasWritten) {
+  Device device{0x1AF4, 0};
+  EXPECT_FALSE(written_line(device));
+  device.write8(0x3C, 11);
+  EXPECT_EQ(written_line(device), 11U);
+  for (const std::uint8_t none : {std::uint8_t{0}, std::uint8_t{16}, std::uint8_t{0xFF}}) {
+    device.write8(0x3C, none);
+    EXPECT_FALSE(written_line(device));
+  }
+}
+
 }  // namespace
 }  // namespace lichen::driver::pci

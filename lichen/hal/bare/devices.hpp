@@ -36,6 +36,9 @@ struct FoundDevice {
   // pci_express: what pin p (0 is INTA) of device d on the first bus raises is pin_lines[(d + p) %
   // 4]; no_line: nobody has told.
   std::array<std::uint32_t, 4> pin_lines{no_line, no_line, no_line, no_line};
+  // pci_express: what the firmware has written into a function's register for that (PCI Local Bus
+  // Specification 3.0, 6.2.4) is the line that its pin raises.
+  bool lines_are_written = false;
   // pci_express: addresses for functions to which the firmware has given none, the same for the
   // bridge and for us. Empty: it has seen to that itself.
   DeviceWindow memory{};

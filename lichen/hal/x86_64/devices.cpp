@@ -85,7 +85,8 @@ Result<void> find_devices() noexcept {
     add_device({.bus = DeviceBus::pci_express,
                 .registers = {.address = field<std::uint64_t>(bridges, at) + first * each,
                               .size = (last - first + 1) * each},
-                .first_bus = first});
+                .first_bus = first,
+                .lines_are_written = true});
   }
   find_described(firmware_program());
   each_word("virtio_mmio.device=", [](std::string_view text) noexcept {

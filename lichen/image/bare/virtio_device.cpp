@@ -30,6 +30,20 @@ virtio::BusAddress PageMemory::address(std::span<const std::byte> bytes) const n
   return address == hal::no_physical_address ? virtio::no_address : address;
 }
 
+namespace {
+
+// What the function's pin raises.
+std::uint32_t line_of(const hal::FoundDevice& bridge, virtio::Registers& configuration,
+                      pci::Location where) noexcept {
+  const auto pin = pci::line_pin(configuration);
+  if (!pin) return hal::no_line;
+  if (bridge.lines_are_written) return pci::written_line(configuration).value_or(hal::no_line);
+  if (where.bus != bridge.first_bus) return hal::no_line;
+  return bridge.pin_lines[(where.device + *pin) % bridge.pin_lines.size()];
+}
+
+}  // namespace
+
 Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_registers(const hal::FoundDevice& slot) {
   std::unique_ptr<VirtioDevice> device{new (std::nothrow) VirtioDevice};
   if (!device) return Error::no_memory;
@@ -61,9 +75,7 @@ Result<std::unique_ptr<VirtioDevice>> VirtioDevice::at_function(const hal::Found
   self.transport_ = &*self.at_function_;
   self.transport_->set_status(0);
   if (messages) return device;
-  const auto pin = pci::line_pin(self.configuration_);
-  if (!pin || where.bus != bridge.first_bus) return Error::not_supported;
-  const std::uint32_t line = bridge.pin_lines[(where.device + *pin) % bridge.pin_lines.size()];
+  const std::uint32_t line = line_of(bridge, self.configuration_, where);
   if (line == hal::no_line) return Error::not_supported;
   TRY(hal::attach_line(line, hal::this_core(), &take_line, device.get()));
   base::log::info("the PCI device {:02x}:{:02x}.{} raises a line: it can send no messages",
