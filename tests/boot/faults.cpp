@@ -1,5 +1,7 @@
 // An image that breaks a rule of the machine; the word on its command line says which. Each ends
 // the machine with hal::panic_status, and says why.
+#include <climits>
+#include <cstddef>
 #include <string_view>
 
 #include "lichen/coro/sleep.hpp"
@@ -22,6 +24,15 @@ using namespace lichen;
 
 constexpr char constant[] = "constant";
 
+// Writes beyond its own variables, as a string does that is longer than was thought.
+[[gnu::noinline]] void overwrite(std::size_t size) {
+  char here[16];
+  char* volatile at = here;
+  for (std::size_t i = 0; i < size; ++i) at[i] = 'x';
+}
+
+const volatile int largest = INT_MAX;
+
 using Function = void (*)();
 const volatile std::uintptr_t nowhere = 0x1234;
 
@@ -40,6 +51,8 @@ void offend(std::string_view how) {
     reinterpret_cast<Function>(pages->data())();
   }
   if (how == "stack") (void)deeper(&start, 1'000'000);
+  if (how == "overwrite") overwrite(64);
+  if (how == "undefined") start = largest + 1;
   if (how == "illegal") __builtin_trap();
   if (how == "panic") hal::panic("as it was asked to");
 }

@@ -12,6 +12,11 @@
 #include "lichen/hal/bare/page_entry.hpp"
 #include "lichen/hal/bare/page_table.hpp"
 
+extern "C" {
+extern const char __executable_start[];
+extern const char lichen_text_end[];
+}
+
 namespace lichen::hal {
 namespace {
 
@@ -246,6 +251,70 @@ TEST(Pages, AllOfThemCanBeHadAndGoBack) {
     held = next;
   }
   EXPECT_EQ(page_statistics().allocated, before);
+}
+
+struct Page {
+  std::uintptr_t at;
+  detail::Physical physical;
+  std::size_t size;
+  std::uint64_t entry;
+};
+
+// Each page that can be read below this entry of a table.
+template <class Show>
+void each_page(detail::Physical table, unsigned level, std::uintptr_t at, Show& show) {
+  const auto* entries = reinterpret_cast<const std::uint64_t*>(detail::direct(table));
+  const std::size_t size = page_size << (9 * level);
+  for (std::size_t i = 0; i < 512; ++i) {
+    const std::uint64_t entry = entries[i];
+    if (entry == 0) continue;
+    if (!detail::is_page(entry, level))
+      each_page(detail::address_in(entry), level - 1, at + i * size, show);
+    else if (detail::can_read(entry))
+      show(Page{at + i * size, detail::address_in(entry), size, entry});
+  }
+}
+template <class Show>
+void each_page(Show show) {
+  each_page(detail::page_table_root(), detail::page_levels - 1, 0, show);
+}
+
+TEST(Pages, AreNeverWritableAndExecutable) {
+  const detail::Physical code = detail::physical_of_image(__executable_start);
+  const detail::Physical code_end = detail::physical_of_image(lichen_text_end);
+  std::size_t executable = 0;
+  std::size_t both = 0;
+  std::size_t elsewhere = 0;
+  std::size_t code_that_can_be_written = 0;
+  std::size_t below = 0;
+  each_page([&](const Page& page) {
+    // Addresses are told without what the processor repeats above their highest bit.
+    if (page.at >> (12 + 9 * detail::page_levels - 1) == 0) ++below;
+    const bool is_code = page.physical < code_end && page.physical + page.size > code;
+    if (detail::can_write(page.entry) && is_code) ++code_that_can_be_written;
+    if (!detail::can_execute(page.entry)) return;
+    executable += page.size;
+    if (detail::can_write(page.entry)) ++both;
+    if (page.physical < code || page.physical + page.size > code_end) ++elsewhere;
+  });
+  EXPECT_EQ(executable, code_end - code);
+  EXPECT_EQ(both, 0U);
+  EXPECT_EQ(elsewhere, 0U);
+  EXPECT_EQ(code_that_can_be_written, 0U);
+  EXPECT_EQ(below, 0U);  // a null pointer leads nowhere
+}
+
+TEST(Pages, OfMemoryAreLarge) {
+  constexpr std::size_t large_page = page_size << 9;
+  std::size_t small = 0;
+  std::size_t large = 0;
+  each_page([&](const Page& page) {
+    const std::size_t offset = page.at - reinterpret_cast<std::uintptr_t>(page_region().data()) %
+                                             (std::uintptr_t{1} << (12 + 9 * detail::page_levels));
+    if (offset < page_region().size()) (page.size >= large_page ? large : small) += page.size;
+  });
+  EXPECT_GE(large, memory_size() / 4 * 3);
+  EXPECT_LE(small, 4 * large_page);  // the ends of ranges, and what was split for other tests
 }
 
 // The cores that are to see a right taken away have used the page before.

@@ -45,8 +45,10 @@ constexpr std::uint64_t table_entry(Physical table) noexcept {
 constexpr bool is_page(std::uint64_t entry, unsigned) noexcept {
   return (entry & (entry_read | entry_write | entry_execute | entry_held)) != 0;
 }
-// For the entry of a page.
+// For the entry of a page; the others for one that can be read.
 constexpr bool can_read(std::uint64_t entry) noexcept { return (entry & entry_read) != 0; }
+constexpr bool can_write(std::uint64_t entry) noexcept { return (entry & entry_write) != 0; }
+constexpr bool can_execute(std::uint64_t entry) noexcept { return (entry & entry_execute) != 0; }
 constexpr Physical address_in(std::uint64_t entry) noexcept {
   return (entry & 0x003f'ffff'ffff'fc00) >> 10 << 12;
 }

@@ -45,8 +45,10 @@ constexpr std::uint64_t table_entry(Physical table) noexcept {
 constexpr bool is_page(std::uint64_t entry, unsigned level) noexcept {
   return level == 0 || (entry & entry_large) != 0;
 }
-// For the entry of a page.
+// For the entry of a page; the others for one that can be read.
 constexpr bool can_read(std::uint64_t entry) noexcept { return (entry & entry_present) != 0; }
+constexpr bool can_write(std::uint64_t entry) noexcept { return (entry & entry_write) != 0; }
+constexpr bool can_execute(std::uint64_t entry) noexcept { return (entry & entry_no_execute) == 0; }
 constexpr Physical address_in(std::uint64_t entry) noexcept { return entry & entry_address; }
 // What a large page maps at `offset`, as a page of the next level.
 constexpr std::uint64_t smaller_page(std::uint64_t entry, unsigned level,
