@@ -47,7 +47,8 @@ class Machine:
                  f"--cores {cores} {more}"]
         if counting:
             self.counts_path = os.path.join(tempfile.mkdtemp(), "counts")
-            words += ["-plugin", f"{built('bench_counter.so')},counts={self.counts_path}"]
+            self.lines_path = self.counts_path + ".lines"
+            words += ["-plugin", f"{built('bench_counter.so')},counts={self.counts_path},lines={self.lines_path}"]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         preexec_fn=guest.ends_with_us)
         stack.callback(guest.end, self.process)
@@ -121,25 +122,39 @@ def rates(table, print_row, seconds):
 
 
 def atomics(table, print_row, requests, profile):
-    """Counted, while one processor after the other runs."""
+    """Counted, while one processor after the other runs: all of them, and those on lines that several processors
+    have changed atomically meanwhile, as they do to a lock that they share."""
     symbols = counts.Symbols()
     symbols.add_elf(guest.image_of("bench_http") + ".debug")
     for cores in CORES:
         with contextlib.ExitStack() as stack:
             machine = Machine(stack, cores, counting=True)
             machine.load(requests=requests, warmup=0, seconds=100)
-            counter = counts.Counts(machine.counts_path)
-            before = counter.read_locked()
+            counter, lines = counts.Counts(machine.counts_path), counts.Lines(machine.lines_path)
+            before, lines_before = counter.read_locked(), lines.read()
             line = machine.load(requests=requests, warmup=0, seconds=100)
+            shared = counts.shared(lines_before, lines.read())
             functions = {}
             for address, (times, locked) in counter.read_locked().items():
                 if more := (times - before.get(address, (0, 0))[0]) * locked:
                     name = symbols.name(address)
                     functions[name] = functions.get(name, 0) + more
             print_row(table.row(f"atomics a request, {cores} cores", "", sum(functions.values()) / line["requests"]))
+            print_row(table.row(f"of these on lines that cores share, {cores} cores", "",
+                                sum(shared.values()) / line["requests"]))
             if profile:
-                for name, times in sorted(functions.items(), key=lambda item: -item[1])[:25]:
-                    print(f"{times / line['requests']:10.3f} {name[:110]}")
+                tell(functions, line["requests"])
+            by_name = {}
+            for instruction, times in shared.items():
+                name = symbols.name(instruction)
+                by_name[name] = by_name.get(name, 0) + times
+            note(f"{cores} cores, atomics a request on shared lines, by function:")
+            tell(by_name, line["requests"])
+
+
+def tell(functions, requests):
+    for name, times in sorted(functions.items(), key=lambda item: -item[1])[:25]:
+        print(f"{times / requests:10.3f} {name[:110]}")
 
 
 def run(table, names, options, www, print_row):

@@ -2,12 +2,16 @@
 // instructions of an emulated machine by the place where they are. The counts are in a file that
 // others may map and read meanwhile:
 //
-//   qemu-system-x86_64 -plugin bench_counter.so,counts=PATH ...
+//   qemu-system-x86_64 -plugin bench_counter.so,counts=PATH[,lines=PATH] ...
 //
 // QEMU translates code in blocks. Each block has a counter here that is raised by its length
 // whenever it is begun, so an interrupted block counts whole, and a halted processor counts
 // nothing. The file is an array of Block; those with `length` 0 are free. Written by one thread:
 // of several virtual processors counts are lost, unless one after the other runs (thread=single).
+//
+// `lines`: a file in the same manner with an array of Line: which cache lines atomic
+// read-modify-writes have changed, from where, and which processors did it how often. A line that
+// several have changed so is what locks and counters shared by cores are made of.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,6 +26,7 @@ using qemu_plugin_id_t = uint64_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 struct qemu_info_t;
+using qemu_plugin_meminfo_t = uint32_t;
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
                                            void (*callback)(qemu_plugin_id_t, qemu_plugin_tb*));
 void qemu_plugin_register_vcpu_tb_exec_inline(qemu_plugin_tb* block, int operation, void* counter,
@@ -31,6 +36,11 @@ uint64_t qemu_plugin_tb_vaddr(const qemu_plugin_tb* block);
 qemu_plugin_insn* qemu_plugin_tb_get_insn(const qemu_plugin_tb* block, size_t index);
 const void* qemu_plugin_insn_data(const qemu_plugin_insn* instruction);
 size_t qemu_plugin_insn_size(const qemu_plugin_insn* instruction);
+uint64_t qemu_plugin_insn_vaddr(const qemu_plugin_insn* instruction);
+void qemu_plugin_register_vcpu_mem_cb(qemu_plugin_insn* instruction,
+                                      void (*callback)(unsigned processor, qemu_plugin_meminfo_t,
+                                                       uint64_t address, void* data),
+                                      int flags, int kinds, void* data);
 [[gnu::visibility("default")]] extern const int qemu_plugin_version;
 [[gnu::visibility("default")]] int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info,
                                                        int count, char** words);
@@ -40,7 +50,9 @@ const int qemu_plugin_version = 1;
 
 namespace {
 
-constexpr int add_u64 = 0;  // QEMU_PLUGIN_INLINE_ADD_U64
+constexpr int add_u64 = 0;       // QEMU_PLUGIN_INLINE_ADD_U64
+constexpr int no_registers = 0;  // QEMU_PLUGIN_CB_NO_REGS
+constexpr int writes = 2;        // QEMU_PLUGIN_MEM_W
 
 struct Block {
   uint64_t address;
@@ -55,6 +67,17 @@ static_assert(sizeof(Block) == 24);
 
 constexpr size_t blocks_size = size_t{1} << 20;
 Block* blocks = nullptr;
+
+constexpr size_t most_processors = 4;
+struct Line {
+  uint64_t at;    // the line's address divided by 64; 0: free
+  uint64_t from;  // the instruction
+  uint64_t counts[most_processors];
+};
+static_assert(sizeof(Line) == 48);
+
+constexpr size_t lines_size = size_t{1} << 18;
+Line* lines = nullptr;
 
 // A byte string operation behind F2 or F3, whatever other prefixes there are.
 bool repeats_itself(const qemu_plugin_insn* instruction) {
@@ -101,6 +124,22 @@ Block* find(uint64_t address, uint32_t length, uint16_t repeats) {
   return nullptr;
 }
 
+void changed(unsigned processor, qemu_plugin_meminfo_t, uint64_t address, void* data) {
+  const uint64_t line = address / 64;
+  const auto from = reinterpret_cast<uint64_t>(data);
+  size_t at = (line ^ from << 20U) * 0x9E3779B97F4A7C15U >> 46U;
+  for (size_t tries = 0; tries < 1000; ++tries, ++at) {
+    Line& place = lines[at % lines_size];
+    if (place.at == 0) place = {line, from, {}};
+    if (place.at != line || place.from != from) continue;
+    ++place.counts[processor % most_processors];
+    return;
+  }
+  constexpr const char message[] = "bench_counter: too many lines for the table\n";
+  static_cast<void>(!write(STDERR_FILENO, message, sizeof message - 1));
+  _exit(1);
+}
+
 void translated(qemu_plugin_id_t, qemu_plugin_tb* block) {
   const size_t length = qemu_plugin_tb_n_insns(block);
   if (length == 0) return;
@@ -112,24 +151,48 @@ void translated(qemu_plugin_id_t, qemu_plugin_tb* block) {
     _exit(1);
   }
   uint16_t locked = 0;
-  for (size_t i = 0; i < length; ++i)
-    locked = static_cast<uint16_t>(locked + is_locked(qemu_plugin_tb_get_insn(block, i)));
+  for (size_t i = 0; i < length; ++i) {
+    qemu_plugin_insn* const instruction = qemu_plugin_tb_get_insn(block, i);
+    if (!is_locked(instruction)) continue;
+    ++locked;
+    if (lines)
+      qemu_plugin_register_vcpu_mem_cb(
+          instruction, &changed, no_registers, writes,
+          reinterpret_cast<void*>(qemu_plugin_insn_vaddr(instruction)));
+  }
   place->locked = locked;
   qemu_plugin_register_vcpu_tb_exec_inline(block, add_u64, &place->count, length);
+}
+
+// A file of so many entries, all zero, as memory; null: it cannot be had.
+template <class Entry>
+Entry* map_table(const char* path, size_t entries) {
+  const int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return nullptr;
+  void* memory = MAP_FAILED;
+  if (ftruncate(file, static_cast<off_t>(sizeof(Entry) * entries)) == 0)
+    memory = mmap(nullptr, sizeof(Entry) * entries, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  close(file);
+  return memory == MAP_FAILED ? nullptr : static_cast<Entry*>(memory);
+}
+
+// What stands behind the key; null: it is another word.
+const char* value_of(const char* word, const char* key) {
+  const size_t size = std::strlen(key);
+  return std::strncmp(word, key, size) == 0 ? word + size : nullptr;
 }
 
 }  // namespace
 
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t*, int count, char** words) {
-  constexpr const char key[] = "counts=";
-  if (count != 1 || std::strncmp(words[0], key, sizeof key - 1) != 0) return 1;
-  const int file = open(words[0] + sizeof key - 1, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0 || ftruncate(file, sizeof(Block) * blocks_size) != 0) return 1;
-  void* memory =
-      mmap(nullptr, sizeof(Block) * blocks_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  close(file);
-  if (memory == MAP_FAILED) return 1;
-  blocks = static_cast<Block*>(memory);
+  for (int i = 0; i < count; ++i) {
+    const char* const counts_path = value_of(words[i], "counts=");
+    const char* const lines_path = value_of(words[i], "lines=");
+    if (counts_path && !(blocks = map_table<Block>(counts_path, blocks_size))) return 1;
+    if (lines_path && !(lines = map_table<Line>(lines_path, lines_size))) return 1;
+    if (!counts_path && !lines_path) return 1;
+  }
+  if (!blocks) return 1;
   qemu_plugin_register_vcpu_tb_trans_cb(id, &translated);
   return 0;
 }

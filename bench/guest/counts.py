@@ -3,6 +3,7 @@
 import array
 import bisect
 import mmap
+import operator
 import struct
 import subprocess
 
@@ -30,6 +31,37 @@ class Counts:
         words = array.array("Q", self.map[:])
         return {words[at]: (words[at + 1] // (words[at + 2] & 0xFFFFFFFF), words[at + 2] >> 32 & 0xFFFF)
                 for at in range(0, len(words), 3) if words[at + 1] and words[at + 2] >> 32 & 0xFFFF}
+
+
+class Lines:
+    """Cache lines that atomic read-modify-writes have changed."""
+
+    WORDS = 6  # of an entry
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+
+    def read(self):
+        """{(line, instruction): how often, by processor}"""
+        words = array.array("Q", self.map[:])
+        return {(words[at], words[at + 1]): tuple(words[at + 2:at + self.WORDS])
+                for at in range(0, len(words), self.WORDS) if words[at]}
+
+
+def shared(before, after):
+    """{instruction: how often it changed a line that several processors have changed in between}"""
+    changes, users = {}, {}
+    for key, counts in after.items():
+        more = tuple(map(operator.sub, counts, before.get(key, (0,) * len(counts))))
+        if any(more):
+            changes[key] = sum(more)
+            users.setdefault(key[0], set()).update(core for core, times in enumerate(more) if times)
+    instructions = {}
+    for (line, instruction), times in changes.items():
+        if len(users[line]) > 1:
+            instructions[instruction] = instructions.get(instruction, 0) + times
+    return instructions
 
 
 def difference(before, after):
