@@ -244,6 +244,7 @@ Task<Result<void>> run(io::System& system, Arguments arguments) {
     const auto alone = CO_TRY(co_await listen(system, site.address, false));
     site.address = alone->local();
   }
+  CO_TRY(system.expect_requests());  // who is served may ask it to stop
   Scope scope;
   auto watch = [](Site& whole) -> Task<Result<void>> {
     CO_TRY(co_await io::wait_for_stop(whole.system));

@@ -63,6 +63,7 @@ Task<Result<void>> serve_on_each_core(io::System& system, std::uint16_t port,
                                       std::string_view root) {
   auto folder = CO_TRY(co_await system.open_folder(root));
   auto& machine = sched::Machine::current();
+  CO_TRY(system.expect_requests());
   Event ending;
   auto watch = [](io::System& outside, Event& ending) -> Task<Result<void>> {
     CO_TRY(co_await io::wait_for_stop(outside));

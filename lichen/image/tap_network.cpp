@@ -40,6 +40,7 @@ class WithNetwork final : public io::System {
   }
   std::span<io::BlockDevice* const> disks() noexcept override { return host_.disks(); }
   Result<Pipe> make_pipe() override { return host_.make_pipe(); }
+  Result<void> expect_requests() noexcept override { return host_.expect_requests(); }
   Task<Result<io::Request>> next_request() override { co_return co_await host_.next_request(); }
   std::int64_t wall_clock_ns() const noexcept override { return host_.wall_clock_ns(); }
   io::DeviceStatistics device_statistics(unsigned core) noexcept override {

@@ -41,6 +41,7 @@ Task<Result<void>> serve_connections(Listener& listener, ServeConnection serve) 
 }
 
 Task<Result<void>> serve_on_all_cores(System& system, std::uint16_t port, ServeConnection serve) {
+  CO_TRY(system.expect_requests());  // who is served may ask for one
   auto& machine = sched::Machine::current();
   const ListenOptions options{.backlog = 4096, .share_port = machine.cores() > 1};
   Network& network = system.network();

@@ -64,6 +64,9 @@ class System {
   // A one-way byte pipe: the host's, or in memory.
   using Pipe = io::Pipe;
   virtual Result<Pipe> make_pipe() = 0;
+  // From now on requests wait to be taken by next_request(), which begins with this. Before, a host
+  // ends a process that is asked to stop.
+  virtual Result<void> expect_requests() noexcept { return {}; }
   // Waits for the next request; Ctrl-C and a polite kill both ask to stop.
   virtual Task<Result<Request>> next_request() = 0;
   // Wall-clock time, nanoseconds since 1970-01-01 00:00 UTC.

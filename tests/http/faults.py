@@ -17,7 +17,7 @@ def check_file_that_shrinks(world):
             connection.send(request("/shrinks"))
             connection.take(10_000)
             os.truncate(path, 1000)
-            connection.received = b""
+            connection.received.clear()
             left = len(connection.rest())
             expect(left < world.big_size - 10_000, "all of it came, and there is not so much")
         # The next one gets what there is now.

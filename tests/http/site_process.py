@@ -60,7 +60,7 @@ class Connection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         self.socket.connect((host, port))
-        self.received = b""
+        self.received = bytearray()
 
     def __enter__(self):
         return self
@@ -91,28 +91,32 @@ class Connection:
         except (ConnectionResetError, BrokenPipeError):
             return False
         except TimeoutError:
-            raise Failed(f"nothing came any more after {self.received[:200]!r}") from None
+            raise Failed(f"nothing came any more after {bytes(self.received[:200])!r}") from None
         self.received += piece
         return bool(piece)
 
     def rest(self):
         while self.more():
             pass
-        taken, self.received = self.received, b""
-        return taken
+        return self.cut(len(self.received))
 
     def line(self):
         while b"\r\n" not in self.received:
             if not self.more():
                 return None
-        line, self.received = self.received.split(b"\r\n", 1)
+        line = self.cut(self.received.index(b"\r\n"))
+        self.cut(2)
         return line
+
+    def cut(self, size):
+        taken = bytes(self.received[:size])
+        del self.received[:size]
+        return taken
 
     def take(self, size):
         while len(self.received) < size and self.more():
             pass
-        taken, self.received = self.received[:size], self.received[size:]
-        return taken
+        return self.cut(size)
 
     def response(self, head_only=False):
         """The next final response; None when the connection ended instead."""
@@ -252,9 +256,11 @@ class Site:
 
 
 @contextlib.contextmanager
-def running(world, *options, **more):
-    """A site; at the end nothing is left of what its clients did, and it stops in an orderly way."""
+def running(world, *options, begun=None, **more):
+    """A site, once `begun(site)` is true; at the end nothing is left of what its clients did, and it stops in an orderly way."""
     with Site(world.program, world.root, *options, **more) as site:
+        if begun:
+            wait_for("what it does by itself", lambda: begun(site))
         before, descriptors = site.settle(), site.sockets_and_files()
         yield site
         after = site.settle()

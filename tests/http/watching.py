@@ -51,13 +51,12 @@ def check_stop_while_it_records(world):
 
 def demo(world, *options):
     """What the demonstration says once all tracks have drawn and all hogs worked."""
-    with running(world, "--demo", "frames", *options) as site:
-        def goes_on():
-            seen = site.state()["demo"]
-            return all(track["frames"] > 5 for track in seen["tracks"]) and all(seen["hogs_us"]) and seen
+    def goes_on(site):
+        seen = site.state()["demo"]
+        return all(track["frames"] > 5 for track in seen["tracks"]) and all(seen["hogs_us"])
 
-        seen = wait_for("frames and work", goes_on)
-        expect(len(seen["tracks"]) == 4, "four tracks")
+    with running(world, "--demo", "frames", *options, begun=goes_on) as site:
+        expect(len(site.state()["demo"]["tracks"]) == 4, "four tracks")
         with site.connect() as events:
             events.send(b"GET /events?every=50 HTTP/1.1\r\nHost: h\r\n\r\n")
             while b'"samples":[[' not in events.received:

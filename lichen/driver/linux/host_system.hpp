@@ -58,6 +58,7 @@ class HostSystem final : public io::System {
   // One more of disks(); see HostDisk::open(). Before the machine runs.
   Result<void> open_disk(std::string_view path, const HostDiskOptions& options = {});
   [[nodiscard]] std::span<io::BlockDevice* const> disks() noexcept override { return disks_; }
+  Result<void> expect_requests() noexcept override { return requests_.listen(); }
   Task<Result<io::Request>> next_request() override;
   [[nodiscard]] std::int64_t wall_clock_ns() const noexcept override;
 

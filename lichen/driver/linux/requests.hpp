@@ -19,11 +19,11 @@ class HostRequests {
   HostRequests& operator=(const HostRequests&) = delete;
   ~HostRequests();
 
+  // From now on requests wait for next(), which begins with this.
+  Result<void> listen() noexcept;
   Task<Result<io::Request>> next(UringCores& cores);
 
  private:
-  Result<void> listen() noexcept;
-
   Descriptor bell_;  // an eventfd that the signal handlers ring
   bool listening_ = false;
   bool reload_ = false;  // we handle SIGHUP
