@@ -13,6 +13,7 @@
 #define EFER 0xc0000080
 #define EFER_NX_LONG 0x900      // no-execute pages, long mode
 #define FS_BASE 0xc0000100
+#define FIRMWARE_ROOM 0x48000
 
 // ELF notes: name "Xen", type XEN_ELFNOTE_PHYS32_ENTRY.
 .section .note.pvh, "a", @note
@@ -47,9 +48,10 @@ multiboot2_end:
 lichen_pvh_entry:
   cli
   cld
-  // Firmware in too little memory lays its tables over the end of the image: then only code, which
-  // comes first, can be trusted. Of the memory map (hvm_start_info from version 1 on, 24 bytes a
-  // range) one range has to hold all of us.
+  // Firmware in too little memory writes over the end of the image, which is there already: then
+  // only code, which comes first, can be trusted. Of the memory map (hvm_start_info from version 1
+  // on, 24 bytes a range) one range has to hold all of us, and behind that what SeaBIOS has used
+  // and calls free again (256 KiB and a little).
   cmpl $0, 4(%ebx)
   je 4f
   movl 40(%ebx), %esi
@@ -67,7 +69,7 @@ lichen_pvh_entry:
   jc 4f                         // it ends beyond 4 GiB
   cmpl $0, 12(%esi)
   jne 4f
-  cmpl $PHYSICAL(lichen_image_end), %eax
+  cmpl $PHYSICAL(lichen_image_end) + FIRMWARE_ROOM, %eax
   jae 4f
 3:
   addl $24, %esi
