@@ -122,8 +122,8 @@ def rates(table, print_row, seconds):
 
 
 def atomics(table, print_row, requests, profile):
-    """Counted, while one processor after the other runs: all of them, and those on lines that several processors
-    have changed atomically meanwhile, as they do to a lock that they share."""
+    """Counted, while one processor after the other runs: all of them, and those on a line of another core, which is
+    where a lock or a counter that cores share would be seen."""
     symbols = counts.Symbols()
     symbols.add_elf(guest.image_of("bench_http") + ".debug")
     for cores in CORES:
@@ -133,28 +133,28 @@ def atomics(table, print_row, requests, profile):
             counter, lines = counts.Counts(machine.counts_path), counts.Lines(machine.lines_path)
             before, lines_before = counter.read_locked(), lines.read()
             line = machine.load(requests=requests, warmup=0, seconds=100)
-            shared = counts.shared(lines_before, lines.read())
-            functions = {}
-            for address, (times, locked) in counter.read_locked().items():
-                if more := (times - before.get(address, (0, 0))[0]) * locked:
-                    name = symbols.name(address)
-                    functions[name] = functions.get(name, 0) + more
-            print_row(table.row(f"atomics a request, {cores} cores", "", sum(functions.values()) / line["requests"]))
-            print_row(table.row(f"of these on lines that cores share, {cores} cores", "",
-                                sum(shared.values()) / line["requests"]))
+            foreign = counts.foreign(lines_before, lines.read())
+            everywhere = {address: (times - before.get(address, (0, 0))[0]) * locked
+                          for address, (times, locked) in counter.read_locked().items()}
+            print_row(table.row(f"atomics a request, {cores} cores", "", sum(everywhere.values()) / line["requests"]))
+            print_row(table.row(f"of these on a line of another core, {cores} cores", "",
+                                sum(foreign.values()) / line["requests"]))
             if profile:
-                tell(functions, line["requests"])
-            by_name = {}
-            for instruction, times in shared.items():
-                name = symbols.name(instruction)
-                by_name[name] = by_name.get(name, 0) + times
-            note(f"{cores} cores, atomics a request on shared lines, by function:")
-            tell(by_name, line["requests"])
+                tell(symbols, everywhere, line["requests"])
+            if foreign:
+                note(f"{cores} cores, atomics a request on another core's lines, by function:")
+                tell(symbols, foreign, line["requests"])
 
 
-def tell(functions, requests):
+def tell(symbols, places, requests):
+    """{instruction: times}, by function."""
+    functions = {}
+    for address, times in places.items():
+        name = symbols.name(address)
+        functions[name] = functions.get(name, 0) + times
     for name, times in sorted(functions.items(), key=lambda item: -item[1])[:25]:
-        print(f"{times / requests:10.3f} {name[:110]}")
+        if times:
+            print(f"{times / requests:10.4f} {name[:110]}")
 
 
 def run(table, names, options, www, print_row):

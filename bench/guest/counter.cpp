@@ -44,6 +44,7 @@ void qemu_plugin_register_vcpu_mem_cb(qemu_plugin_insn* instruction,
 [[gnu::visibility("default")]] extern const int qemu_plugin_version;
 [[gnu::visibility("default")]] int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info,
                                                        int count, char** words);
+bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
 }
 
 const int qemu_plugin_version = 1;
@@ -124,7 +125,8 @@ Block* find(uint64_t address, uint32_t length, uint16_t repeats) {
   return nullptr;
 }
 
-void changed(unsigned processor, qemu_plugin_meminfo_t, uint64_t address, void* data) {
+void changed(unsigned processor, qemu_plugin_meminfo_t info, uint64_t address, void* data) {
+  if (!qemu_plugin_mem_is_store(info)) return;  // what it reads is told, too
   const uint64_t line = address / 64;
   const auto from = reinterpret_cast<uint64_t>(data);
   size_t at = (line ^ from << 20U) * 0x9E3779B97F4A7C15U >> 46U;

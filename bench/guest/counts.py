@@ -49,17 +49,18 @@ class Lines:
                 for at in range(0, len(words), self.WORDS) if words[at]}
 
 
-def shared(before, after):
-    """{instruction: how often it changed a line that several processors have changed in between}"""
-    changes, users = {}, {}
-    for key, counts in after.items():
-        more = tuple(map(operator.sub, counts, before.get(key, (0,) * len(counts))))
-        if any(more):
-            changes[key] = sum(more)
-            users.setdefault(key[0], set()).update(core for core, times in enumerate(more) if times)
+def foreign(before, after):
+    """{instruction: how often it changed a line that another processor changes more often}. Of a lock that n
+    processors share alike that is all but one part in n of its use, whatever the order in which they come."""
+    changes, users = [], {}
+    for (line, instruction), counts in after.items():
+        more = tuple(map(operator.sub, counts, before.get((line, instruction), (0,) * len(counts))))
+        changes.append((line, instruction, more))
+        users[line] = tuple(map(operator.add, users.get(line, (0,) * len(counts)), more))
     instructions = {}
-    for (line, instruction), times in changes.items():
-        if len(users[line]) > 1:
+    for line, instruction, more in changes:
+        owner = users[line].index(max(users[line]))
+        if times := sum(more) - more[owner]:
             instructions[instruction] = instructions.get(instruction, 0) + times
     return instructions
 
