@@ -257,7 +257,8 @@ class Site:
 
 @contextlib.contextmanager
 def running(world, *options, begun=None, **more):
-    """A site, once `begun(site)` is true; at the end nothing is left of what its clients did, and it stops in an orderly way."""
+    """A site, once `begun(site)` is true; at the end nothing is left of what its clients did, and it stops in an
+    orderly way."""
     with Site(world.program, world.root, *options, **more) as site:
         if begun:
             wait_for("what it does by itself", lambda: begun(site))
