@@ -69,6 +69,9 @@ struct IcmpSeen {
 
 // 10.0.0.1/24 and 2001:db8::1/64 with the peers 10.0.0.2 and 2001:db8::2.
 class StackTest : public testing::Test {
+ public:
+  ~StackTest() override { EXPECT_EQ(owner.lent, 0u); }
+
  protected:
   explicit StackTest(bool addresses = true, bool router_discovery = false) {
     interface = *stack->add_interface({.output = device,
@@ -86,7 +89,6 @@ class StackTest : public testing::Test {
     device.sent.clear();
     interface->counters = {};
   }
-  ~StackTest() override { EXPECT_EQ(owner.lent, 0u); }
 
   void run_until(std::uint64_t time) {
     while (stack->deadline() <= time) {
@@ -199,7 +201,7 @@ class StackTest : public testing::Test {
         seen.push_back({packet->from,
                         packet->to,
                         packet->ttl,
-                        *message,
+                        static_cast<const wire::IcmpHeader&>(*message),
                         {message->body.begin(), message->body.end()}});
       } else if (ethernet.type == wire::ether_type::ipv6) {
         const auto packet = wire::parse_ipv6(ethernet.payload);
@@ -212,7 +214,7 @@ class StackTest : public testing::Test {
         seen.push_back({packet->from,
                         packet->to,
                         packet->hop_limit,
-                        *message,
+                        static_cast<const wire::IcmpHeader&>(*message),
                         {message->body.begin(), message->body.end()}});
       }
     }
