@@ -30,7 +30,8 @@ PEERS = {
     "threads, SCHED_FIFO": ("threads", ["--policy", "fifo"]),
     "threads, SCHED_DEADLINE": ("threads", ["--policy", "deadline"]),
 }
-REASONS = ("host", "unseen", "budget", "section", "stand_in", "other")  # why a frame was late; bench/README.md
+# Why a frame was late; bench/README.md.
+REASONS = ("stand_in", "slept", "host", "unseen", "section", "budget", "other")
 NEVER_RUNS = "tokio"  # its frames wait for the hogs' end whatever the time: a short look is enough
 NOT_PERMITTED = 77
 
@@ -42,7 +43,7 @@ class Merged:
         self.sums = dict.fromkeys(("frames", "late", "late_by_host", "dropped", "hog_us", "left_us",
                                    "seconds", "others_us", "round_trips",
                                    *(f"late_for_{reason}" for reason in REASONS)), 0)
-        self.wake, self.done, self.after_signal, self.most = {}, {}, {}, 0
+        self.wake, self.done, self.after_signal, self.piece, self.most = {}, {}, {}, {}, 0
 
     def add(self, line, others_us=0):
         line = {"others_us": others_us, **line}
@@ -51,7 +52,8 @@ class Merged:
         for key in self.sums:
             self.sums[key] += line.get(key, 0)
         for mine, key in ((self.wake, "histogram"), (self.done, "done_histogram"),
-                          (self.after_signal, "after_signal_histogram")):
+                          (self.after_signal, "after_signal_histogram"),
+                          (self.piece, "piece_histogram")):
             for us, count in line.get(key, []):
                 mine[us] = mine.get(us, 0) + count
         self.most = max(self.most, line["wake_max_us"])
@@ -77,6 +79,7 @@ class Merged:
             row["undisturbed"] = sum(self.after_signal.values())
             for name, q in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
                 row[f"after_signal_{name}_us"] = self.quantile(q, self.after_signal)
+                row[f"piece_{name}_us"] = self.quantile(q, self.piece)
         if sums["left_us"]:
             # What other processes took was not there to be used.
             row["hog_share"] = sums["hog_us"] / max(sums["left_us"] - sums["others_us"], 1)
@@ -187,7 +190,9 @@ def print_frames(variant, rows):
         why = ", ".join(f"{name} {count:,}" for name, count in row["late_for"].items())
         print(f"{row['contestant']}: late for {why}; after the timer's signal ran, of {row['undisturbed']:,} frames "
               "which the host did not disturb: "
-              + ", ".join(f"{name} {figure(row[f'after_signal_{name}_us'], 0)}" for name in ("p50", "p99", "p999")))
+              + ", ".join(f"{name} {figure(row[f'after_signal_{name}_us'], 0)}" for name in ("p50", "p99", "p999"))
+              + "; then 12 us of plain computing took longer by "
+              + ", ".join(f"{name} {figure(row[f'piece_{name}_us'], 0)}" for name in ("p50", "p99", "p999")))
     noisy = [row for row in rows if row.get("others_share", 0) > 0.02]
     if noisy:
         print("others used the processors meanwhile (their time is not counted as left): "
@@ -244,14 +249,16 @@ def frames(table, options, print_row):
             note(f"frames {variant}: we have no figure")
             continue
         floor = host["host: timer signal"].quantile(0.999)
+        # What the host takes from as much plain computing is no wake's.
+        allowed = 50 + ours.get("piece_p999_us", 0)
         demands = (
             ("late", "", ours["late"], 0, "<= 0", ours["late"] == 0),
             ("late, the host's part left out", "", ours["late"] - ours["late_by_host"], 0, "<= 0",
              ours["late"] == ours["late_by_host"]),
             ("wake p99.9", "us", ours["wake_p999_us"], floor, f"<= {floor + 50:.0f} us",
              ours["wake_p999_us"] <= floor + 50),
-            ("p99.9 after the frame's own signal", "us", ours.get("after_signal_p999_us"), None, "<= 50 us",
-             ours.get("after_signal_p999_us", math.inf) <= 50),
+            ("p99.9 after the frame's own signal", "us", ours.get("after_signal_p999_us"), None,
+             f"<= {allowed:.0f} us", ours.get("after_signal_p999_us", math.inf) <= allowed),
             ("hogs' share", "", ours["hog_share"], 1, ">= 0.95", ours["hog_share"] >= 0.95))
         for what, unit, value, limit, demand, met in demands:
             print_row(table.row(f"frames {variant}: {what}", unit, value, demand, met, limit))

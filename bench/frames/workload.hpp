@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/frames/reason.hpp"
+
 namespace bench::frames {
 
 inline std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) {
@@ -113,14 +115,6 @@ struct Plan {
   static constexpr std::uint64_t lead_ns = 300'000'000;  // from the start to the first frame
 };
 
-// Why a frame was late: without the first of these that explains it, it would have been in time.
-// host: the host says that it kept the thread from its processor. unseen: it took the processor and
-// does not say so. budget: used up, so it ran among fair work. section: its core was in code that
-// must not be left. stand_in: its core's thread was stuck in the host.
-enum class Reason : unsigned { host, unseen, budget, section, stand_in, other };
-inline constexpr std::array<const char*, 6> reasons{"host",    "unseen",   "budget",
-                                                    "section", "stand_in", "other"};
-
 // The frames of one track, each with what became of it.
 class Track {
  public:
@@ -158,13 +152,15 @@ class Track {
   // Of who knows: why a frame was late, and how long after its timer's signal one ran.
   void late_for(Reason reason) { ++reasons_[static_cast<unsigned>(reason)]; }
   void ran_after_signal(std::uint64_t ns) { after_signal_.push_back(ns); }
+  // By how much a piece of plain computing took too long, right after that.
+  void ran_piece(std::uint64_t ns) { piece_.push_back(ns); }
 
  private:
   friend class Report;
 
   std::uint64_t period_, first_, frames_, late_ = 0, dropped_ = 0;
   std::array<std::uint64_t, reasons.size()> reasons_{};
-  std::vector<std::uint64_t> wake_, done_, work_, after_signal_;
+  std::vector<std::uint64_t> wake_, done_, work_, after_signal_, piece_;
 };
 
 // What background tasks share with whoever watches them.
@@ -215,7 +211,7 @@ class Report {
  public:
   static void print(const char* variant, const Plan& plan, std::vector<Track>& tracks,
                     const Observed& seen) {
-    std::vector<std::uint64_t> wake, done, work, after_signal;
+    std::vector<std::uint64_t> wake, done, work, after_signal, piece;
     std::uint64_t late = 0, dropped = 0;
     std::array<std::uint64_t, reasons.size()> late_for{};
     for (Track& track : tracks) {
@@ -225,10 +221,11 @@ class Report {
       late += track.late_;
       after_signal.insert(after_signal.end(), track.after_signal_.begin(),
                           track.after_signal_.end());
+      piece.insert(piece.end(), track.piece_.begin(), track.piece_.end());
       for (std::size_t i = 0; i < reasons.size(); ++i) late_for[i] += track.reasons_[i];
       dropped += track.dropped_;
     }
-    for (auto* values : {&wake, &done, &work, &after_signal}) std::ranges::sort(*values);
+    for (auto* values : {&wake, &done, &work, &after_signal, &piece}) std::ranges::sort(*values);
     const double hogs_us = seen.slices * Plan::slice_us;
     const double left_us = seen.seconds * 1e6 * plan.cores -
                            static_cast<double>(work.size()) * plan.work_us -
@@ -239,6 +236,7 @@ class Report {
         known +=
             std::string{"\"late_for_"} + reasons[i] + "\":" + std::to_string(late_for[i]) + ',';
       known += "\"after_signal_histogram\":" + histogram(after_signal) + ',';
+      known += "\"piece_histogram\":" + histogram(piece) + ',';
     }
     std::printf(
         "{\"name\":\"frames\",\"variant\":\"%s\",\"frames\":%zu,\"late\":%llu,"
@@ -247,7 +245,8 @@ class Report {
         "\"work_p50_us\":%.1f,\"hog_share\":%.4f,\"hog_us\":%.0f,\"left_us\":%.0f,"
         "\"seconds\":%.3f,\"io_per_second\":%.0f,\"histogram\":%s,\"done_histogram\":%s}\n",
         variant, wake.size(), static_cast<unsigned long long>(late),
-        static_cast<unsigned long long>(late_for[0] + late_for[1]),
+        static_cast<unsigned long long>(late_for[static_cast<unsigned>(Reason::host)] +
+                                        late_for[static_cast<unsigned>(Reason::unseen)]),
         static_cast<unsigned long long>(dropped), known.c_str(), at(wake, 0.5), at(wake, 0.99),
         at(wake, 0.999), at(wake, 1), at(work, 0.5), hogs_us / left_us, hogs_us, left_us,
         seen.seconds, seen.round_trips / seen.seconds, histogram(wake).c_str(),

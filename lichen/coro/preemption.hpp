@@ -17,21 +17,24 @@ namespace lichen::coro {
 // go of the core; the executor's next resumption ends it.
 class Preemption {
  public:
+  // Why nothing may be preempted; 0: it may.
+  using Level = std::uint8_t;
+
   // Returns whether preemption was off before, which the matching leave() wants back.
-  [[gnu::always_inline]] bool enter_section() noexcept {
-    const bool before = off_;
-    off_ = true;
+  [[gnu::always_inline]] Level enter_section() noexcept {
+    const Level before = off_;
+    off_ = section;
     std::atomic_signal_fence(std::memory_order_acq_rel);
     return before;
   }
   // Leaving the outermost section lets run what came up meanwhile. Inlined always, since it counts
   // whose code the section is in.
-  [[gnu::always_inline]] void leave_section(bool before) noexcept {
+  [[gnu::always_inline]] void leave_section(Level before) noexcept {
     std::atomic_signal_fence(std::memory_order_acq_rel);
     off_ = before;
     std::atomic_signal_fence(std::memory_order_acq_rel);
-    if (requested_ && !before) [[unlikely]] {
-      off_ = true;
+    if (requested_ && before == 0) [[unlikely]] {
+      off_ = section;
       hooks::preempt(*this);
     }
   }
@@ -49,31 +52,41 @@ class Preemption {
 
   // For await_suspend(): from here on, until the executor resumes a task, nothing is preempted...
   void begin_suspension() noexcept {
-    off_ = true;
+    off_ = section;
     std::atomic_signal_fence(std::memory_order_acq_rel);
   }
   // ... or the task goes on after all.
-  void abandon_suspension() noexcept { leave_section(false); }
+  void abandon_suspension() noexcept { leave_section(0); }
 
   // For interrupt handlers and the scheduler.
   void request_preemption() noexcept { requested_ = true; }
   void clear_request() noexcept { requested_ = false; }
   [[nodiscard]] bool preemption_requested() const noexcept { return requested_; }
-  [[nodiscard]] bool preemption_off() const noexcept { return off_; }
+  [[nodiscard]] bool preemption_off() const noexcept { return off_ != 0; }
+  // Whoever leaves a section sees a request that came meanwhile. Who is between two tasks may have
+  // looked already: it has to be repeated.
+  [[nodiscard]] bool between_tasks() const noexcept { return off_ == next_task; }
   [[nodiscard]] bool in_short_section() const noexcept { return short_section_; }
 
  protected:
+  // Before the executor looks for the last time whether to run a task at all.
+  void begin_tasks() noexcept {
+    off_ = next_task;
+    std::atomic_signal_fence(std::memory_order_acq_rel);
+  }
   // Around the run of a task, whose awaitable may know nothing of preemption and have left it on. A
   // request that comes just before is not seen here: whoever makes it repeats it.
   void begin_run() noexcept {
     std::atomic_signal_fence(std::memory_order_acq_rel);
-    off_ = false;
+    off_ = 0;
     std::atomic_signal_fence(std::memory_order_acq_rel);
   }
-  void end_run() noexcept { begin_suspension(); }
+  void end_run() noexcept { begin_tasks(); }
 
  private:
-  volatile bool off_ = true;  // a core begins in its executor
+  static constexpr Level section = 1, next_task = 2;
+
+  volatile Level off_ = section;  // a core begins in its executor
   volatile bool requested_ = false;
   volatile bool short_section_ = false;
 };
@@ -113,7 +126,7 @@ class [[nodiscard]] PreemptionOff {
 
  private:
   Preemption* core_;
-  bool before_ = false;
+  Preemption::Level before_ = 0;
 };
 
 }  // namespace lichen::coro

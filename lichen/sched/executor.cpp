@@ -76,9 +76,11 @@ template <bool traced>
 unsigned Executor::run_batch() noexcept {
   unsigned count = 0;
   if (!running_) return 0;  // what comes from now on has to get its turn first
-  while (count < batch_limit && !preemption_requested()) {
+  begin_tasks();
+  while (count < batch_limit) {
     if (!posted_.empty()) [[unlikely]]
       take_posted();
+    if (preemption_requested()) break;  // from here to the task there is no section
     Runnable* runnable = pick();
     if (!runnable) break;
     ++count;
@@ -86,7 +88,9 @@ unsigned Executor::run_batch() noexcept {
     run(*runnable);
     if constexpr (traced) note(hal::now_ns(), TraceKind::run_end, strand, 0);
   }
+  begin_suspension();
   current_ = nullptr;
+  if (count != 0) wait_until_ns_ = 0;
   retries_in_a_row_ = 0;
   add(tasks_run_, count);
   batch_tasks_ += count;
@@ -121,7 +125,13 @@ void Executor::loop() noexcept {
       usable_ = machine_.is_usable(index_);
       relocate(now);
     }
+    if (is_to_wait(now)) [[unlikely]] {
+      hal::pause();
+      continue;
+    }
     turn(now);
+    fruitless_looks_ = 0;
+    hear_no_more();
     plan_look(now);
     count = trace_.on() ? run_batch<true>() : run_batch<false>();
     add(batches_, 1);
@@ -137,11 +147,13 @@ void Executor::loop() noexcept {
 
 void Executor::look_for_events(std::uint64_t now) noexcept {
   batch_now_ns_ = now;
+  if (refused_at_ns_ != 0) [[unlikely]]
+    add(withheld_ns_, now - std::min(now, std::exchange(refused_at_ns_, 0)));
   timers_.plan_look(0);  // a plan follows
   if (!timers_.empty()) add(timers_fired_, timers_.advance(now));
-  // What the host has for us may take it longer than a frame that has just become due can wait.
-  if (!schedule_.frames_wait() || now - polled_ns_ >= most_unpolled_ns) [[likely]] {
+  if (is_to_poll(now)) [[likely]] {
     polled_ns_ = now;
+    put_off_poll_ns_ = 0;
     told_ = false;
     active_events_.load(std::memory_order_relaxed)->poll();
   }
@@ -153,6 +165,30 @@ void Executor::look_for_events(std::uint64_t now) noexcept {
     take_returned();
   if (promotions_waiting_.load(std::memory_order_relaxed)) [[unlikely]]
     take_promotions();
+}
+
+// What the host has for us may take it longer than a frame can wait that is due, or will be soon.
+bool Executor::is_to_poll(std::uint64_t now) noexcept {
+  if (!frames_reserved() || now - polled_ns_ >= most_unpolled_ns) [[likely]]
+    return true;
+  if (schedule_.frames_wait()) return false;
+  if (timers_.next_deadline() >= now + poll_ns) return true;
+  // Not all the time because of many timers.
+  if (put_off_poll_ns_ == 0) put_off_poll_ns_ = now;
+  return now - put_off_poll_ns_ >= poll_ns;
+}
+
+// A timer is due at once, of a frame perhaps, and none is to run until then. Once for what runs, or
+// many timers would keep all from that.
+bool Executor::is_to_wait(std::uint64_t now) noexcept {
+  if (!frames_reserved() || timers_.empty()) [[likely]]
+    return false;
+  const bool frame_runs = running_ && lane_->kind == LaneKind::frame && !lane_->exhausted;
+  if (frame_runs || schedule_.frames_wait()) return false;
+  const std::uint64_t due = timers_.next_deadline();
+  if (due <= now || due > now + near_ns) return false;
+  if (wait_until_ns_ == 0) wait_until_ns_ = due;
+  return due <= wait_until_ns_;
 }
 
 // Whose turn is it?
@@ -320,7 +356,8 @@ void Executor::post(Runnable& runnable) noexcept {
   // interrupt would cost both sides more than the rest of the wake. Pairs with install(), which
   // says what runs before run_batch() looks: either it sees what we put in or we see what runs.
   const unsigned running = running_band_.load(std::memory_order_seq_cst);
-  if (running == nothing_runs || band >= running) return;
+  if (running == nothing_runs) return;
+  if (band >= running && band > heard_band_.load(std::memory_order_seq_cst)) return;
   // The latest may have met a bad moment and be put off by more than a frame can wait.
   if (band == frame_band) interrupt_sent_.store(false, std::memory_order_seq_cst);
   interrupt();
@@ -328,7 +365,7 @@ void Executor::post(Runnable& runnable) noexcept {
 
 void Executor::post_stop(coro::Strand& strand) noexcept {
   stops_.push(strand);
-  notify();
+  if (!notify() && heard_band_.load(std::memory_order_seq_cst) != 0) interrupt();
 }
 
 bool Executor::notify() noexcept {
@@ -524,6 +561,7 @@ CoreStatistics Executor::statistics() const noexcept {
           .no_stack = no_stack_.load(relaxed),
           .replaced = replaced_.load(relaxed),
           .unseen_ns = unseen_ns_.load(relaxed),
+          .withheld_ns = withheld_ns_.load(relaxed),
           .timers_fired = timers_fired_.load(relaxed),
           .ready = ready_seen_.load(relaxed),
           .timers = timers_.size()};

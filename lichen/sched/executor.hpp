@@ -50,7 +50,9 @@ struct CoreStatistics {
   std::uint64_t retries = 0;      // interrupts that came where no task may be set aside
   std::uint64_t no_stack = 0;     // preemptions that were given up for want of a stack
   std::uint64_t replaced = 0;     // times the core went on while the host kept its thread
-  std::uint64_t unseen_ns = 0;    // kept from tasks by a host that does not say so, as far as known
+  // Where frames are reserved: kept from tasks by a host that does not say so, as far as is known.
+  std::uint64_t unseen_ns = 0;
+  std::uint64_t withheld_ns = 0;  // there: interrupts waited for code that must not be left
   std::uint64_t timers_fired = 0;
   std::uint64_t ready = 0;   // Runnables that wait for the core now
   std::uint64_t timers = 0;  // timers set now
@@ -164,8 +166,10 @@ class Executor final : public coro::Core {
   // How long a task runs before the core looks whether anything has come up meanwhile doubles while
   // nothing has (Machine::first_look_ns()).
   static constexpr unsigned look_doublings = 4;
-  // Frames that wait go before a look at the event source, unless the latest was so long ago.
+  // Frames that wait, or may be due within the time that it can take, go before a look at the event
+  // source, unless the latest was so long ago.
   static constexpr std::uint64_t most_unpolled_ns = 10'000'000;
+  static constexpr std::uint64_t poll_ns = 150'000;
   // Where a core has to ask that events interrupt it, it does so for a task that has run that long.
   static constexpr std::uint64_t listen_after_ns = 1'000'000;
   // After one for which nothing was set aside none interrupts that task for so long: they may be
@@ -181,6 +185,11 @@ class Executor final : public coro::Core {
   static constexpr unsigned urgent_retry_doublings = 2;  // while a frame may be due
   // A timer's interrupt that meets app text later than this was kept back by the host.
   static constexpr std::uint64_t alarm_jitter_ns = 200'000;
+  // Setting the timer takes a small part of this, unless the host does something else meanwhile.
+  static constexpr std::uint64_t most_arming_ns = 100'000;
+  // To go on with a task and be interrupted again takes about as long: where frames are reserved a
+  // core waits for a timer that is so near.
+  static constexpr std::uint64_t near_ns = 30'000;
 
   enum class State : std::uint32_t { awake, parked };
   static constexpr std::uint8_t nothing_runs = 255;
@@ -189,6 +198,11 @@ class Executor final : public coro::Core {
   void loop() noexcept;
   void turn(std::uint64_t now) noexcept;
   void look_for_events(std::uint64_t now) noexcept;
+  [[nodiscard]] bool is_to_poll(std::uint64_t now) noexcept;
+  [[nodiscard]] bool is_to_wait(std::uint64_t now) noexcept;
+  [[nodiscard]] bool frames_reserved() const noexcept {
+    return schedule_.admission().admitted_ppm() != 0;
+  }
   coro::Runnable* pick() noexcept;
   coro::Runnable* pick_shared() noexcept;
   coro::Runnable* take_batch() noexcept;
@@ -239,7 +253,12 @@ class Executor final : public coro::Core {
   bool listen(std::uint64_t now) noexcept;
   void interrupted(hal::Interrupt interrupt) noexcept;
   void take_alarm() noexcept;
+  void note_request() noexcept;
+  void note_refusal() noexcept;
+  void note_unseen(std::uint64_t now, std::uint64_t ns) noexcept;
   void plan_look(std::uint64_t now) noexcept;
+  [[nodiscard]] bool hear(std::uint64_t now) noexcept;
+  void hear_no_more() noexcept;
   void look_at(std::uint64_t deadline_ns) noexcept;
   void arm(std::uint64_t deadline_ns) noexcept;
   static void after_interrupt() noexcept;
@@ -303,6 +322,7 @@ class Executor final : public coro::Core {
   std::uint64_t waited_ns_ = 0;
   std::uint64_t batch_began_ns_ = 0;
   std::uint64_t polled_ns_ = 0;
+  std::uint64_t put_off_poll_ns_ = 0;  // since then, for a near timer; 0: it is not
   coro::Runnable* batch_ = nullptr;
   unsigned wake_slot_picks_ = 0;
   unsigned fork_picks_ = 0;
@@ -320,7 +340,11 @@ class Executor final : public coro::Core {
   std::uint64_t alarm_due_ns_ = 0;        // of the next; 0 where none are reserved
   std::uint64_t kept_when_armed_ns_ = 0;  // by the host, in all, before the next
   unsigned fruitless_looks_ = 0;
+  // For a near timer the core has waited until then, and nothing has run since; 0: it has not.
+  std::uint64_t wait_until_ns_ = 0;
   unsigned retries_in_a_row_ = 0;
+  std::uint64_t refused_at_ns_ =
+      0;  // the first interrupt that waits for a bad moment's end; 0: none
   std::uintptr_t interrupted_at_ = 0;  // where the interrupted task goes on
   Worker home_;
   Worker* worker_ = &home_;  // whose thread is the core
@@ -347,6 +371,9 @@ class Executor final : public coro::Core {
   std::array<Promotion, most_promotions> promotions_;
   alignas(64) std::atomic<State> state_{State::awake};
   std::atomic<std::uint8_t> running_band_{nothing_runs};
+  // Of those that come from other cores and are not more urgent than what runs, the band of the
+  // least urgent that interrupts it all the same, since no look of its own is soon; 0: none does.
+  std::atomic<std::uint8_t> heard_band_{0};
   std::atomic<bool> interrupt_sent_{false};
   Counter called_{0};  // by those who send
 
@@ -362,6 +389,7 @@ class Executor final : public coro::Core {
   Counter no_stack_{0};
   Counter replaced_{0};
   Counter unseen_ns_{0};
+  Counter withheld_ns_{0};
   Counter timers_fired_{0};
   Counter ready_seen_{0};
   LaneLoads lane_loads_;

@@ -16,9 +16,11 @@ const coro::Strand* Executor::note_run(coro::Runnable& runnable) noexcept {
 void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
                               std::uintptr_t at, bool others_waited) noexcept {
   if (!others_waited && !has_turn_work() && schedule_.empty()) return;
-  stalls_.report(since, now, lane_->id, lane_->group ? lane_->group->name() : "runtime", running,
-                 at);
-  if (trace_.on()) note(now, TraceKind::stall, running, now - since);
+  const std::uint64_t kept = stalls_.kept_since(since, now, StallMonitor::host_had(now));
+  if (!stalls_.is_stall(now - since - kept)) return;
+  stalls_.report(since, now, kept, lane_->id, lane_->group ? lane_->group->name() : "runtime",
+                 running, at);
+  if (trace_.on()) note(now, TraceKind::stall, running, now - since - kept);
 }
 
 void Executor::frame_began(LaneId lane, std::uint64_t number, std::uint64_t due_ns,

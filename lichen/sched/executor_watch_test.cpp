@@ -57,8 +57,8 @@ Task<> give_way(unsigned times) {
 
 // Until its core has been held for a while, whatever the host does meanwhile.
 void hold(std::chrono::nanoseconds time) {
-  const std::uint64_t until = hal::now_ns() + static_cast<std::uint64_t>(time.count());
-  while (hal::now_ns() < until) {
+  const std::uint64_t until = hal::core_time_ns() + static_cast<std::uint64_t>(time.count());
+  while (hal::core_time_ns() < until) {
   }
 }
 

@@ -32,26 +32,23 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
   add(interrupts_, 1);
   if (interrupt == hal::Interrupt::deadline) {
     if (std::exchange(armed_ns_, coro::no_deadline) != coro::no_deadline) take_alarm();
-    if (!current_) {
-      // The loop looks before it runs a task, or is just about to run one.
-      request_preemption();
-      return running_ ? look_again() : void();
-    }
+    if (!current_) return note_request();
     // Armed for a task that came back in time.
     if (hal::now_ns() < look_at_ns_) return arm(look_at_ns_);
   }
   if (interrupt == hal::Interrupt::device) {
     told_ = true;
-    if (!current_) {
-      request_preemption();
-      return running_ ? look_again() : void();
-    }
+    if (!current_) return note_request();
     if (hal::now_ns() < deaf_until_ns_) return look_at(std::min(look_at_ns_, deaf_until_ns_));
   }
-  if (preemption_off()) request_preemption();  // for whoever leaves the section, or the loop
-  if (preemption_off() || in_short_section()) return look_again();
+  if (preemption_off()) return note_request();
+  if (in_short_section()) return look_again();
   if (!in_app_text(hal::interrupted_at())) {
-    if (!is_stuck(hal::now_ns())) return look_again();
+    if (!is_stuck(hal::now_ns())) {
+      // It may come to a section's end, or suspend, before the next interrupt.
+      request_preemption();
+      return look_again();
+    }
     begin_suspension();
     return hal::call_around_host_call(&step_aside, &rejoin);
   }
@@ -59,6 +56,17 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
   retries_in_a_row_ = 0;
   begin_suspension();
   hal::call_after_interrupt(&after_interrupt);
+}
+
+// The one who leaves the section, or the loop, sees it; but for one that is about to run a task.
+void Executor::note_request() noexcept {
+  request_preemption();
+  note_refusal();
+  if (between_tasks()) look_again();
+}
+
+void Executor::note_refusal() noexcept {
+  if (refused_at_ns_ == 0 && frames_reserved()) refused_at_ns_ = hal::now_ns();
 }
 
 // Nothing of ours keeps an interrupt from app text. If one comes late and the host says that the
@@ -69,12 +77,7 @@ void Executor::take_alarm() noexcept {
   const std::uint64_t now = hal::now_ns();
   alarm_ = {.due_ns = alarm_due_ns_, .came_ns = now};
   if (now < alarm_due_ns_ + alarm_jitter_ns || !in_app_text(hal::interrupted_at())) return;
-  // What the host does say may have been before the moment, so this is the least.
-  const std::uint64_t kept = now - hal::core_time_ns();
-  const std::uint64_t said = kept - std::min(kept, kept_when_armed_ns_);
-  const std::uint64_t late = now - alarm_due_ns_;
-  if (said + alarm_jitter_ns >= late) return;
-  add(unseen_ns_, late - said);
+  note_unseen(now, now - alarm_due_ns_);
 }
 
 void Executor::after_interrupt() noexcept { current().reconsider(); }
@@ -84,13 +87,14 @@ void Executor::after_interrupt() noexcept { current().reconsider(); }
 // lock.
 void Executor::look_again() noexcept {
   add(retries_, 1);
+  note_refusal();
   const std::uint64_t now = hal::now_ns();
   const std::uint64_t timer = timers_.first_set();
   const std::uint64_t due = std::min(timer, decision_ns_);
   const bool called = interrupt_sent_.load(std::memory_order_relaxed);
   const bool needed =
       others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now || told_ || called;
-  const bool urgent = (timer <= now || called) && schedule_.admission().admitted_ppm() != 0;
+  const bool urgent = (timer <= now || called) && frames_reserved();
   const unsigned doublings = urgent ? urgent_retry_doublings : retry_doublings;
   std::uint64_t look = needed ? now + (retry_ns << std::min(retries_in_a_row_++, doublings))
                               : std::min(due, now + (machine_.first_look_ns() << std::min(
@@ -100,6 +104,7 @@ void Executor::look_again() noexcept {
   const std::uint64_t stuck_at_ns = stuck_since_ns_ + machine_.stuck_after_ns();
   if (stuck_since_ns_ != 0 && stuck_at_ns > now) look = std::min(look, stuck_at_ns);
   look_at(look);
+  if (hear(now)) look_at(now + retry_ns);
 }
 
 // The end of a section. The code around it may be the runtime's own, and then is not done.
@@ -121,15 +126,19 @@ void Executor::preemption_point() noexcept {
 
 // In a task, with preemption off; returns with preemption on.
 void Executor::reconsider() noexcept {
-  for (;;) {
+  for (bool told = false;;) {
     clear_request();
     const std::uint64_t now = hal::now_ns();
     const std::uint64_t since = batch_now_ns_;
-    const bool told = told_;
+    told = told || told_;
     look_for_events(now);
     leave_out_the_host(now);
     if (stalls_.due(since, now)) [[unlikely]]
       look_for_stall(since, now, current_, interrupted_at_, false);
+    if (is_to_wait(now)) {
+      hal::pause();
+      continue;
+    }
     if (coro::cores_share) {
       look_for_idle_cores();
       even_out(now);
@@ -138,14 +147,15 @@ void Executor::reconsider() noexcept {
       if (Carrier* next = worker_->carriers.prepare()) return set_aside(*next, now);
       add(no_stack_, 1);
     }
-    ++fruitless_looks_;
+    if (now - batch_began_ns_ >= rotate_ns) ++fruitless_looks_;
     // What it ran is spent: else a budget that is used up would call for the next look at once.
     if (running_) schedule_.charge(*lane_, now - std::exchange(charged_until_ns_, now), now);
     if (told) deaf_until_ns_ = now + deaf_ns;
     const bool came = listen(now);
     plan_again_ns_ = 0;
+    wait_until_ns_ = 0;
     plan_look(now);
-    if (!came) {
+    if (!came && !hear(now)) {
       begin_run();
       if (!preemption_requested()) return;
       begin_suspension();
@@ -229,7 +239,8 @@ void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(exe
 
 // When the task that runs next is to be interrupted if it has not come back by then.
 void Executor::plan_look(std::uint64_t now) noexcept {
-  if (!machine_.preempts() || !running_) return;
+  if (!running_) return;
+  if (!machine_.preempts()) return stalls_.note_host(now);
   const bool others = others_of_turn();
   // What was planned for the batches before will do for a while.
   if (now < plan_again_ns_ && armed_ns_ <= look_at_ns_ && schedule_.empty() && timers_.empty() &&
@@ -237,9 +248,13 @@ void Executor::plan_look(std::uint64_t now) noexcept {
     timers_.watch_from(coro::no_deadline);
     return timers_.plan_look(look_at_ns_);
   }
+  stalls_.note_host(now);
   plan_again_ns_ = now + plan_for_ns;
   decision_ns_ = schedule_.next_decision(*lane_, charged_until_ns_, now);
-  timers_.watch_from(timers_.empty() ? coro::no_deadline : timers_.not_before());
+  // Where frames are due each interrupt that the core is spared counts.
+  timers_.watch_from(timers_.empty()     ? coro::no_deadline
+                     : frames_reserved() ? timers_.next_deadline()
+                                         : timers_.not_before());
   std::uint64_t look =
       now + (machine_.first_look_ns() << std::min(fruitless_looks_, look_doublings));
   if (others) look = std::min(look, now + rotate_ns);
@@ -248,6 +263,26 @@ void Executor::plan_look(std::uint64_t now) noexcept {
   else if (is_to_listen(now))
     look = std::min(look, now + listen_after_ns);
   look_at(std::min({look, decision_ns_, timers_.first_set()}));
+}
+
+// The task that goes on has computed for so long that it is looked at seldom: until the next time,
+// one that comes from another core and is as urgent interrupts it; while it is alone, anyone. At
+// most one does, for from then on the schedule says how long that one can wait. True: one has come.
+bool Executor::hear(std::uint64_t now) noexcept {
+  if (look_at_ns_ <= now + machine_.first_look_ns() || now - batch_began_ns_ < rotate_ns) {
+    hear_no_more();
+    return false;
+  }
+  const bool alone = schedule_.empty() && !others_of_turn();
+  // Pairs with post() and post_stop(): either they see this or we see what they put in.
+  heard_band_.store(alone ? nothing_runs : running_band_.load(std::memory_order_relaxed),
+                    std::memory_order_seq_cst);
+  return !posted_.empty() || !stops_.empty();
+}
+
+void Executor::hear_no_more() noexcept {
+  if (heard_band_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    heard_band_.store(0, std::memory_order_relaxed);
 }
 
 // Whoever sets a timer for before that moment asks for another plan.
@@ -260,12 +295,24 @@ void Executor::look_at(std::uint64_t deadline_ns) noexcept {
 void Executor::arm(std::uint64_t deadline_ns) noexcept {
   armed_ns_ = deadline_ns;
   alarm_due_ns_ = 0;
-  if (deadline_ns != coro::no_deadline && schedule_.admission().admitted_ppm() != 0) {
-    const std::uint64_t now = hal::now_ns();
-    alarm_due_ns_ = std::max(now, deadline_ns);
-    kept_when_armed_ns_ = now - hal::core_time_ns();
-  }
+  if (deadline_ns == coro::no_deadline || !frames_reserved()) [[likely]]
+    return hal::arm_deadline(index_, deadline_ns).ignore();
+  const std::uint64_t began = hal::now_ns();
+  alarm_due_ns_ = std::max(began, deadline_ns);
+  kept_when_armed_ns_ = began - hal::core_time_ns();
   hal::arm_deadline(index_, deadline_ns).ignore();
+  // A machine below this one likes to take the processor just when it is called.
+  const std::uint64_t now = hal::now_ns();
+  if (now > began + most_arming_ns) [[unlikely]]
+    note_unseen(now, now - began);
+}
+
+// The core has had no part of so much time until now; what of it does the host not say?
+void Executor::note_unseen(std::uint64_t now, std::uint64_t ns) noexcept {
+  const std::uint64_t kept = now - hal::core_time_ns();
+  // That may have been before that time, so this is the least.
+  const std::uint64_t said = kept - std::min(kept, kept_when_armed_ns_);
+  if (said + most_arming_ns < ns) add(unseen_ns_, ns - said);
 }
 
 }  // namespace lichen::sched

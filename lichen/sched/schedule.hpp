@@ -156,6 +156,7 @@ class Schedule {
   [[nodiscard]] const Clutch& clutch() const noexcept { return clutch_; }
   // On any thread.
   [[nodiscard]] Admission& admission() noexcept { return admission_; }
+  [[nodiscard]] const Admission& admission() const noexcept { return admission_; }
   [[nodiscard]] ScheduleStatistics statistics() const noexcept;
   // On any thread: this core's record of the group, null if it never had work here. Its counters
   // belong to the group if the generations agree.

@@ -6,6 +6,7 @@
 #include "lichen/base/format.hpp"
 #include "lichen/base/log.hpp"
 #include "lichen/coro/strand.hpp"
+#include "lichen/hal/hal.hpp"
 
 // Where the program's image begins, from the linker: addresses in it are told from there, since a
 // debugger or symbolizer does not know where it was loaded.
@@ -19,17 +20,24 @@ std::uint64_t StallMonitor::next_look(std::uint64_t since) const noexcept {
   return since + (since == reported_since_ ? 2 * reported_held_ : threshold);
 }
 
-void StallMonitor::report(std::uint64_t since, std::uint64_t now, LaneId lane,
-                          std::string_view group, const coro::Strand* strand, std::uintptr_t at,
-                          const char* call) noexcept {
+std::uint64_t StallMonitor::host_had(std::uint64_t now) noexcept {
+  // The two clocks are not read at the same moment.
+  const std::uint64_t own = hal::core_time_ns();
+  return now > own ? now - own : 0;
+}
+
+void StallMonitor::report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns,
+                          LaneId lane, std::string_view group, const coro::Strand* strand,
+                          std::uintptr_t at, const char* call) noexcept {
   Stall stall{.since_ns = since,
-              .held_ns = now - since,
+              .held_ns = now - since - kept_ns,
+              .kept_ns = kept_ns,
               .lane = lane,
               .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0,
               .call = call};
   if (strand) stall.line_count = coro::trace_ancestors(*strand, stall.lines);
   reported_since_ = since;
-  reported_held_ = stall.held_ns;
+  reported_held_ = now - since;
   const std::uint64_t number = count_.load(std::memory_order_relaxed);
   {
     coro::SpinGuard guard{lock_};
@@ -49,12 +57,15 @@ void StallMonitor::report(std::uint64_t since, std::uint64_t now, LaneId lane,
 void StallMonitor::log(const Stall& stall, std::string_view group) noexcept {
   const auto more =
       not_logged_ ? format<48>(" ({} more since the last report)", not_logged_) : format<48>("");
+  const auto kept = stall.kept_ns >= 1'000'000
+                        ? format<48>(", {} ms more by the host", stall.kept_ns / 1'000'000)
+                        : format<48>("");
   if (*stall.call)
     base::log::warning("core {} was held for {} ms by a task of {} in {}(){}", core_,
                        stall.held_ns / 1'000'000, group, stall.call, more);
   else
-    base::log::warning("core {} was held for {} ms by a task of {} while others waited{}", core_,
-                       stall.held_ns / 1'000'000, group, more);
+    base::log::warning("core {} was held for {} ms by a task of {} while others waited{}{}", core_,
+                       stall.held_ns / 1'000'000, group, kept, more);
   if (stall.at)
     base::log::warning("  at image+{:#x}, which llvm-symbolizer --obj=PROGRAM tells", stall.at);
   if (stall.line_count == 0)

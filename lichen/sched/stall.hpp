@@ -5,8 +5,14 @@
 // runs nothing else, is not woken for it. Whoever is found is reported where it stands: in the
 // middle of its own code it cannot end, so its stack of awaits can be read. Who was in a section
 // that must not be preempted is reported when it leaves that.
+//
+// On a core that a host shares with others, the time in which those ran is told apart: it holds up
+// nobody who would not have waited for it anyway. Since the clock of the core's own time costs a
+// system call, it is read now and then only, so of what the host had, a few milliseconds may have
+// been before.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -27,7 +33,8 @@ struct Stall {
   static constexpr std::size_t max_lines = 24;
 
   std::uint64_t since_ns = 0;  // when the core was last in its loop
-  std::uint64_t held_ns = 0;   // from then until it was found
+  std::uint64_t held_ns = 0;   // from then until it was found, less what the host had of it
+  std::uint64_t kept_ns = 0;   // that, as far as the host says; too much by a few ms at most
   LaneId lane = 0;
   std::uintptr_t at = 0;  // in the program's code; 0: not known
   const char* call = "";  // of the host's, in which the core was left to another thread; or empty
@@ -47,7 +54,8 @@ class StallMonitor {
   }
 
   // On the core, if something else is ready: whether to report that it was last in its loop at
-  // `since`. Once for each time it is held, and again whenever that has become twice as long.
+  // `since`, unless the host had it. Once for each time it is held, and again whenever that has
+  // become twice as long.
   [[nodiscard]] bool due(std::uint64_t since, std::uint64_t now) noexcept {
     const std::uint64_t threshold = threshold_ns_.load(std::memory_order_relaxed);
     const std::uint64_t held = now - since;
@@ -55,13 +63,35 @@ class StallMonitor {
       return false;
     return since != reported_since_ || held >= 2 * reported_held_;
   }
+  // On the core, before it runs what may hold it.
+  void note_host(std::uint64_t now) noexcept {
+    if (now >= note_again_ns_) [[unlikely]]
+      note_host(now, host_had(now));
+  }
+  void note_host(std::uint64_t now, std::uint64_t kept_ns) noexcept {
+    noted_kept_ns_ = kept_ns;
+    note_again_ns_ = now + note_pause_ns;
+  }
+  // Of the time since `since`, when note_host() was last due: what the host had, at most, if it
+  // has had `kept_ns` in all. And whether what is left is worth a report.
+  [[nodiscard]] std::uint64_t kept_since(std::uint64_t since, std::uint64_t now,
+                                         std::uint64_t kept_ns) const noexcept {
+    return std::min(kept_ns - std::min(kept_ns, noted_kept_ns_), now - since);
+  }
+  [[nodiscard]] bool is_stall(std::uint64_t held_ns) const noexcept {
+    return held_ns >= threshold_ns_.load(std::memory_order_relaxed);
+  }
+  // What the host has had of this core in all; the calling one.
+  [[nodiscard]] static std::uint64_t host_had(std::uint64_t now) noexcept;
   // When due() may become true, for the one who plans the next interrupt.
   [[nodiscard]] std::uint64_t next_look(std::uint64_t since) const noexcept;
 
   // On the core, without preemption. `strand` runs or ran meanwhile and stays where it is until
-  // this returns; null: not known. `at`: where it goes on, 0: not known. `call`: as in Stall.
-  void report(std::uint64_t since, std::uint64_t now, LaneId lane, std::string_view group,
-              const coro::Strand* strand, std::uintptr_t at, const char* call = "") noexcept;
+  // this returns; null: not known. `at`: where it goes on, 0: not known. `kept_ns`, `call`: as in
+  // Stall.
+  void report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns, LaneId lane,
+              std::string_view group, const coro::Strand* strand, std::uintptr_t at,
+              const char* call = "") noexcept;
 
   // On any thread: how many were reported, and the latest of them, oldest first.
   [[nodiscard]] std::uint64_t count() const noexcept {
@@ -72,11 +102,14 @@ class StallMonitor {
  private:
   static constexpr std::size_t kept = 8;
   static constexpr std::uint64_t log_pause_ns = 1'000'000'000;
+  static constexpr std::uint64_t note_pause_ns = 5'000'000;
 
   void log(const Stall& stall, std::string_view group) noexcept;
 
   const std::uint32_t core_;
   std::atomic<std::uint64_t> threshold_ns_{static_cast<std::uint64_t>(default_threshold.count())};
+  std::uint64_t note_again_ns_ = 0;
+  std::uint64_t noted_kept_ns_ = 0;
   std::uint64_t reported_since_ = 0;
   std::uint64_t reported_held_ = 0;
   std::uint64_t logged_ns_ = 0;

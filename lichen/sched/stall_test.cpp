@@ -31,8 +31,9 @@ class StallTest : public testing::Test {
   }
   void TearDown() override { base::log::set_sink(nullptr); }
 
-  void report(std::uint64_t since, std::uint64_t now, const coro::Strand* strand = nullptr) {
-    monitor.report(since, now, 7, "a group", strand, 0);
+  void report(std::uint64_t since, std::uint64_t now, const coro::Strand* strand = nullptr,
+              std::uint64_t kept = 0) {
+    monitor.report(since, now, kept, 7, "a group", strand, 0);
   }
 
   StallMonitor monitor{3};
@@ -70,6 +71,24 @@ TEST_F(StallTest, TellsWhoHeldTheCore) {
   EXPECT_EQ(stalls[0].lane, 7U);
   ASSERT_EQ(stalls[0].line_count, 1U);
   EXPECT_EQ(stalls[0].lines[0].line, here.line());
+}
+
+TEST_F(StallTest, TellsApartWhatTheHostHad) {
+  monitor.note_host(998 * ms, 70 * ms);
+  EXPECT_EQ(monitor.kept_since(1'000 * ms, 1'040 * ms, 70 * ms), 0U);
+  EXPECT_EQ(monitor.kept_since(1'000 * ms, 1'040 * ms, 82 * ms), 12 * ms);
+  EXPECT_EQ(monitor.kept_since(1'000 * ms, 1'040 * ms, 200 * ms), 40 * ms) << "not more than all";
+  EXPECT_EQ(monitor.kept_since(1'000 * ms, 1'040 * ms, 69 * ms), 0U)
+      << "clocks are not read at once";
+  EXPECT_TRUE(monitor.is_stall(20 * ms));
+  EXPECT_FALSE(monitor.is_stall(20 * ms - 1));
+  report(1'000 * ms, 1'040 * ms, nullptr, 12 * ms);
+  EXPECT_THAT(logged,
+              HasSubstr("was held for 28 ms by a task of a group while others waited, 12 ms "
+                        "more by the host"));
+  ASSERT_EQ(monitor.latest().size(), 1U);
+  EXPECT_EQ(monitor.latest()[0].held_ns, 28 * ms);
+  EXPECT_EQ(monitor.latest()[0].kept_ns, 12 * ms);
 }
 
 TEST_F(StallTest, SaysSoWhenItDoesNotKnowTheTask) {

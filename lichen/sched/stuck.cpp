@@ -87,6 +87,7 @@ void Executor::take_core() noexcept {
   coro::set_this_core(this);
   const std::uint64_t now = hal::now_ns();
   if (lane_->kind == LaneKind::frame) clock_the_host(now);
+  stalls_.note_host(now, StallMonitor::host_had(now));  // each thread has a clock of its own
   batch_began_ns_ = now;  // a task that was handed over has a turn of its own
   // Makes up for interrupts that the thread got which was the core before.
   look_at_ns_ = std::min(look_at_ns_, now + retry_ns);
@@ -173,8 +174,9 @@ void Executor::leave_to_another() noexcept {
   clear_request();
   const std::uint64_t now = hal::now_ns();
   look_for_events(now);
-  stalls_.report(stuck_since_ns_, now, lane_->id, lane_->group ? lane_->group->name() : "runtime",
-                 current_, stuck_in_.caller, stuck_in_.name);
+  stalls_.report(stuck_since_ns_, now, 0, lane_->id,
+                 lane_->group ? lane_->group->name() : "runtime", current_, stuck_in_.caller,
+                 stuck_in_.name);
   Worker* next = idle_worker();
   Preempted* instead = next ? nullptr : returned_task();
   if (!next && !instead) {

@@ -102,6 +102,34 @@ Task<Result<void>> ignore_alarms(World& world, std::uint64_t seed) {
   co_return Result<void>{};
 }
 
+Task<> arrive(std::uint64_t sent_ns, std::uint64_t& late) {
+  late = hal::now_ns() - sent_ns;
+  hal::sim::note("an equal has waited for", late);
+  co_return;
+}
+
+// Sends tasks of its own lane, or of a less urgent one, to a core where one computes alone.
+Task<Result<void>> send_equals(World& world, std::uint64_t seed, coro::Core& to, sched::LaneId lane,
+                               sched::LaneId lower, Work& work) {
+  Random random{seed};
+  constexpr std::uint64_t slice = 4 * ms;  // after which it is looked at for the first time
+  for (unsigned i = 0; i < 6; ++i) {
+    // So long that it is looked at as seldom as can be.
+    if (i % 2 == 0) CO_TRY(co_await sleep_for(Duration{130 * ms + random.below(64 * ms)}));
+    Scope scope;
+    std::uint64_t late = 0;
+    // One that waits for the other's turn to end does not hide those that come after it.
+    std::uint64_t of_lower = 0;
+    if (random.below(2) == 0)
+      scope.spawn(arrive(hal::now_ns(), of_lower), {.core = &to, .lane = lower});
+    scope.spawn(arrive(hal::now_ns(), late), {.core = &to, .lane = lane});
+    CO_TRY(co_await scope.join());
+    check(late <= slice + world.slack_ns, "an equal waits no longer than a slice");
+  }
+  work.over = true;
+  co_return Result<void>{};
+}
+
 Task<Result<void>> run_with(Task<Result<void>> (*scenario)(World& world), World world) {
   co_return co_await scenario(world);
 }
@@ -130,6 +158,26 @@ Task<Result<void>> alarms(World& world) {
   Scope scope;
   for (unsigned core = 0; core < world.machine.cores(); ++core)
     scope.spawn(ignore_alarms(world, world.random()), {.core = &world.machine.core(core)});
+  co_return co_await scope.join();
+}
+
+// One that has computed alone for long is looked at seldom. Who is as urgent and comes from another
+// core does not wait for that.
+Task<Result<void>> equals(World& world) {
+  if (world.machine.cores() == 1) co_return Result<void>{};
+  auto group = CO_TRY(sched::make_group({.name = "group"}));
+  const auto cores = world.machine.cores();
+  std::vector<std::unique_ptr<Work>> works;
+  Scope scope;
+  for (unsigned core = 1; core < cores; ++core) {
+    works.push_back(std::make_unique<Work>());
+    coro::Core& where = world.machine.core(core);
+    const auto lane = group->lane(Qos::user_initiated);
+    scope.spawn(hog(*works.back(), 10 * ms), {.core = &where, .lane = lane});
+    scope.spawn(
+        send_equals(world, world.random(), where, lane, group->lane(Qos::utility), *works.back()),
+        {.core = &world.machine.core(0)});
+  }
   co_return co_await scope.join();
 }
 

@@ -73,6 +73,8 @@ Result<void> arm_deadline(CoreId id, std::uint64_t deadline_ns) noexcept {
       deadline_ns == no_deadline
           ? sim::never
           : std::max(deadline_ns, core->clock) + machine.draw(machine.timing().timer_latency);
+  if (const std::uint64_t taken = std::exchange(core->taken_when_arming_ns, 0))
+    machine.spend({taken, taken}, machine.timing().ahead, Machine::kernel_text);
   machine.call(machine.timing().call_cost);
   return {};
 }

@@ -305,11 +305,11 @@ void Machine::compute(std::uint64_t work_ns) noexcept {
   settle(timing().ahead, kernel_text);
 }
 
-void Machine::take_core(std::uint64_t ns) noexcept {
+void Machine::take_core(std::uint64_t ns, bool says_so) noexcept {
   if (!running_) return;
   charge_steps();
   emit(*running_, "is taken away", ns);
-  running_->stalled_ns += ns;
+  if (says_so) running_->stalled_ns += ns;
   advance(*running_, running_->clock + ns);
   settle(timing().ahead, reinterpret_cast<std::uintptr_t>(app_text().data()));
 }

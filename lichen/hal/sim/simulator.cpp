@@ -48,8 +48,13 @@ const Options& options() noexcept { return Machine::instance().options(); }
   Machine::instance().compute(work_ns);
 }
 
-[[gnu::section("lichen_app_text"), gnu::used]] void take_core(std::uint64_t ns) noexcept {
-  Machine::instance().take_core(ns);
+[[gnu::section("lichen_app_text"), gnu::used]] void take_core(std::uint64_t ns,
+                                                              bool says_so) noexcept {
+  Machine::instance().take_core(ns, says_so);
+}
+
+void take_core_when_arming(std::uint64_t ns) noexcept {
+  if (SimCore* core = Machine::instance().running()) core->taken_when_arming_ns = ns;
 }
 
 std::span<const std::byte> app_text() noexcept {

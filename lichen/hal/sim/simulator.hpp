@@ -85,8 +85,11 @@ void compute(std::uint64_t work_ns) noexcept;
 // #pragma clang section text="lichen_app_text"
 [[nodiscard]] std::span<const std::byte> app_text() noexcept;
 
-// The host takes the running core away for so long, in the middle of an app's work.
-void take_core(std::uint64_t ns) noexcept;
+// The host takes the running core away for so long, in the middle of an app's work; says_so: and
+// core_time_ns() tells.
+void take_core(std::uint64_t ns, bool says_so = true) noexcept;
+// The same when the running core next sets its timer; it does not say so.
+void take_core_when_arming(std::uint64_t ns) noexcept;
 
 // A point at which another core may go on.
 void step() noexcept;
