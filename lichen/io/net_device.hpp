@@ -10,6 +10,7 @@
 #include "lichen/base/result.hpp"
 #include "lichen/coro/task.hpp"
 #include "lichen/io/buffer.hpp"
+#include "lichen/io/steering.hpp"
 
 namespace lichen::io {
 
@@ -85,6 +86,10 @@ class NetDevice {
   // Whether so many buffers of received frames are still held that soon none might be left for what
   // comes: from then on a receiver keeps copies instead. On the device's core.
   [[nodiscard]] virtual bool is_short_of_buffers() noexcept { return false; }
+
+  // By what it chooses the queue for a TCP segment; null: as it likes, or there is one queue only.
+  // Always the same, on any core.
+  [[nodiscard]] virtual const Steering* steering() const noexcept { return nullptr; }
 
   [[nodiscard]] virtual std::array<std::byte, 6> address() const noexcept = 0;
   [[nodiscard]] virtual std::size_t mtu() const noexcept = 0;  // bytes behind the Ethernet header

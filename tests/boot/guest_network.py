@@ -11,6 +11,7 @@ import time
 from guest import ERRORS, MODERN, Guest, pattern
 
 ECHO, END = 7, 9  # ports of the image
+CALLED = 8  # a port of the host's
 
 
 class GuestNetwork(Guest):
@@ -78,6 +79,15 @@ class TapNetwork(GuestNetwork):
             done = subprocess.run(["ip", *words.split()], capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise PermissionError(f"ip {words}: {done.stderr.strip()}")
+        # For an image that calls.
+        self.called = socket.create_server(("10.0.2.2", CALLED), backlog=64)
+        threading.Thread(target=self.answer_calls, daemon=True).start()
+
+    def answer_calls(self):
+        while True:
+            connection = self.called.accept()[0]
+            connection.sendall(connection.recv(1))
+            connection.close()
 
     def options(self):
         # No vhost: QEMU itself moves the packets.

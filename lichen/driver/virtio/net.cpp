@@ -14,7 +14,7 @@ using namespace net_feature;
 
 // 5.1.3.1; and the contract of network devices knows one word for both directions, where a frame to
 // be cut may come in only if buffers can be merged.
-constexpr std::array<FeatureNeeds, 10> needs{{
+constexpr std::array<FeatureNeeds, 11> needs{{
     {guest_checksum, checksum},
     {host_tcp4, checksum},
     {host_tcp6, checksum},
@@ -25,13 +25,16 @@ constexpr std::array<FeatureNeeds, 10> needs{{
     {net_feature::pairs, control},
     {net_feature::set_address, control},
     {coalescing, control},
+    {net_feature::steering, control},
 }};
-constexpr Features of_control =
-    control | receive_mode | announce | net_feature::pairs | net_feature::set_address | coalescing;
+constexpr Features of_control = control | receive_mode | announce | net_feature::pairs |
+                                net_feature::set_address | coalescing | net_feature::steering;
 
 Features wanted(const NetOptions& options) noexcept {
   Features features = net_feature::mtu | merge_buffers | net_feature::status | of_control;
+  const bool steers = options.steering_key != decltype(options.steering_key){};
   if (options.cores.size() < 2) features &= ~net_feature::pairs;
+  if (options.cores.size() < 2 || !steers) features &= ~net_feature::steering;
   if (options.offload)
     features |= checksum | guest_checksum | host_tcp4 | host_tcp6 | guest_tcp4 | guest_tcp6;
   if (options.packed_ring) features |= feature::packed_ring;
@@ -73,8 +76,9 @@ Task<Result<std::unique_ptr<NetCard>>> NetCard::open(Transport& transport, Devic
   if (transport.kind() != DeviceKind::net) co_return Error::not_supported;
   coro::Core* const here = coro::this_core();
   const io::Stay stay = co_await io::StayOn{*here};
-  // Once more without commands, if the device does not really have or do what it offers of them.
-  for (Features features = wanted(options);; features &= ~of_control) {
+  // Once more without commands, if the device does not really have or do what it offers of them;
+  // before that without the one that asks most of it.
+  for (Features features = wanted(options);;) {
     const Features agreed = CO_TRY(co_await begin(
         transport, {.wanted = features, .required = net_feature::address, .needs = needs}));
     std::unique_ptr<NetCard> card{new (std::nothrow) NetCard{transport, memory, options, agreed}};
@@ -88,6 +92,7 @@ Task<Result<std::unique_ptr<NetCard>>> NetCard::open(Transport& transport, Devic
     const bool without = (agreed & control) != 0 && !ready.failed_with(Error::no_memory) &&
                          !ready.failed_with(Error::stopped);
     if (!without) co_return ready.error();
+    features &= (agreed & net_feature::steering) != 0 ? ~net_feature::steering : ~of_control;
   }
 }
 
@@ -97,6 +102,11 @@ Result<void> NetCard::read_configuration() noexcept {
       address_[i] = static_cast<std::byte>(device.config8(net_field::address + i));
     mtu_ = (agreed_ & net_feature::mtu) != 0 ? device.config16(net_field::mtu) : options_.mtu;
     most_pairs_ = (agreed_ & net_feature::pairs) != 0 ? device.config16(net_field::most_pairs) : 1;
+    hash_types_ = 0;
+    if ((agreed_ & net_feature::steering) != 0 &&
+        device.config8(net_field::most_key) >= io::Steering::key_size &&
+        device.config16(net_field::most_entries) >= io::Steering::entries)
+      hash_types_ = device.config32(net_field::hash_types);
     return 0;
   });
   if (mtu_ < 68) return Error::not_supported;
@@ -134,7 +144,8 @@ Result<void> NetCard::create_queues(std::span<coro::Core* const> cores) noexcept
     // 5.1.2.
     const auto queue = static_cast<std::uint16_t>(2 * i);
     auto receive = TRY(NetReceive::create(transport_, memory_, agreed_,
-                                          {.queue = queue,
+                                          {.home = cores[i],
+                                           .queue = queue,
                                            .vector = plan_.receive(i),
                                            .most_posted = options_.queue_size,
                                            .buffers = options_.receive_buffers,
@@ -154,6 +165,10 @@ Result<void> NetCard::create_queues(std::span<coro::Core* const> cores) noexcept
     if (!pair) return Error::no_memory;
     pairs_.push_back(std::move(pair));
   }
+  // A connection has to come by the same pair over IPv4 and IPv6 alike, for whoever counts on it.
+  constexpr std::uint32_t all_tcp = net_hash::tcp4 | net_hash::tcp6;
+  if (count > 1 && (hash_types_ & all_tcp) == all_tcp)
+    steering_ = {.key = options_.steering_key, .queues = count};
   if ((agreed_ & control) != 0)
     control_ = TRY(NetControl::create(transport_, memory_, agreed_,
                                       static_cast<std::uint16_t>(2 * most_pairs_)));
@@ -172,8 +187,20 @@ Result<void> NetCard::enable() noexcept {
   return {};
 }
 
+Task<Result<void>> NetCard::steer() noexcept {
+  using namespace net_hash;
+  NetSteering wish{.hash_types = hash_types_ & (tcp4 | udp4 | tcp6 | udp6),
+                   .send_queues = static_cast<std::uint16_t>(pairs()),
+                   .key = options_.steering_key};
+  for (unsigned i = 0; i < wish.pairs.size(); ++i)
+    wish.pairs[i] = static_cast<std::uint16_t>(steering_.queue_of_entry(i));
+  co_return co_await control_->command(net_command::steer, std::as_bytes(std::span{&wish, 1}));
+}
+
 Task<Result<void>> NetCard::configure() noexcept {
-  if (pairs() > 1)
+  if (steering_.queues != 0)
+    CO_TRY(co_await steer());
+  else if (pairs() > 1)
     CO_TRY(co_await control_->command(net_command::set_pairs, static_cast<std::uint16_t>(pairs())));
   if (address_is_set_) CO_TRY(co_await control_->command(net_command::set_address, address_));
   if (promiscuous_is_set_)

@@ -2,8 +2,9 @@
 // of a core, with interrupts of its own there; and what they have in common. The card as a whole is
 // its first pair.
 //
-// Which pair a frame comes in by the device chooses: a flow stays with the pair that sends it
-// (automatic steering, 5.1.6.5.6.1).
+// Which pair a frame comes in by the device chooses: by a hash of addresses and ports, with a key
+// of ours (5.1.6.5.6.4), where it can; else a flow stays with the pair that sends it (automatic
+// steering, 5.1.6.5.6.1).
 //
 // When the device breaks down, says so, lies, or stops sending without a word, it is reset at once:
 // what it had is dropped and counted, and the task that receives by the first pair brings it up
@@ -54,6 +55,9 @@ struct NetOptions {
   std::span<coro::Core* const> cores{};
   // Each pair's interrupts go to its core. Null: the first three go wherever they are taken.
   InterruptRouter* router = nullptr;
+  // Random, for several pairs: what comes is steered by it where the device can
+  // (VIRTIO_NET_F_RSS). All zero: the device steers as it likes.
+  std::array<std::uint8_t, io::Steering::key_size> steering_key{};
   bool offload = true;  // checksums and segmentation
   // Forms of the ring, if the device knows them.
   bool packed_ring = true;
@@ -140,6 +144,9 @@ class NetCard final : public io::NetDevice {
   std::array<std::byte, 6> address() const noexcept override { return address_; }
   std::size_t mtu() const noexcept override { return mtu_; }
   io::NetFeatures features() const noexcept override { return offloads_; }
+  const io::Steering* steering() const noexcept override {
+    return steering_.queues != 0 ? &steering_ : nullptr;
+  }
 
   // On any core.
   [[nodiscard]] bool link_is_up() const noexcept {
@@ -168,6 +175,7 @@ class NetCard final : public io::NetDevice {
           Features agreed) noexcept;
   Result<void> read_configuration() noexcept;
   Result<void> create_queues(std::span<coro::Core* const> cores) noexcept;
+  Task<Result<void>> steer() noexcept;
   void plan_vectors(std::span<coro::Core* const> cores) noexcept;
   Result<void> enable() noexcept;
   // What the device forgets at a reset, and the pairs on their cores.
@@ -188,7 +196,9 @@ class NetCard final : public io::NetDevice {
   coro::Core& home_;
   std::array<std::byte, 6> address_{};
   std::size_t mtu_ = 0;
-  unsigned most_pairs_ = 1;  // of the device
+  unsigned most_pairs_ = 1;       // of the device
+  std::uint32_t hash_types_ = 0;  // by which it can steer
+  io::Steering steering_;
   VectorPlan plan_{1, 0};
   std::vector<std::unique_ptr<NetPair>> pairs_;
   std::unique_ptr<NetControl> control_;

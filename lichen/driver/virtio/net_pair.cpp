@@ -29,6 +29,7 @@ NetPair::~NetPair() { stop_watching(); }
 std::array<std::byte, 6> NetPair::address() const noexcept { return card_.address(); }
 std::size_t NetPair::mtu() const noexcept { return card_.mtu(); }
 io::NetFeatures NetPair::features() const noexcept { return card_.features(); }
+const io::Steering* NetPair::steering() const noexcept { return card_.steering(); }
 
 // ---- up and down --------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class NetPair final : public io::NetDevice {
   std::array<std::byte, 6> address() const noexcept override;
   std::size_t mtu() const noexcept override;
   io::NetFeatures features() const noexcept override;
+  const io::Steering* steering() const noexcept override;
 
   [[nodiscard]] coro::Core& home() const noexcept { return home_; }
   // On its core.

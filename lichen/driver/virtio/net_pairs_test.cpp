@@ -132,6 +132,101 @@ TEST_P(NetPairsTest, DoesWithoutACommandThatIsRefused) {
   }
 }
 
+// ---- 5.1.6.5.6.4: receive-side scaling
+
+constexpr Features steering = Features{1} << 60;
+constexpr std::uint32_t every_hash = 0x1FF;
+
+// 5.1.4.
+void can_steer(World& world, unsigned key_size, unsigned entries, std::uint32_t hash_types) {
+  world.device.config[17] = static_cast<std::byte>(key_size);
+  for (std::size_t i = 0; i < 2; ++i)
+    world.device.config[18 + i] = static_cast<std::byte>(entries >> 8 * i);
+  for (std::size_t i = 0; i < 4; ++i)
+    world.device.config[20 + i] = static_cast<std::byte>(hash_types >> 8 * i);
+}
+
+NetOptions that_steer(std::size_t pairs) {
+  NetOptions options = with_pairs(pairs);
+  for (std::size_t i = 0; i < options.steering_key.size(); ++i)
+    options.steering_key[i] = static_cast<std::uint8_t>(200 + i);
+  return options;
+}
+
+// TCP and UDP over both, to three pairs in turn; the rest to the first.
+Command steer_to_three() {
+  Command command{4, 1, {0x36, 0, 0, 0, 127, 0, 0, 0}};
+  for (unsigned i = 0; i < 128; ++i) {
+    command.data.push_back(i % 3);
+    command.data.push_back(0);
+  }
+  command.data.insert(command.data.end(), {3, 0, 40});
+  for (unsigned i = 0; i < 40; ++i) command.data.push_back(200 + i);
+  return command;
+}
+
+Task<Result<void>> steers_again(World& world) {
+  world.device.commands.clear();
+  Receivers receivers{world};
+  world.device.break_down();
+  world.interrupts();
+  CO_TRY(co_await sleep_for(1s));
+  EXPECT_EQ(world.device.commands, std::vector{steer_to_three()});
+  co_return co_await receivers.stop();
+}
+TEST_P(NetPairsTest, AreSteeredTo) {
+  World world{several | steering | GetParam(), 64, 3};
+  can_steer(world, 40, 128, every_hash);
+  ASSERT_TRUE(world.open(that_steer(4)));
+  EXPECT_EQ(world.device.commands, std::vector{steer_to_three()});
+  const io::Steering* chosen = world.card->pair(1).steering();
+  ASSERT_TRUE(chosen);
+  EXPECT_EQ(chosen->queues, 3U);
+  EXPECT_EQ(chosen->key[39], 239U);
+  EXPECT_TRUE(world.loop.run(steers_again(world)).value());
+  EXPECT_EQ(world.card->steering(), chosen);
+}
+
+// What a device cannot do, or does not do, is not asked of it; several pairs it has all the same.
+TEST_P(NetPairsTest, AreNotSteeredToByADeviceThatCannot) {
+  const auto expect_without = [](World& world, NetOptions options, const char* why) {
+    ASSERT_TRUE(world.open(options)) << why;
+    EXPECT_EQ(world.card->steering(), nullptr) << why;
+    EXPECT_EQ(world.card->pairs(), 3U) << why;
+    EXPECT_EQ(world.device.commands.back(), (Command{4, 0, {3, 0}})) << why;
+  };
+  {
+    World world{several | steering | GetParam(), 64, 3};
+    can_steer(world, 40, 128, every_hash);
+    expect_without(world, with_pairs(3), "no key");
+  }
+  struct Limits {
+    unsigned key_size;
+    unsigned entries;
+    std::uint32_t hash_types;
+  };
+  for (const Limits& limits : {Limits{39, 128, every_hash}, Limits{40, 127, every_hash},
+                               Limits{40, 128, 0x2}, Limits{0, 0, 0}}) {
+    World world{several | steering | GetParam(), 64, 3};
+    can_steer(world, limits.key_size, limits.entries, limits.hash_types);
+    expect_without(world, that_steer(3), "limits");
+  }
+  World world{several | steering | GetParam(), 64, 3};
+  can_steer(world, 40, 128, every_hash);
+  world.device.refuses_steering = true;
+  expect_without(world, that_steer(3), "refused");
+  EXPECT_EQ(world.device.accepted & steering, 0U);
+}
+TEST_P(NetPairsTest, OnePairIsNotSteeredTo) {
+  World world{several | steering | GetParam(), 64, 1};
+  can_steer(world, 40, 128, every_hash);
+  ASSERT_TRUE(world.open(that_steer(1)));
+  EXPECT_EQ(world.device.accepted & steering, 0U);
+  ASSERT_TRUE(world.open(that_steer(2)));
+  EXPECT_EQ(world.card->steering(), nullptr);
+  EXPECT_TRUE(world.device.commands.empty());
+}
+
 // What one pair finds out concerns all.
 Task<Result<void>> one_lies(World& world) {
   Receivers receivers{world};

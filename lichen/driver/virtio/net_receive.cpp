@@ -180,16 +180,15 @@ void NetReceive::drop_partial() noexcept {
   partial_ = {};
 }
 
-void NetReceive::free_slots(unsigned first, unsigned count) noexcept {
-  for (unsigned slot = first; slot < first + count; ++slot) slots_.put(slot);
-}
+void NetReceive::free_slots(unsigned first, unsigned count) noexcept { slots_.put(first, count); }
 
 bool NetReceive::prepare_wait() noexcept {
   news_.reset();
   // So few that a large frame may not fit: the device may drop, or wait for more without a word.
   if (2U * queue_.in_flight() < queue_.size()) {
     starved_.store(true);
-    // One of us sees the other: give_back() marks the buffer first, then looks at this.
+    // One of us sees the other: who gives back elsewhere marks the buffer first, then looks at
+    // this.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     post();
   }
@@ -210,13 +209,20 @@ void NetReceive::give_back(std::span<std::byte> whole) noexcept {
     const auto first = static_cast<unsigned>(static_cast<std::size_t>(whole.data() - begin) /
                                              options_.buffer_size);
     const auto count = static_cast<unsigned>(whole.size() / options_.buffer_size);
-    for (unsigned slot = first; slot < first + count; ++slot) slots_.give_back(slot);
+    give_back(slots_, first, count);
   } else {
-    free_copies_.give_back(
-        static_cast<unsigned>(static_cast<std::size_t>(whole.data() - copies_.get()) / copy_size));
+    const auto at = static_cast<std::size_t>(whole.data() - copies_.get());
+    give_back(free_copies_, static_cast<unsigned>(at / copy_size), 1);
   }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (starved_.load(std::memory_order_relaxed)) news_.set();
+  if (starved_.load()) news_.set();
+}
+
+// At home nobody else is to see it.
+void NetReceive::give_back(SlotSet& to, unsigned first, unsigned count) const noexcept {
+  if (coro::this_core() == options_.home)
+    to.put(first, count);
+  else
+    to.give_back(first, count);
 }
 
 }  // namespace lichen::driver::virtio

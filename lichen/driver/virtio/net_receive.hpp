@@ -14,6 +14,7 @@
 #include <memory>
 #include <span>
 
+#include "lichen/coro/core.hpp"
 #include "lichen/coro/event.hpp"
 #include "lichen/driver/virtio/memory.hpp"
 #include "lichen/driver/virtio/queue.hpp"
@@ -23,6 +24,7 @@
 namespace lichen::driver::virtio {
 
 struct ReceiveOptions {
+  const coro::Core* home = nullptr;  // on which all is done, and most buffers come back
   std::uint16_t queue = 0;
   Vector vector = no_vector;
   std::uint16_t most_posted = 256;
@@ -99,6 +101,7 @@ class NetReceive final : public io::BufferOwner {
   bool move_to_copy() noexcept;
   bool finish_frame(io::ReceivedFrame& into) noexcept;
   void drop_partial() noexcept;
+  void give_back(SlotSet& to, unsigned first, unsigned count) const noexcept;
   void free_slots(unsigned first, unsigned count) noexcept;
 
   Queue queue_;

@@ -47,9 +47,14 @@ class SlotSet {
   }
   void put(unsigned slot) noexcept { free_[slot / 64] |= std::uint64_t{1} << (slot % 64); }
 
-  // On any core; it is free after collect().
-  void give_back(unsigned slot) noexcept {
-    returned_[slot / 64].fetch_or(std::uint64_t{1} << (slot % 64));
+  void put(unsigned first, unsigned count) noexcept {
+    for_words(first, count, [&](unsigned word, std::uint64_t bits) { free_[word] |= bits; });
+  }
+
+  // On any core; they are free after collect().
+  void give_back(unsigned first, unsigned count = 1) noexcept {
+    for_words(first, count,
+              [&](unsigned word, std::uint64_t bits) { returned_[word].fetch_or(bits); });
   }
   void collect() noexcept {
     for (unsigned i = 0; i < words_; ++i)
@@ -57,6 +62,17 @@ class SlotSet {
   }
 
  private:
+  template <class Use>
+  static void for_words(unsigned first, unsigned count, Use use) noexcept {
+    while (count != 0) {
+      const unsigned at = first % 64;
+      const unsigned some = count < 64 - at ? count : 64 - at;
+      use(first / 64, ~std::uint64_t{0} >> (64 - some) << at);
+      first += some;
+      count -= some;
+    }
+  }
+
   std::unique_ptr<std::uint64_t[]> free_;
   std::unique_ptr<std::atomic<std::uint64_t>[]> returned_;
   unsigned words_ = 0;

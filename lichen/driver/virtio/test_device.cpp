@@ -107,11 +107,15 @@ void NetModel::notified(std::size_t queue) {
     ASSERT_EQ(buffer->write.size(), 1U);
     ASSERT_EQ(buffer->write[0].size(), 1U);
     const Command command{bytes[0], bytes[1], {bytes.begin() + 2, bytes.end()}};
-    if (command.kind == 4 && command.data.size() == 2 && answer == 0)
-      enabled_pairs = command.data[0] | command.data[1] << 8;
+    const bool steers = command.kind == 4 && command.number == 1;
+    const std::uint8_t said = steers && refuses_steering ? 1 : answer;
+    if (command.kind == 4 && said == 0) {
+      const std::size_t at = steers ? 264 : 0;
+      enabled_pairs = command.data.at(at) | command.data.at(at + 1) << 8;
+    }
     if (command.kind == 3) config[6] &= ~std::byte{2};
     commands.push_back(command);
-    buffer->write[0][0] = std::byte{answer};
+    buffer->write[0][0] = std::byte{said};
     done.push_back({*std::move(buffer), 1});
   }
   queues[queue].ring->use(done);

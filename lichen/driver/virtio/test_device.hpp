@@ -117,8 +117,9 @@ class NetModel final : public DeviceModel {
     bool operator==(const Command&) const = default;
   };
   std::vector<Command> commands;
-  std::uint8_t answer = 0;        // to each
-  bool answers = true;            // at all
+  std::uint8_t answer = 0;  // to each
+  bool answers = true;      // at all
+  bool refuses_steering = false;
   std::size_t enabled_pairs = 1;  // since the last reset
 
  private:

@@ -116,7 +116,10 @@ class BareNetwork {
     cores.reserve(machine.cores());
     for (unsigned i = 0; i < machine.cores(); ++i) cores.push_back(&machine.core(i));
     virtio::NetOptions card_options{.cores = cores, .router = &device_};
-    if (cores.size() > 1) card_options.receive_buffers = 384;  // of each
+    if (cores.size() > 1) {
+      card_options.receive_buffers = 384;  // of each
+      CO_TRY(hal::random_bytes(std::as_writable_bytes(std::span{card_options.steering_key})));
+    }
     card_ = CO_TRY(co_await virtio::NetCard::open(device_.transport(), memory_, card_options));
     interrupts_.emplace(*card_);
     device_.tell(&*interrupts_);
@@ -175,9 +178,11 @@ class BareNetwork {
     virtio::PairCounters pair;
     if (core < card_->pairs()) pair = card_->pair(core).counters();
     base::log::info(
-        "core {}: {} connections; {} frames received, {} sent, {} passed to other cores, {} lost",
+        "core {}: {} connections; {} frames received, {} sent, {} passed to other cores, {} of "
+        "these "
+        "misled, {} lost",
         core, tcp.accepted + tcp.opened, pair.receive.frames, pair.send.frames, crossing.passed_on,
-        crossing.lost + pair.send.lost);
+        crossing.misled, crossing.lost + pair.send.lost);
   }
 
   Devices& devices_;

@@ -63,9 +63,9 @@ struct Configuring : ip::StackTest, ip::Observer {
            {53u, 1u, ack ? 5u : 2u, 54u, 4u, 10u,  0u,  0u, 254u, 1u, 4u, 255u, 255u, 255u, 0u,
             3u,  4u, 10u,           0u,  0u, 254u, 51u, 4u, 0u,   0u, 3u, 232u, 255u})
         reply.push_back(static_cast<std::byte>(byte));
-      if (mtu != 0) {
+      if (mtu) {
         reply.pop_back();
-        for (const unsigned byte : {26u, 2u, mtu >> 8, mtu & 0xff, 255u})
+        for (const unsigned byte : {26u, 2u, *mtu >> 8, *mtu & 0xff, 255u})
           reply.push_back(static_cast<std::byte>(byte));
       }
       const bool to_all = packet.from.is_unspecified();
@@ -80,7 +80,7 @@ struct Configuring : ip::StackTest, ip::Observer {
   wire::Ipv4Address leased{{10, 0, 0, 50}};
   bool answers = true;
   bool taken = false;
-  unsigned mtu = 0;  // that the server tells; 0: none
+  std::optional<unsigned> mtu;  // that the server tells
   std::vector<MessageType> types;
   ip::Udp udp{*stack};
   Configurator configurator{*stack, udp, *interface};
@@ -125,7 +125,8 @@ TEST_F(Configuring, TheServerTellsTheMtu) {
   EXPECT_EQ(interface->ipv6_mtu, 1'500u);
   EXPECT_EQ(mtu_of_way(), 1'400u);
   EXPECT_GT(stack->revision(), revision) << "the other cores are told";
-  for (const auto [told, kept] : {std::pair{9'000u, 1'500u}, {576u, 576u}, {68u, 1'500u}}) {
+  for (const auto [told, kept] :
+       {std::pair{9'000u, 1'500u}, {576u, 576u}, {68u, 1'500u}, {575u, 1'500u}}) {
     mtu = told;
     run(600 * second);  // a renewal
     EXPECT_EQ(mtu_of_way(), kept) << told;
@@ -134,6 +135,15 @@ TEST_F(Configuring, TheServerTellsTheMtu) {
   run(600 * second);
   EXPECT_EQ(interface->ipv4_mtu, 1'300u);
   configurator.stop(now);
+  EXPECT_EQ(interface->ipv4_mtu, 1'500u);
+}
+
+// The option is left out of account, not the offer.
+TEST_F(Configuring, AnMtuThatMakesNoSenseCostsNoLease) {
+  mtu = 0;
+  ASSERT_TRUE(configurator.start(now));
+  run(12 * second);
+  EXPECT_NE(stack->owner_of(leased), nullptr);
   EXPECT_EQ(interface->ipv4_mtu, 1'500u);
 }
 

@@ -52,7 +52,30 @@ Crossing::~Crossing() {
 
 // ---- who has what -------------------------------------------------------------------------------
 
+// Where the device brings what comes; a queue may be that of several places.
+std::uint64_t Crossing::steered_to(const tcp::Path& path) const noexcept {
+  const std::size_t skipped = path.local.address.is_ipv4() ? 12 : 0;
+  std::array<std::uint8_t, 36> flow;
+  auto end = std::copy(path.remote.address.octets.begin() + skipped,
+                       path.remote.address.octets.end(), flow.begin());
+  end =
+      std::copy(path.local.address.octets.begin() + skipped, path.local.address.octets.end(), end);
+  for (const std::uint16_t port : {path.remote.port, path.local.port}) {
+    *end++ = static_cast<std::uint8_t>(port >> 8);
+    *end++ = static_cast<std::uint8_t>(port);
+  }
+  std::uint64_t set = 0;
+  for (unsigned place = steering_->queue_of({flow.begin(), end}); place < places_;
+       place += steering_->queues)
+    set |= std::uint64_t{1} << place;
+  return set;
+}
+
 unsigned Crossing::home(const tcp::Path& path) const noexcept {
+  std::uint64_t set = listeners(path.local.port);
+  if (set == 0) set = ~std::uint64_t{0} >> (64 - places_);
+  if (const std::uint64_t there = steering_ ? set & steered_to(path) : 0) set = there;
+  if (std::has_single_bit(set)) return static_cast<unsigned>(std::countr_zero(set));
   struct Input {
     std::array<std::uint8_t, 16> first, second;
     std::uint16_t first_port, second_port;
@@ -64,8 +87,6 @@ unsigned Crossing::home(const tcp::Path& path) const noexcept {
   if (order > 0 || (order == 0 && first->port > second->port)) std::swap(first, second);
   const Input input{first->address.octets, second->address.octets, first->port, second->port, 0};
   const std::uint64_t hash = base::keyed_hash(secret_, base::bytes_of(input));
-  std::uint64_t set = listeners(path.local.port);
-  if (set == 0) set = ~std::uint64_t{0} >> (64 - places_);
   return chosen_of(set, hash);
 }
 

@@ -27,6 +27,7 @@
 #include "lichen/coro/task.hpp"
 #include "lichen/io/buffer.hpp"
 #include "lichen/io/home_signal.hpp"
+#include "lichen/io/steering.hpp"
 #include "lichen/net/inet/link.hpp"
 #include "lichen/net/inet/parcel_ring.hpp"
 #include "lichen/net/ip/stack.hpp"
@@ -45,6 +46,7 @@ struct Claim {
 // Of one place, read on its core.
 struct CrossingCounters {
   std::uint64_t passed_on = 0;  // to other cores
+  std::uint64_t misled = 0;     // of these, segments that the device has brought to the wrong core
   std::uint64_t taken = 0;      // from them
   std::uint64_t wakes = 0;      // of other cores: one for what came together
   std::uint64_t went_on = 0;    // taken, and passed on again: nobody's, or of one that moved
@@ -63,12 +65,15 @@ class Crossing {
   ~Crossing();
 
   [[nodiscard]] unsigned places() const noexcept { return places_; }
+  // By what the device chooses the queue, and so the place, for a segment; it MUST outlive this.
+  // Before anything else.
+  void steered_by(const io::Steering* steering) noexcept { steering_ = steering; }
   // Before anything is put there.
   void join(unsigned place, coro::Core& core) noexcept { place_[place].core = &core; }
 
   // ---- who has what; on any core
-  // Among those who listen at the local port, if anybody does: the same for both directions of a
-  // path, and not to be guessed by who chooses it.
+  // Among those who listen at the local port, if anybody does: where the device brings it, if that
+  // is one of them; and not to be guessed by who chooses the path.
   [[nodiscard]] unsigned home(const tcp::Path& path) const noexcept;
   [[nodiscard]] bool anybody_listens(std::uint16_t port) const noexcept {
     return listeners(port) != 0;
@@ -159,12 +164,14 @@ class Crossing {
     const Page* page = pages_[port >> 8].load(std::memory_order_acquire);
     return page ? (*page)[port & 0xff].load(std::memory_order_relaxed) : 0;
   }
+  [[nodiscard]] std::uint64_t steered_to(const tcp::Path& path) const noexcept;
   void note_listeners(std::uint16_t port) noexcept
       __attribute__((requires_capability(claims_lock_)));
   static void woken(void* frame) noexcept;
 
   const unsigned places_;
   const base::HashKey secret_;
+  const io::Steering* steering_ = nullptr;
   std::unique_ptr<Place[]> place_;
   std::vector<std::unique_ptr<ParcelRing>> rings_;  // of each pair
   // By the upper half of the port; made when it is wanted, and kept.

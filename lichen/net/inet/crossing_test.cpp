@@ -61,6 +61,49 @@ TEST(Crossing, WhoListensIsHome) {
   EXPECT_FALSE(crossing.anybody_listens(80));
 }
 
+// By the published values of steering_test.cpp, of which the table takes the last seven bits.
+TEST(Crossing, HomeIsWhereTheDeviceBringsIt) {
+  const io::Steering steering{
+      .key = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+              0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+              0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa},
+      .queues = 3};
+  const tcp::Path of_ipv4{.local = {*wire::IpAddress::parse("161.142.100.80"), 1'766},
+                          .remote = {*wire::IpAddress::parse("66.9.149.187"), 2'794}};
+  const tcp::Path of_ipv6{.local = {*wire::IpAddress::parse("3ffe:2501:200:3::1"), 1'766},
+                          .remote = {*wire::IpAddress::parse("3ffe:2501:200:1fff::7"), 2'794}};
+  {
+    auto crossing = Crossing::create(3, {1, 2});
+    ASSERT_TRUE(crossing);
+    (*crossing)->steered_by(&steering);
+    EXPECT_EQ((*crossing)->home(of_ipv4), 0x78U % 3);
+    EXPECT_EQ((*crossing)->home(of_ipv6), 0x3dU % 3);
+    // Not if only others listen; and if they do, too.
+    Claim other;
+    set(other, 1'766, 2, true);
+    ASSERT_TRUE((*crossing)->claim(other));
+    EXPECT_EQ((*crossing)->home(of_ipv4), 2U);
+    Claim own;
+    set(own, 1'766, 0, true);
+    ASSERT_TRUE((*crossing)->claim(own));
+    EXPECT_EQ((*crossing)->home(of_ipv4), 0U);
+    (*crossing)->release(own);
+    (*crossing)->release(other);
+  }
+  // Of five cores two each have the first two pairs in common.
+  auto crossing = Crossing::create(5, {1, 2});
+  ASSERT_TRUE(crossing);
+  (*crossing)->steered_by(&steering);
+  std::array<unsigned, 5> count{};
+  for (std::uint32_t i = 0; i < 6'000; ++i) {
+    tcp::Path path = of_ipv4;
+    path.remote.address = wire::Ipv4Address::of(0x0a000000 + i);
+    ++count[(*crossing)->home(path)];
+  }
+  for (unsigned place = 0; place < 5; ++place) EXPECT_GT(count[place], 800U) << place;
+  EXPECT_GT(count[2], 1'600U);
+}
+
 TEST(Crossing, AnAddressIsSharedByThoseWhoShare) {
   auto made = Crossing::create(3, {1, 2});
   ASSERT_TRUE(made);

@@ -35,6 +35,9 @@ class DeviceShare final : public io::NetDevice {
   bool is_short_of_buffers() noexcept override {
     return receives_ && device_.is_short_of_buffers();
   }
+  [[nodiscard]] const io::Steering* steering() const noexcept override {
+    return device_.steering();
+  }
   [[nodiscard]] std::array<std::byte, 6> address() const noexcept override {
     return device_.address();
   }

@@ -110,6 +110,11 @@ struct Inet::Parts {
       return way ? way->mtu : 0;
     }
 
+    [[nodiscard]] bool has_way(const tcp::Path& path) const noexcept override {
+      const auto way =
+          inet_.stack_.way(path.remote.address, path.local.address, nullptr, inet_.now_);
+      return way && way->interface->up;
+    }
     [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.loans_.loans(); }
     [[nodiscard]] bool has_room() noexcept override {
       return std::ranges::any_of(inet_.links_,
@@ -120,6 +125,7 @@ struct Inet::Parts {
       const std::uint64_t now = inet_.now_;
       const tcp::Path& path = segment.path;
       const auto way = inet_.stack_.way(path.remote.address, path.local.address, nullptr, now);
+      if (!way || !way->interface->up) inet_.no_way();
       if (!way) return true;  // as if it were lost: there may be a way later
       std::array<std::byte, wire::TcpHeader::max_size> head;
       const std::size_t head_size = write(head, segment.header);
@@ -341,6 +347,10 @@ std::uint64_t Inet::now() noexcept {
 }
 
 void Inet::after(std::uint64_t now) noexcept {
+  if (cut_off_ && cut_off_by_ != stack_.revision()) {
+    cut_off_by_ = stack_.revision();
+    cut_off_ = !engine_.try_again(now);
+  }
   engine_.flush(now);
   if (shared_.crossing) {
     if (!follows()) lead();
@@ -419,7 +429,10 @@ std::optional<unsigned> Inet::elsewhere(const tcp::Path& path, const wire::TcpSe
   if (looked == not_looked) {
     looked = 0;
     const unsigned home = crossing->home(path);
-    if (home != shared_.place) return home;
+    if (home != shared_.place) {
+      ++crossing->counters(shared_.place).misled;
+      return home;
+    }
   }
   if (engine_.would_take(now_, path, segment)) return std::nullopt;
   // A connection of which all know that nobody wants it.

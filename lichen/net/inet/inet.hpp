@@ -133,6 +133,10 @@ class Inet final : public io::Network {
                                     std::uint8_t& looked) noexcept;
   // The others are to know what is new here; what is new there is taken over.
   void lead() noexcept;
+  void no_way() noexcept {
+    cut_off_ = true;
+    cut_off_by_ = stack_.revision();
+  }
   void follow() noexcept;
   [[nodiscard]] bool follows() const noexcept { return shared_.place != 0; }
   void stop_listening(TcpSocket& socket) noexcept;
@@ -161,6 +165,9 @@ class Inet final : public io::Network {
   coro::Core& home_;
   const Shared shared_;
   std::uint32_t revision_ = 0;  // of the settings that were announced
+  // Segments had no way; and of which settings that was.
+  bool cut_off_ = false;
+  std::uint32_t cut_off_by_ = 0;
   std::uint64_t now_ = 0;
   LoanBook loans_;
   std::unique_ptr<Parts> parts_;

@@ -26,6 +26,8 @@ Result<void> InetCores::add(std::span<io::NetDevice* const> queues) {
   const unsigned place = cores();
   if (place == crossing_->places()) return Error::limit_reached;
   coro::Core& core = *coro::this_core();
+  // Of several devices each would have its own.
+  if (place == 0 && queues.size() == 1) crossing_->steered_by(queues[0]->steering());
   crossing_->join(place, core);
   // One core alone needs nobody.
   Crossing* crossing = crossing_->places() > 1 ? crossing_.get() : nullptr;

@@ -63,11 +63,9 @@ void Stack::set_up(Interface& interface, bool up, std::uint64_t now) noexcept {
   if (interface.up == up || interface.is_loopback()) return;
   interface.up = up;
   changed();
-  if (!up) {
-    neighbours_.forget_interface(interface.index);
-    return;
-  }
-  if (!interface.answers) return;
+  // What is known is of another link, and whom it asked for nobody has heard.
+  neighbours_.forget_interface(interface.index);
+  if (!up || !interface.answers) return;
   // RFC 4862 section 5.4, RFC 5227 section 2.1: also after the link comes back.
   for (LocalAddress& address : interface.addresses())
     if (address.origin != AddressOrigin::manual || address.state == AddressState::tentative)

@@ -113,6 +113,9 @@ class Connection {
   [[nodiscard]] std::uint64_t deadline() const noexcept;
   // Does what is due. Harmless when nothing is.
   void advance(std::uint64_t now) noexcept;
+  // What was sent again in vain is due now, not when its time comes.
+  void try_again(std::uint64_t now) noexcept;
+  [[nodiscard]] bool has_retried() const noexcept { return retries_ != 0 || persist_retries_ != 0; }
 
   // ---- the app
   // Copies; returns how much was taken. Errors: would_block (no room), invalid_state (after
@@ -221,6 +224,9 @@ class Connection {
   [[nodiscard]] bool can_receive() const noexcept;
   [[nodiscard]] bool can_send() const noexcept;
   [[nodiscard]] bool is_synchronized() const noexcept { return state_ > State::syn_received; }
+  [[nodiscard]] bool is_opening() const noexcept {
+    return state_ == State::syn_sent || state_ == State::syn_received;
+  }
   [[nodiscard]] Error over() const noexcept;
 
   // input.cpp

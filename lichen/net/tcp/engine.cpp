@@ -203,6 +203,20 @@ void Engine::advance(std::uint64_t now) noexcept {
   }
 }
 
+bool Engine::try_again(std::uint64_t now) noexcept {
+  bool all = true;
+  table_.for_each([&](Connection& connection) {
+    if (!connection.has_retried()) return;
+    if (!resources_.output.has_way(connection.path())) {
+      all = false;
+      return;
+    }
+    connection.try_again(now);
+    settle(connection);
+  });
+  return all;
+}
+
 // RFC 9293 section 3.10.7.2.
 void Engine::input_listener(std::uint64_t now, Listener& listener, const Path& path,
                             const wire::TcpSegment& segment, io::Buffer payload,

@@ -119,6 +119,9 @@ class Engine {
     return first == nullptr ? never : first->timer_at;
   }
   void advance(std::uint64_t now) noexcept;
+  // There may be a way again where there was none: what has been sent in vain is due at once. Looks
+  // at all connections. False: some still have none.
+  bool try_again(std::uint64_t now) noexcept;
 
   // ---- the app
   // Port zero: any that `may` suit. `config`: null for the engine's. Errors: address_in_use,

@@ -56,6 +56,84 @@ TEST_F(EngineTest, WhoWaitsForRoomDoesNotTryEachTime) {
   for (std::uint16_t i = 0; i < count; ++i) EXPECT_EQ(client.sent[i].header.from_port, i + 1);
 }
 
+// A SYN, or the answer to one, for which there was no room goes when there is.
+TEST_F(EngineTest, OpeningWaitsForRoomToo) {
+  client.room = 0;
+  Connection* connection = connect(1'000);
+  ASSERT_NE(connection, nullptr);
+  client.engine->flush(now);
+  EXPECT_TRUE(client.sent.empty());
+  now += 50 * millisecond;
+  client.room = SIZE_MAX;
+  client.engine->flush(now);
+  ASSERT_EQ(client.sent.size(), 1u);
+  EXPECT_EQ(client.sent.front().header.flags, flag::syn);
+  client.engine->flush(now);
+  EXPECT_EQ(client.sent.size(), 1u);
+  server.room = 0;
+  server.input(now, client.sent.front());
+  client.sent.clear();
+  EXPECT_TRUE(server.sent.empty());
+  server.room = SIZE_MAX;
+  server.engine->flush(now);
+  ASSERT_EQ(server.sent.size(), 1u);
+  EXPECT_EQ(server.sent.front().header.flags, flag::syn | flag::ack);
+  pump();
+  EXPECT_EQ(connection->state(), State::established);
+  // What it waited for room is no part of the round trip.
+  EXPECT_LT(connection->info(now).rtt_ns, millisecond);
+  client.engine->release(now, *connection);
+}
+
+// A way that is there again is tried at once, by those who have tried in vain.
+TEST_F(EngineTest, TriesAgainWhenThereIsAWay) {
+  Connection* cut = connect(1'000);
+  Connection* elsewhere = connect(1'001);
+  Connection* idle = connect(1'002);
+  pump();
+  Connection* opening = connect(1'003);
+  for (Connection* each : {cut, elsewhere}) {
+    ASSERT_TRUE(each->write(now, std::vector<std::byte>(10)));
+    client.engine->touched(now, *each);
+  }
+  const auto lose_for = [&](std::uint64_t time) {
+    for (const std::uint64_t until = now + time; client.engine->deadline() <= until;) {
+      now = std::max(now, client.engine->deadline());
+      client.engine->advance(now);
+      client.engine->flush(now);
+    }
+    client.sent.clear();
+  };
+  client.sent.clear();
+  lose_for(20 * second);
+  const std::uint64_t later = client.engine->deadline();
+  EXPECT_GT(later, now + second);
+  client.without_way = 1'001;
+  EXPECT_FALSE(client.engine->try_again(now));
+  EXPECT_LE(client.engine->deadline(), now);
+  client.engine->advance(now);
+  ASSERT_EQ(client.sent.size(), 2u);
+  for (const Packet& packet : client.sent)
+    EXPECT_TRUE(packet.header.from_port == 1'000 || packet.header.from_port == 1'003);
+  // As long as nobody answers, with times as at the beginning.
+  client.sent.clear();
+  EXPECT_LE(client.engine->deadline(), now + 3 * second);
+  client.without_way = 0;
+  EXPECT_TRUE(client.engine->try_again(now));
+  client.engine->advance(now);
+  EXPECT_EQ(client.sent.size(), 3u);
+  pump();
+  EXPECT_EQ(opening->state(), State::established);
+  for (Connection* each : {cut, elsewhere}) EXPECT_EQ(each->info(now).unacked, 0u);
+  EXPECT_TRUE(client.engine->try_again(now));
+  EXPECT_GT(client.engine->deadline(), now);
+  for (Connection* each : {cut, elsewhere, idle, opening}) {
+    each->abort(now);
+    client.engine->release(now, *each);
+  }
+  pump();
+}
+
 TEST_F(EngineTest, ConnectsAcceptsAndEnds) {
   Connection* ours = connect();
   ASSERT_NE(ours, nullptr);

@@ -47,7 +47,13 @@ std::uint32_t Connection::burst() const noexcept {
 }
 
 void Connection::flush(std::uint64_t now) noexcept {
-  wants_flush_ = blocked_ = false;
+  wants_flush_ = false;
+  if (std::exchange(blocked_, false) && is_opening()) {
+    // For the SYN, or its answer, there was no room.
+    if (retries_ == 0) syn_sent_at_ = rto_from_ = now;
+    send_syn(now);
+    arm_loss_timer(now);
+  }
   if (can_send()) {
     window_limited_ = false;
     if (has_to_send()) {

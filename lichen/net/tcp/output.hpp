@@ -56,6 +56,8 @@ class Output {
   // False: transmit() has no room for anybody, and flush() follows when it has. So that not all who
   // wait for room have to try.
   [[nodiscard]] virtual bool has_room() noexcept { return true; }
+  // Whether there is a way to the peer just now; what is sent without is lost.
+  [[nodiscard]] virtual bool has_way(const Path& /*path*/) const noexcept { return true; }
   // How large packets may be that take the path, as far as that is known; 0: as the Config says.
   [[nodiscard]] virtual std::uint32_t mtu(const Path& /*path*/) const noexcept { return 0; }
   // So far.

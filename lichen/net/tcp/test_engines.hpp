@@ -45,6 +45,9 @@ class Host final : public Output, public Observer {
     return true;
   }
   [[nodiscard]] bool has_room() noexcept override { return room > 0; }
+  [[nodiscard]] bool has_way(const Path& path) const noexcept override {
+    return path.local.port != without_way;
+  }
   [[nodiscard]] std::uint32_t mtu(const Path& /*path*/) const noexcept override { return link_mtu; }
   void changed(Connection& /*connection*/, std::uint8_t changes) noexcept override {
     all_changes |= changes;
@@ -67,7 +70,8 @@ class Host final : public Output, public Observer {
   std::uint8_t all_changes = 0;
   int acceptables = 0;
   std::uint32_t link_mtu = 0;
-  std::size_t room = SIZE_MAX;  // for how many more segments
+  std::size_t room = SIZE_MAX;    // for how many more segments
+  std::uint16_t without_way = 0;  // the port
   std::size_t tries = 0;
   std::unique_ptr<Engine> engine;
 };

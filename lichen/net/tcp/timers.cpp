@@ -91,6 +91,16 @@ void Connection::advance(std::uint64_t now) noexcept {
   flush(now);
 }
 
+// As if its time had come, and with the usual times from now on.
+void Connection::try_again(std::uint64_t now) noexcept {
+  if (!has_retried() || loss_at_ <= now) return;
+  if (loss_timer_ != LossTimer::retransmit && loss_timer_ != LossTimer::persist) return;
+  // This one counts neither as a retry nor for the next wait.
+  if (retries_ > 1) --retries_;
+  backoff_ = persist_retries_ = 0;
+  loss_at_ = now;
+}
+
 void Connection::on_loss_timer(std::uint64_t now) noexcept {
   const LossTimer timer = loss_timer_;
   if (is_synchronized() && user_timeout_ != 0 && now - progress_at_ >= user_timeout_) {
