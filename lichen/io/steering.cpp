@@ -2,8 +2,10 @@
 
 namespace lichen::io {
 
-std::uint32_t toeplitz_hash(const std::array<std::uint8_t, Steering::key_size>& key,
-                            std::span<const std::uint8_t> bytes) noexcept {
+// Of what no table knows only, so it is made small, not fast.
+[[clang::minsize]] std::uint32_t toeplitz_hash(
+    const std::array<std::uint8_t, Steering::key_size>& key,
+    std::span<const std::uint8_t> bytes) noexcept {
   std::uint32_t result = 0;
   std::uint64_t window = 0;  // of the key: 32 bits that count now, and those that come next
   for (std::size_t i = 0; i < 4; ++i) window = window << 8 | key[i];

@@ -6,6 +6,9 @@
 
 #include "lichen/io/operation.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::virtio {
 
 namespace {
@@ -294,6 +297,8 @@ Task<Result<void>> NetCard::restart() noexcept {
   }
   co_return Result<void>{};
 }
+
+#pragma clang attribute pop
 
 // ---- what it tells ------------------------------------------------------------------------------
 

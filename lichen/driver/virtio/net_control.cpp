@@ -8,6 +8,9 @@
 
 #include "lichen/coro/sleep.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::virtio {
 
 namespace {
@@ -90,3 +93,5 @@ Task<Result<void>> NetControl::answer() noexcept {
 }
 
 }  // namespace lichen::driver::virtio
+
+#pragma clang attribute pop
