@@ -5,6 +5,9 @@
 
 #include "lichen/sched/machine.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::site {
 
 namespace {
@@ -108,6 +111,7 @@ void write_bands(Json& json, const std::vector<sched::BandStatistics>& bands, Ba
     write_counts(json, band.work);
     const sched::Distribution& waits = band.work.wait;
     write_distribution(json.key("wait"), seen ? waits.since(seen->older[i]) : waits);
+    if (!seen) write_distribution(json.key("run"), band.work.run);
     json.close('}');
   }
   json.close(']');
@@ -155,3 +159,5 @@ Task<Result<std::string>> bands_json() {
 }
 
 }  // namespace lichen::site
+
+#pragma clang attribute pop

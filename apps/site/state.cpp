@@ -6,6 +6,9 @@
 #include "lichen/coro/trace.hpp"
 #include "lichen/sched/inspect.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::site {
 
 namespace {
@@ -132,3 +135,5 @@ Task<Result<std::string>> memory_json() {
 }
 
 }  // namespace lichen::site
+
+#pragma clang attribute pop

@@ -51,6 +51,18 @@ fresh
 printf '#include "lichen/driver/linux/ring.hpp"\n' | file lichen/net/http/server.cpp
 expect 'net includes a driver' 1 'lichen/net/http/server.cpp:1: lichen/net may not include lichen/driver'
 
+fresh
+printf '// thread_local\nstatic thread_local int x = 0;\n' | file lichen/net/http/a.cpp
+expect 'a variable of threads' 1 'lichen/net/http/a.cpp:2: a task may be on another thread after a co_await'
+fresh
+printf 'static __thread int x;\n' | file apps/x/x.cpp
+expect 'the same in an app' 1 'apps/x/x.cpp:1: a task may be on another thread'
+fresh
+printf 'thread_local int x; /* "thread_local" */\n' | file lichen/hal/linux/a.cpp
+printf 'thread_local int x;\n' | file lichen/net/http/a_test.cpp
+printf 'int a_thread_local = 0;  // thread_local\nconst char* y = "thread_local";\n' | file lichen/net/http/a.cpp
+expect 'where they may be' 0
+
 for folder in hal driver image; do
   fresh
   printf '#  include "lichen/%s/a.hpp"\n' $folder | file apps/site/site.cpp

@@ -11,7 +11,9 @@
 #include "lichen/coro/channel.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/sleep.hpp"
+#include "lichen/sched/frames.hpp"
 #include "lichen/sched/machine.hpp"
+#include "lichen/sched/place.hpp"
 
 namespace lichen::sched {
 namespace {
@@ -132,6 +134,64 @@ TEST_P(LeaseTorture, NothingIsLost) {
     co_return Result<void>{};
   };
   run(body());
+}
+
+// Cores that are kept for something take what is bound to them and nothing else.
+TEST(Roles, KeepCoresForWhatIsBoundToThem) {
+  static constexpr std::array roles{CoreRole::app, CoreRole::event, CoreRole::net};
+  auto machine = Machine::create({.cores = roles.size(), .pin = false, .roles = roles});
+  ASSERT_TRUE(machine.has_value());
+  auto body = []() -> Task<Result<void>> {
+    Machine& here = Machine::current();
+    EXPECT_EQ(&here.core_of(CoreRole::app), &here.core(0));
+    EXPECT_EQ(&here.core_of(CoreRole::event), &here.core(1));
+    EXPECT_EQ(&here.core_of(CoreRole::net), &here.core(2));
+    auto stay = [](const Executor& home, unsigned& turns) -> Task<Result<void>> {
+      for (unsigned i = 0; i < 50; ++i) {
+        EXPECT_EQ(coro::this_core(), &home);
+        ++turns;
+        if (i % 10 == 0)
+          CO_TRY(co_await sleep_for(100us));
+        else
+          co_await yield();
+      }
+      co_return Result<void>{};
+    };
+    std::array<unsigned, roles.size()> bound{};
+    std::array<unsigned, 12> free{};
+    Scope scope;
+    for (unsigned i = 0; i < roles.size(); ++i)
+      scope.spawn(stay(here.core_of(roles[i]), bound[i]), &here.core_of(roles[i]));
+    for (unsigned& turns : free) scope.spawn(stay(here.core(0), turns));
+    // Frames, too, as long as there is room, and then they are refused.
+    auto group = CO_TRY(make_group({.name = "app"}));
+    for (unsigned i = 0; i < 3; ++i)
+      scope.spawn([](Group& of, const Executor& home) -> Task<Result<void>> {
+        auto frames = CO_TRY(co_await Frames::reserve(of, {.period = 10ms, .budget = 2ms}));
+        EXPECT_EQ(coro::this_core(), &home);
+        for (unsigned frame = 0; frame < 3; ++frame) CO_TRY(co_await frames.next());
+        co_return Result<void>{};
+      }(*group, here.core(0)));
+    CO_TRY(co_await scope.join());
+    for (const unsigned turns : bound) EXPECT_EQ(turns, 50U);
+    for (const unsigned turns : free) EXPECT_EQ(turns, 50U);
+    EXPECT_TRUE((co_await Frames::reserve(*group, {.period = 10ms, .budget = 8ms}))
+                    .failed_with(Error::limit_reached));
+    CO_TRY(here.set_active_cores(1));
+    CO_TRY(here.set_active_cores(3));
+    co_return Result<void>{};
+  };
+  const auto outcome = (*machine)->run(body());
+  EXPECT_TRUE(outcome.has_value()) << static_cast<int>(outcome.error());
+}
+
+TEST(Roles, CoreZeroRunsApps) {
+  constexpr std::array roles{CoreRole::net};
+  EXPECT_TRUE(Machine::create({.cores = 2, .pin = false, .roles = roles})
+                  .failed_with(Error::invalid_argument));
+  auto machine = Machine::create({.cores = 2, .pin = false});
+  ASSERT_TRUE(machine.has_value());
+  EXPECT_EQ(&(*machine)->core_of(CoreRole::net), &(*machine)->core(0));
 }
 
 TEST_P(LeaseTorture, TwoToOneToTwo) {

@@ -13,6 +13,9 @@
 #include "lichen/io/operation.hpp"
 #include "lichen/io/turn.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::virtio {
 
 namespace {
@@ -248,3 +251,5 @@ bool Balloon::deliver() noexcept {
 }
 
 }  // namespace lichen::driver::virtio
+
+#pragma clang attribute pop

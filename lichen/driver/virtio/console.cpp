@@ -8,6 +8,9 @@
 #include "lichen/driver/virtio/start.hpp"
 #include "lichen/io/operation.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::virtio {
 
 namespace {
@@ -288,3 +291,5 @@ bool ConsoleDevice::deliver() noexcept {
 }
 
 }  // namespace lichen::driver::virtio
+
+#pragma clang attribute pop

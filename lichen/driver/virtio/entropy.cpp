@@ -9,6 +9,9 @@
 #include "lichen/io/operation.hpp"
 #include "lichen/io/turn.hpp"
 
+// Runs seldom and is a large part of an image, so it is made small, not fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::virtio {
 
 Entropy::Entropy(Transport& transport, Queue queue, SharedMemory memory) noexcept
@@ -85,3 +88,5 @@ bool Entropy::deliver() noexcept {
 }
 
 }  // namespace lichen::driver::virtio
+
+#pragma clang attribute pop
