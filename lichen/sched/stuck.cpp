@@ -106,7 +106,7 @@ void Executor::give_core(Worker& to, Carrier* task) noexcept {
 
 // In the loop. Returns when the core comes back to this thread and the loop is to go on here.
 void Executor::hand_over(Worker& to, Carrier* task) noexcept {
-  begin_suspension();
+  begin_tasks();  // an interrupt that comes before the other thread goes on is repeated
   Worker& mine = *worker_;
   mine.state = Worker::State::idle;
   if (!task) request_preemption();  // ends the batch in which that loop is
@@ -171,6 +171,7 @@ void Executor::step_aside() noexcept { current().leave_to_another(); }
 // The flow of a stuck task, as if it had called this before its call of the host's, with preemption
 // off. On return it makes the call.
 void Executor::leave_to_another() noexcept {
+  begin_tasks();  // as in hand_over()
   clear_request();
   const std::uint64_t now = hal::now_ns();
   look_for_events(now);
