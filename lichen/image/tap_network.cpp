@@ -191,7 +191,7 @@ Task<Result<void>> run_over_taps(Host& host, std::span<const TapWish> wishes,
   (co_await network.join()).ignore();
   if (ended || ended.failed_with(Error::stopped)) co_return outcome;
   base::log::error("--net {}: {} gone or has failed: {}", names_of(wishes),
-                   wishes.size() == 1 ? "the device is" : "one of the devices is",
+                   wishes.size() == 1 ? "the device is" : "the devices are",
                    base::describe(ended.error()));
   co_return ended;
 }
