@@ -23,6 +23,12 @@
 lichen_entry:
   csrw sie, zero
   csrci sstatus, 2
+  // OpenSBI before 1.3 may send a hart that is being started here: it says so to the hart before it
+  // has said where to begin.
+  la t0, lichen_begun
+  li t1, 1
+  amoswap.w.aqrl t1, t1, (t0)
+  bnez t1, lichen_processor_start
   la t2, lichen_early_root
   li t0, ((LOAD_BASE >> 12) << 10) | PAGE_ALL
   sd t0, 16(t2)                 // entry 2: where it lies
@@ -85,6 +91,9 @@ lichen_processor_start:
   unimp
 
 .bss
+.balign 4
+lichen_begun:                   // whether a hart was here already
+  .skip 4
 .balign 4096
 .globl lichen_early_root
 lichen_early_root:
