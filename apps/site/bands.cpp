@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lichen/sched/machine.hpp"
+#include "lichen/sched/task_watch.hpp"
 
 // Runs seldom and is a large part of an image, so it is made small, not fast.
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
@@ -71,6 +72,7 @@ void write_stalls(Json& json, sched::Machine& machine) {
           .field("core", core)
           .field("held_ns", stall.held_ns)
           .field("call", std::string_view{stall.call})
+          .field("task", stall.task.view())
           .field("group", sched::describe_lane(machine, stall.lane).group_name)
           .key("stack")
           .open('[');
@@ -143,6 +145,24 @@ void write_groups(Json& json) {
   json.close(']');
 }
 
+void write_watched(Json& json, bool all) {
+  json.open('[');
+  sched::for_each_watched_task(
+      sched::Machine::current(), [&json, all](const sched::TaskFigures& task) {
+        json.open('{').field("name", task.name.view()).field("watched", task.watched);
+        write_counts(json, task.work);
+        json.field("moves", task.migrations);
+        if (all) {
+          write_place(json, task.spawned_at);
+          json.field("aside_ns", task.aside_ns).field("longest_aside_ns", task.longest_aside_ns);
+        }
+        write_distribution(json.key("wait"), task.work.wait);
+        write_distribution(json.key("run"), task.work.run);
+        json.close('}');
+      });
+  json.close(']');
+}
+
 Task<Result<std::string>> bands_json() {
   auto& machine = sched::Machine::current();
   const auto bands = CO_TRY(co_await sched::band_statistics(machine));
@@ -152,6 +172,7 @@ Task<Result<std::string>> bands_json() {
   json.key("groups");
   write_groups(json);
   write_lanes(json, machine);
+  write_watched(json.key("watched"), true);
   write_preempted(json, machine);
   write_stalls(json, machine);
   json.close('}');

@@ -26,6 +26,10 @@ void write_bands(Json& json, const std::vector<sched::BandStatistics>& bands, Ba
 // [{"name":"default", "weight":100, "foreground":true, "run_ns":[...], "frame_ns":...}, ...]:
 // run_ns by class, the most urgent first.
 void write_groups(Json& json);
+// [{"name":"track 0", "watched":true, "tasks":..., "preemptions":..., "moves":..., "wait":{...},
+// "run":{...}}, ...]: tasks that are watched, or were, since each began; all: also where it was
+// spawned, and for how long it was set aside.
+void write_watched(Json& json, bool all);
 // All of it, and run times, lanes, the tasks that were preempted, who held a core for too long.
 Task<Result<std::string>> bands_json();
 

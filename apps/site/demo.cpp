@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
+#include "lichen/base/format.hpp"
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/sleep.hpp"
 #include "lichen/sched/frames.hpp"
 #include "lichen/sched/machine.hpp"
 #include "lichen/sched/place.hpp"
+#include "lichen/sched/task_watch.hpp"
 
 namespace lichen::site {
 
@@ -56,15 +59,16 @@ Task<Result<void>> FrameDemo::run() {
   const std::uint64_t first_due_ns = coro::hooks::now_ns() + 10 * period_ns;
   Scope scope;
   for (unsigned i = 0; i < track_count; ++i)  // one after the other, not all at once
-    scope.spawn(track(*front, tracks_[i], first_due_ns + i * period_ns / track_count));
+    scope.spawn(track(*front, i, first_due_ns + i * period_ns / track_count));
   for (unsigned i = 0; i < hogs_.size(); ++i)
-    scope.spawn(hog(hogs_[i]),
-                {.core = &machine.core(i), .lane = back->lane(sched::Qos::background)});
+    scope.spawn(hog(i), {.core = &machine.core(i), .lane = back->lane(sched::Qos::background)});
   co_return co_await scope.join();
 }
 
-Task<Result<void>> FrameDemo::track(sched::Group& group, FrameHistory& history,
+Task<Result<void>> FrameDemo::track(sched::Group& group, unsigned number,
                                     std::uint64_t first_due_ns) {
+  FrameHistory& history = tracks_[number];
+  const auto watched = CO_TRY(co_await sched::watch_task(base::format<16>("track {}", number)));
   auto frames = CO_TRY(co_await sched::Frames::reserve(
       group, {.period = std::chrono::nanoseconds{period_ns},
               .budget = std::chrono::microseconds{work_us + work_us * 2 / 5},
@@ -83,8 +87,12 @@ Task<Result<void>> FrameDemo::track(sched::Group& group, FrameHistory& history,
   }
 }
 
-Task<Result<void>> FrameDemo::hog(std::atomic<std::uint64_t>& done_us) {
+Task<Result<void>> FrameDemo::hog(unsigned number) {
   constexpr std::uint64_t step_us = 100;
+  std::atomic<std::uint64_t>& done_us = hogs_[number];
+  std::optional<sched::WatchedTask> watched;
+  if (number < 4)
+    watched.emplace(CO_TRY(co_await sched::watch_task(base::format<16>("hog {}", number))));
   for (;;) {
     for (unsigned step = 0; step < 100; ++step) {
       compute(step_us * rounds_per_us_);

@@ -54,7 +54,8 @@ class FrameHistory {
 };
 
 // Four tracks that draw for a millisecond 120 times a second, in a group of the foreground, and in
-// one of the background a hog for each core, which computes for 10 ms at a time.
+// one of the background a hog for each core, which computes for 10 ms at a time. They are watched
+// as "track 0", "hog 0" and so on, of the hogs the first four.
 class FrameDemo {
  public:
   static constexpr unsigned track_count = 4;
@@ -75,8 +76,8 @@ class FrameDemo {
   void write(Json& json, Seen& seen) const;
 
  private:
-  Task<Result<void>> track(sched::Group& group, FrameHistory& history, std::uint64_t first_due_ns);
-  Task<Result<void>> hog(std::atomic<std::uint64_t>& done_us);
+  Task<Result<void>> track(sched::Group& group, unsigned number, std::uint64_t first_due_ns);
+  Task<Result<void>> hog(unsigned number);
 
   std::uint64_t rounds_per_us_ = 1;
   std::array<FrameHistory, track_count> tracks_;

@@ -83,6 +83,7 @@ Task<Result<std::string>> state_json(io::System& system, HttpTotals http, const 
   write_bands(json, bands, seen ? &seen->bands : nullptr);
   json.key("groups");
   write_groups(json);
+  write_watched(json.key("watched"), false);
   if (demo) {
     FrameDemo::Seen nothing;
     demo->write(json.key("demo"), seen ? seen->demo : nothing);
@@ -103,6 +104,7 @@ std::string tasks_json(std::size_t limit) {
     std::array<coro::TraceLine, 32> lines;
     const std::size_t count = coro::trace_strand(strand, lines);
     json.open('{').field("depth", depth).field("state", count ? "waiting" : "ready");
+    if (strand.watch() != 0) json.field("name", machine.task_watches().name_of(strand).view());
     json.key("stack").open('[');
     for (std::size_t i = 0; i < count; ++i) {
       json.open('{')

@@ -87,9 +87,11 @@ void fairness(const Args& args) {
                         .second = {.name = "foreground", .foreground = true},
                         .first_qos = sched::Qos::background,
                         .second_qos = sched::Qos::user_interactive};
+  // The hogs use up all that the host gives to the machine, which may be less than it has.
   double least = 1e9, mean = 0;
   for (const Window& window : measure(plan, guaranteed, windows)) {
-    const double cores = static_cast<double>(window.first) * Plan::slice_us / 1e6 / window.seconds;
+    const double cores = static_cast<double>(window.first) * plan.cores /
+                         static_cast<double>(window.first + window.second);
     least = std::min(least, cores);
     mean += cores / windows;
   }

@@ -282,7 +282,8 @@ def draw(rows, update_docs):
                     os.path.join(folder, "frames.json"), os.path.join(folder, "frames")], check=True)
     note(f"drawn: {os.path.relpath(folder, ROOT)}/frames.svg and .png")
     if update_docs:
-        shutil.copy(os.path.join(folder, "frames.svg"), os.path.join(ROOT, "docs"))
+        for kind in ("svg", "png"):
+            shutil.copy(os.path.join(folder, f"frames.{kind}"), os.path.join(ROOT, "docs"))
         write_tables(rows)
 
 

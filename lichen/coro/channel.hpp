@@ -29,9 +29,10 @@ class Server {
 
  protected:
   // Under the channel's lock: somebody begins to wait; nobody waits any more.
-  void waits(const Waiter& waiter) noexcept {
-    const LaneId lane = waiter.strand().lane();
-    if (lane != strand_.lane() && &waiter.strand() != &strand_) hooks::lend(loan_, strand_, lane);
+  void waits(const Waiter& waiter) noexcept { waits(waiter, {.lane = waiter.strand().lane()}); }
+  void waits(const Waiter& waiter, Lent lent) noexcept {
+    if ((lent.lane != strand_.lane() || strand_.hurried()) && &waiter.strand() != &strand_)
+      hooks::lend(loan_, strand_, lent);
   }
   void nobody_waits() noexcept {
     if (loan_.to) hooks::take_back(loan_);
@@ -407,6 +408,11 @@ class Channel {
     return true;
   }
 
+  void hurry(Waiter& waiter, Lent lent) noexcept {
+    const BothEndsStill guard{ring_};
+    if (server_ && waiter.node.is_linked()) server_->waits(waiter, lent);
+  }
+
   detail::ChannelRing<T> ring_;
   Error closed_{};
   WaitQueue senders_;
@@ -426,6 +432,7 @@ class Channel {
     }
     Enqueued enqueue(Waiter& waiter) noexcept { return channel_.offer_or_wait(whole(), waiter); }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
+    void hurry(Waiter& waiter, Lent lent) noexcept { channel_.hurry(waiter, lent); }
     Result<void> result() noexcept {
       if (out_.error != Error{}) return out_.error;
       return {};
@@ -461,6 +468,7 @@ class Channel {
     }
     Enqueued enqueue(Waiter& waiter) noexcept { return channel_.offer_or_wait(out_, waiter); }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
+    void hurry(Waiter& waiter, Lent lent) noexcept { channel_.hurry(waiter, lent); }
     // Some were sent before the task was stopped: that is what it must know.
     [[nodiscard]] bool partial() const noexcept { return out_.left < total_; }
     Result<std::size_t> result() noexcept {
@@ -500,6 +508,7 @@ class Channel {
       return channel_.collect_or_wait(in_, waiter);
     }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
+    void hurry(Waiter& waiter, Lent lent) noexcept { channel_.hurry(waiter, lent); }
     Result<T> result() noexcept {
       if (!in_.taken) return in_.error;
       in_.taken = 0;
@@ -535,6 +544,7 @@ class Channel {
     }
     Enqueued enqueue(Waiter& waiter) noexcept { return channel_.collect_or_wait(in_, waiter); }
     bool dequeue(Waiter& waiter) noexcept { return channel_.dequeue(waiter); }
+    void hurry(Waiter& waiter, Lent lent) noexcept { channel_.hurry(waiter, lent); }
     Result<std::size_t> result() noexcept {
       if (!in_.taken) return in_.error;
       return in_.taken;

@@ -16,6 +16,15 @@ inline constexpr LaneId event_lane = 0;
 // Group 0, "default", class user_initiated: where a strand is that nobody put elsewhere.
 inline constexpr LaneId default_lane = 2;
 
+// A lane that a task lends. A frame's lane is that frame's alone: for what goes on beyond the wait,
+// or elsewhere, `fair` stands for it, the most urgent class of its group. event_lane: not known
+// yet.
+struct Lent {
+  LaneId lane = default_lane;
+  LaneId fair = event_lane;
+  std::uint8_t levels = 0;  // of children of children that it has come down
+};
+
 // What is ready in one lane on one core. It owns nothing.
 struct LaneQueues {
   Runnable* next = nullptr;  // the wake slot

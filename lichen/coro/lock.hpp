@@ -42,6 +42,11 @@ class [[clang::capability("mutex")]] SpinLock {
     if (held_.exchange(true, std::memory_order_acquire)) [[unlikely]]
       lock_contended();
   }
+  [[nodiscard]] bool try_lock() noexcept __attribute__((try_acquire_capability(true))) {
+    if (!cores_share) return true;
+    hooks::interleave();
+    return !held_.exchange(true, std::memory_order_acquire);
+  }
   void unlock() noexcept __attribute__((release_capability())) {
     if (!cores_share) return;
     hooks::interleave();

@@ -63,8 +63,8 @@ class Preemption {
   void clear_request() noexcept { requested_ = false; }
   [[nodiscard]] bool preemption_requested() const noexcept { return requested_; }
   [[nodiscard]] bool preemption_off() const noexcept { return off_ != 0; }
-  // Whoever leaves a section sees a request that came meanwhile. Who is between two tasks may have
-  // looked already: it has to be repeated.
+  // Whoever leaves a section sees a request that came meanwhile. Who is between two tasks, or
+  // between two threads that are this core, may have looked already: it has to be repeated.
   [[nodiscard]] bool between_tasks() const noexcept { return off_ == next_task; }
   [[nodiscard]] bool in_short_section() const noexcept { return short_section_; }
 

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/ring_end.hpp"
 
 namespace lichen::coro {
@@ -77,7 +79,7 @@ void Scope::start(PromiseBase& promise, std::source_location where, Place place,
   const PreemptionOff section{core};
   if (place.lane == Place::same_lane) {
     Strand* spawner = core ? core->current() : nullptr;
-    place.lane = spawner ? spawner->lane() : default_lane;
+    place.lane = spawner ? own_lane(*spawner) : default_lane;
   }
   Strand& strand = promise.become_root(*this, where, place.lane, place.core);
   strand.keeps_frame = keeps_frame;
@@ -116,7 +118,7 @@ void request_stop(Strand& strand) noexcept {
   SpinGuard guard{strand.lock};
   if (strand.stop_requested.exchange(true, std::memory_order_relaxed)) return;
   if (strand.wait) {
-    Core* elsewhere = strand.wait->cancel(*strand.wait);
+    Core* elsewhere = strand.wait->kind->cancel(*strand.wait);
     if (elsewhere && strand.stop_post == Strand::StopPost::none) {
       strand.stop_post = Strand::StopPost::under_way;
       hooks::post_stop(*elsewhere, strand);
@@ -129,7 +131,7 @@ void handle_stop(Strand& strand) noexcept {
   {
     SpinGuard guard{strand.lock};
     if (std::exchange(strand.stop_post, Strand::StopPost::none) == Strand::StopPost::under_way) {
-      Core* elsewhere = strand.wait ? strand.wait->cancel(*strand.wait) : nullptr;
+      Core* elsewhere = strand.wait ? strand.wait->kind->cancel(*strand.wait) : nullptr;
       if (elsewhere) {
         strand.stop_post = Strand::StopPost::under_way;
         hooks::post_stop(*elsewhere, strand);
@@ -190,11 +192,34 @@ bool Scope::JoinAwaiter::suspend(PromiseBase& promise) noexcept {
     if (scope_.active_.load(std::memory_order_relaxed) != 0) {
       if (scope_.joiner_) hooks::fatal("two tasks join one Scope");
       scope_.joiner_ = &promise;
+      if (strand->hurried()) [[unlikely]]
+        scope_.hurry_children(hooks::lent_lane(*strand));
       return true;
     }
   }
   core.abandon_suspension();
   return false;
+}
+
+[[clang::minsize, gnu::noinline]] void Scope::JoinAwaiter::hurry_wait(Wait& wait,
+                                                                      Lent lent) noexcept {
+  static_cast<JoinAwaiter&>(wait).scope_.hurry(lent);
+}
+
+[[clang::minsize, gnu::noinline]] void Scope::hurry(Lent lent) noexcept {
+  SpinGuard guard{lock_};
+  hurry_children(lent);
+}
+
+// The same way down as that of a stop request, but not so far: it may be on the stack of a task
+// that was interrupted.
+[[clang::minsize, gnu::noinline]] void Scope::hurry_children(Lent lent) noexcept {
+  if (++lent.levels == std::numeric_limits<std::uint8_t>::max()) return;
+  for (Strand& child : children_) {
+    if (!hooks::raise(child, lent)) continue;  // nor does a circle of those who wait have no end
+    SpinGuard guard{child.lock, in_section};
+    if (child.wait && child.wait->kind->hurry) child.wait->kind->hurry(*child.wait, lent);
+  }
 }
 
 Result<void> Scope::JoinAwaiter::await_resume() noexcept {

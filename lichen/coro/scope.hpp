@@ -89,7 +89,8 @@ class Scope {
   }
 
   // Waits until no child is left. Yields the first error of a child, if any. Does not end early
-  // when the parent is stopped: the children are, and their end is what it waits for.
+  // when the parent is stopped: the children are, and their end is what it waits for. What the
+  // parent is lent meanwhile, as the holder of a mutex or by Serving, the children inherit.
   auto join() noexcept;
   // Asks all children to stop, those to come as well. Idempotent, on any core.
   void request_stop() noexcept;
@@ -100,6 +101,9 @@ class Scope {
   [[nodiscard]] std::size_t active() const noexcept {
     return active_.load(std::memory_order_relaxed);
   }
+  // For who waits for the children in its own way, and has been lent a lane: they have it until
+  // they end. See Wait::Hurry.
+  void hurry(Lent lent) noexcept;
 
  private:
   friend void request_stop(Strand& strand) noexcept;
@@ -111,6 +115,7 @@ class Scope {
              Order order) noexcept;
   void fail(Error error) noexcept;
   void request_stop_locked() noexcept __attribute__((requires_capability(lock_)));
+  void hurry_children(Lent lent) noexcept __attribute__((requires_capability(lock_)));
   void child_ended() noexcept;
   void remove_from_parent() noexcept;
 
@@ -128,7 +133,7 @@ class Scope {
  public:
   class JoinAwaiter : Wait {
    public:
-    explicit JoinAwaiter(Scope& scope) noexcept : Wait{.cancel = &never_cancel}, scope_{scope} {}
+    explicit JoinAwaiter(Scope& scope) noexcept : Wait{.kind = &kind_of_wait}, scope_{scope} {}
     [[nodiscard]] bool await_ready() const noexcept {
       return scope_.active_.load(std::memory_order_acquire) == 0;
     }
@@ -140,6 +145,8 @@ class Scope {
 
    private:
     static Core* never_cancel(Wait&) noexcept { return nullptr; }
+    static void hurry_wait(Wait& wait, Lent lent) noexcept;
+    static constexpr Kind kind_of_wait{&never_cancel, &hurry_wait};
     bool suspend(PromiseBase& promise) noexcept;
 
     Scope& scope_;

@@ -7,10 +7,12 @@
 #include <cstddef>
 #include <optional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
 #include "lichen/coro/event.hpp"
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/waiting.hpp"
 
@@ -34,11 +36,14 @@ class Arm {
 
  public:
   using Value = typename Operation::Value;
+  static constexpr bool is_child = false;
+  static constexpr bool knows_whom = requires(Operation& of, Waiter& by) { of.hurry(by, Lent{}); };
   explicit Arm(ArmStart<Await<Operation>> start) noexcept : operation_{start.source.operation()} {}
 
   bool try_now() noexcept { return operation_.try_now(); }
   Enqueued enqueue(Waiter& waiter) noexcept { return operation_.enqueue(waiter); }
   void dequeue(Waiter& waiter) noexcept { operation_.dequeue(waiter); }
+  void hurry(Waiter& waiter, Lent lent) noexcept { operation_.hurry(waiter, lent); }
   Result<Value> result() noexcept { return operation_.result(); }
 
  private:
@@ -51,6 +56,8 @@ template <class T>
 class TaskArm {
  public:
   using Value = typename Task<T>::Value;
+  static constexpr bool is_child = true;
+  static constexpr bool knows_whom = false;
   explicit TaskArm(ArmStart<Task<T>> start) noexcept {
     if (!start.scope.spawn(run(std::move(start.source), result_, done_))) {
       result_.emplace(Error::no_memory);
@@ -93,7 +100,8 @@ inline constexpr std::size_t select_again = ~std::size_t{1};
 template <class Arms>
 class SelectRound : WaitingForSeveral {
  public:
-  explicit SelectRound(Arms& arms) noexcept : WaitingForSeveral{&cancel_wait}, arms_{arms} {}
+  SelectRound(Arms& arms, Scope& children) noexcept
+      : WaitingForSeveral{kind_of_wait}, arms_{arms}, children_{children} {}
 
   static bool await_ready() noexcept { return false; }
   template <class Promise>
@@ -125,6 +133,9 @@ class SelectRound : WaitingForSeveral {
   bool subscribe(PromiseBase& promise) noexcept {
     waiter = &promise;
     begin_wait(*waiter->strand, *this);
+    if constexpr (has_children)
+      if (waiter->strand->hurried()) [[unlikely]]
+        children_.hurry(hooks::lent_lane(*waiter->strand));
     Waiter* last = nullptr;
     Enqueued outcome = Enqueued::waiting;
     for_each_arm([&](auto& arm, Waiter& place) {
@@ -159,8 +170,28 @@ class SelectRound : WaitingForSeveral {
     if (self.claim(&self.stop_marker_)) self.complete();
     return nullptr;
   }
+  // It may be subscribing still, on another core. What it then waits for sees what it is lent;
+  // whose place is in a queue, the operation finds out under its lock.
+  static void hurry_wait(Wait& wait, Lent lent) noexcept {
+    auto& self = static_cast<SelectRound&>(wait);
+    if constexpr (has_children) self.children_.hurry(lent);
+    self.for_each_arm([&](auto& arm, Waiter& place) {
+      if constexpr (std::remove_reference_t<decltype(arm)>::knows_whom) arm.hurry(place, lent);
+    });
+  }
+  static constexpr bool has_children = []<class... Each>(std::type_identity<std::tuple<Each...>>) {
+    return (Each::is_child || ...);
+  }(std::type_identity<Arms>{});
+  static constexpr Wait::Kind kind_of_wait =
+      []<class... Each>(std::type_identity<std::tuple<Each...>>) {
+        if constexpr (((Each::is_child || Each::knows_whom) || ...))
+          return Wait::Kind{&cancel_wait, &hurry_wait};
+        else
+          return Wait::Kind{&cancel_wait};
+      }(std::type_identity<Arms>{});
 
   Arms& arms_;
+  Scope& children_;
   Waiter places_[std::tuple_size_v<Arms>];
   Waiter stop_marker_;
   bool again_ = false;
@@ -189,7 +220,7 @@ Task<Result<std::variant<Result<typename detail::ArmFor<Sources>::Value>...>>> s
           (void)((arm.try_now() ? (first = index, true) : (++index, false)) || ...);
         },
         arms);
-    if (first == detail::select_again) first = co_await detail::SelectRound<Arms>{arms};
+    if (first == detail::select_again) first = co_await detail::SelectRound<Arms>{arms, children};
   }
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     ((first == I ? void(outcome.emplace(std::in_place_index<I>, std::get<I>(arms).result()))

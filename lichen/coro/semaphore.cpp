@@ -73,10 +73,19 @@ void Mutex::unlock() noexcept {
       hooks::take_back(loan_);
     next = take_next();
     holder_ = next ? &next->strand() : nullptr;
-    if (waiters_.empty()) lanes_differ_ = false;
+    if (waiters_.empty())
+      lanes_differ_ = false;
+    else if (holder_->hurried()) [[unlikely]]
+      lend_all();
   }
   // Those left are not more urgent than the one who was taken.
   if (next) next->complete_in_order();
+}
+
+// Some of those left may be more urgent than the holder is when nobody lends it anything any more.
+[[clang::minsize, gnu::noinline]] void Mutex::lend_all() noexcept {
+  for (const Waiter& waiter : waiters_)
+    hooks::lend(loan_, *holder_, {.lane = waiter.strand().lane()});
 }
 
 Enqueued Mutex::LockOperation::enqueue(Waiter& waiter) const noexcept {
@@ -89,11 +98,18 @@ Enqueued Mutex::LockOperation::enqueue(Waiter& waiter) const noexcept {
   }
   if (waiter.stop_requested()) return Enqueued::refused;
   mutex.waiters_.push_back(waiter);
-  if (strand.lane() != mutex.holder_->lane()) [[unlikely]] {
+  if (strand.lane() != mutex.holder_->lane() || mutex.holder_->hurried()) [[unlikely]] {
     mutex.lanes_differ_ = true;
-    hooks::lend(mutex.loan_, *mutex.holder_, strand.lane());
+    hooks::lend(mutex.loan_, *mutex.holder_, {.lane = strand.lane()});
   }
   return Enqueued::waiting;
+}
+
+[[clang::minsize]] void Mutex::LockOperation::hurry(Waiter& waiter, Lent lent) const noexcept {
+  SpinGuard guard{mutex.lock_};
+  if (!waiter.node.is_linked()) return;  // it has been handed the mutex, or is not there yet
+  mutex.lanes_differ_ = true;
+  hooks::lend(mutex.loan_, *mutex.holder_, lent);
 }
 
 bool Mutex::LockOperation::dequeue(Waiter& waiter) const noexcept {

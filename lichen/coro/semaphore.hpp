@@ -41,8 +41,9 @@ class Semaphore {
 };
 
 // May be held across suspensions. First come, first served; but a more urgent task goes before, and
-// lends the holder its lane meanwhile, so that it waits no longer than the section takes. The task
-// that locked MUST live until it is unlocked. MUST outlive its waiters.
+// lends the holder its lane meanwhile, so that it waits no longer than the section takes; whom the
+// holder waits for meanwhile inherits it in turn. The task that locked MUST live until it is
+// unlocked. MUST outlive its waiters.
 class Mutex {
  public:
   Mutex() noexcept = default;
@@ -74,6 +75,7 @@ class Mutex {
     [[nodiscard]] bool try_now() const noexcept { return mutex.try_lock(); }
     Enqueued enqueue(Waiter& waiter) const noexcept;
     bool dequeue(Waiter& waiter) const noexcept;
+    void hurry(Waiter& waiter, Lent lent) const noexcept;
     Result<Guard> result() noexcept { return Guard{&mutex}; }
   };
   // Error::stopped when stopped first.
@@ -84,6 +86,7 @@ class Mutex {
   void unlock() noexcept;
   // Takes who is next from the queue, claimed; null when nobody waits.
   Waiter* take_next() noexcept __attribute__((requires_capability(lock_)));
+  void lend_all() noexcept __attribute__((requires_capability(lock_)));
 
   SpinLock lock_;
   bool lanes_differ_ = false;  // among those who wait, or between them and the holder

@@ -108,7 +108,7 @@ class StopFollower : StopCallback {
 // Waits until the waiting task itself is asked to stop; then it completes without an error.
 class StopEvent : Wait {
  public:
-  StopEvent() noexcept : Wait{.cancel = &cancel_wait} {}
+  StopEvent() noexcept : Wait{.kind = &kind_of_wait} {}
   static bool await_ready() noexcept { return coro::stop_requested(); }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
@@ -135,6 +135,7 @@ class StopEvent : Wait {
     wake_next(*wait.waiter);
     return nullptr;
   }
+  static constexpr Kind kind_of_wait{&cancel_wait};
 };
 inline StopEvent stop_event() noexcept { return {}; }
 

@@ -31,8 +31,15 @@ struct Wait {
   // anyway. Returns null when that is done, or the only core on which it can be done; it is then
   // called again there.
   using Cancel = Core*(Wait& wait) noexcept;
+  // The strand has been lent a lane, see loan.hpp. Called as Cancel is. Lends it on to those for
+  // whom the task waits.
+  using Hurry = void(Wait& wait, Lent lent) noexcept;
+  struct Kind {
+    Cancel* cancel;
+    Hurry* hurry = nullptr;  // null: it waits for nobody that is known
+  };
 
-  Cancel* cancel;
+  const Kind* kind;
   PromiseBase* waiter = nullptr;
 };
 
@@ -42,18 +49,37 @@ struct Strand {
 
   // The only core on which it runs; null: any. Changed by the strand itself, or before it starts.
   [[nodiscard]] Core* pinned() const noexcept {
-    const std::uint32_t index = home() >> lane_bits;
+    const std::uint32_t index = (home() & pin_mask) >> lane_bits;
     return index ? Core::at(index - 1) : nullptr;
   }
-  void pin(Core* core) noexcept { change_home(~lane_mask, home_of(0, core)); }
-  // Whose turn it waits for, see lane.hpp. Changed by the strand itself, or by the scheduler while
-  // it inherits what a more urgent one lends it.
+  void pin(Core* core) noexcept { change_home(pin_mask, home_of(0, core)); }
+  // Whose turn it waits for, see lane.hpp. Changed by the strand itself (change_lane() in
+  // loan.hpp), or by the scheduler while it inherits what a more urgent one lends it.
   [[nodiscard]] LaneId lane() const noexcept { return static_cast<LaneId>(home()); }
   void set_lane(LaneId lane) noexcept { change_home(lane_mask, lane); }
-  // Both in one word, for the comparison that every wake makes.
+  // For the strand itself; false: it is hurried, and nothing was done.
+  bool set_lane_unless_hurried(LaneId lane) noexcept {
+    return !(change_home(lane_mask, lane, hurried_bit) & hurried_bit);
+  }
+  // Others have lent it a lane. It is in no core's home() then, so a wake goes to the scheduler.
+  [[nodiscard]] bool hurried() const noexcept { return home() & hurried_bit; }
+  // Returns what it was before.
+  bool set_hurried(bool hurried) noexcept {
+    return change_home(hurried_bit, hurried ? hurried_bit : 0) & hurried_bit;
+  }
+  // The number under which the scheduler watches it (lichen/sched/task_watch.hpp); 0: it does not.
+  // It is in no core's home() then either. Changed by the strand itself.
+  [[nodiscard]] std::uint32_t watch() const noexcept {
+    return (home() & watch_mask) >> watch_shift;
+  }
+  void set_watch(std::uint32_t number) noexcept { change_home(watch_mask, number << watch_shift); }
+  static constexpr std::uint32_t most_watches = 255;
+  // All in one word, for the comparison that every wake makes.
   [[nodiscard]] std::uint32_t home() const noexcept {
     return home_.load(std::memory_order_relaxed);
   }
+  // The same as if it were not watched.
+  [[nodiscard]] std::uint32_t home_unwatched() const noexcept { return home() & ~watch_mask; }
   static constexpr std::uint32_t home_of(LaneId lane, const Core* pinned) noexcept {
     return lane | (pinned ? (pinned->index() + 1) << lane_bits : 0);
   }
@@ -69,15 +95,24 @@ struct Strand {
   bool keeps_frame = false;  // the frame belongs to whoever started the task, not to the scope
 
  private:
+  //   31        30 ... 23   22 ... 16               15 ... 0
+  //   hurried   watch       index of the core + 1   lane
   static constexpr unsigned lane_bits = 16;
+  static constexpr unsigned watch_shift = 23;
   static constexpr std::uint32_t lane_mask = (1U << lane_bits) - 1;
-  // The strand pins itself while others may lend it a lane.
-  void change_home(std::uint32_t mask, std::uint32_t bits) noexcept {
+  static constexpr std::uint32_t hurried_bit = 1U << 31;
+  static constexpr std::uint32_t watch_mask = most_watches << watch_shift;
+  static constexpr std::uint32_t pin_mask = ~lane_mask & ~watch_mask & ~hurried_bit;
+  static_assert(max_cores << lane_bits < 1U << watch_shift);
+  // The strand pins itself while others may lend it a lane, on one core, too, where it may be
+  // interrupted in the middle. Unless one of the bits `unless` is set. Returns what was before.
+  std::uint32_t change_home(std::uint32_t mask, std::uint32_t bits,
+                            std::uint32_t unless = 0) noexcept {
     std::uint32_t before = home();
-    if (!cores_share) return home_.store((before & ~mask) | bits, std::memory_order_relaxed);
-    while (
-        !home_.compare_exchange_weak(before, (before & ~mask) | bits, std::memory_order_relaxed)) {
+    while (!(before & unless) && !home_.compare_exchange_weak(before, (before & ~mask) | bits,
+                                                              std::memory_order_relaxed)) {
     }
+    return before;
   }
 
   std::atomic<std::uint32_t> home_;

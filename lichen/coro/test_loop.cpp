@@ -20,8 +20,12 @@ void post(Core*, Runnable& runnable) noexcept { this_core()->push(runnable); }
 void preempt(Preemption& core) noexcept { core.abandon_suspension(); }
 // One lane: nobody is more urgent than anybody.
 bool more_urgent(LaneId, LaneId) noexcept { return false; }
-void lend(Loan&, Strand&, LaneId) noexcept {}
+void lend(Loan&, Strand&, Lent) noexcept {}
 void take_back(Loan&) noexcept {}
+bool raise(Strand&, Lent) noexcept { return false; }
+LaneId own_lane(const Strand& strand) noexcept { return strand.lane(); }
+Lent lent_lane(const Strand& strand) noexcept { return {.lane = strand.lane()}; }
+void set_own_lane(Strand& strand, LaneId lane) noexcept { strand.set_lane(lane); }
 void post_stop(Core&, Strand& strand) noexcept { handle_stop(strand); }
 std::uint64_t now_ns() noexcept { return test::virtual_now_ns; }
 void relax(unsigned) noexcept {}

@@ -8,6 +8,7 @@
 //     bool try_now() noexcept;                    // complete without waiting?
 //     Enqueued enqueue(Waiter& waiter) noexcept;  // check and subscribe, one atomic step
 //     bool dequeue(Waiter& waiter) noexcept;      // leave the queue; false if not in it
+//     void hurry(Waiter&, Lent) noexcept;         // if it knows who is waited for: Wait::Hurry
 //     Result<Value> result() noexcept;            // after completion
 //   };
 //
@@ -111,7 +112,7 @@ using WaitQueue = base::List<Waiter, &Waiter::node>;
 // The suspension of a select.
 class WaitingForSeveral : public Wait {
  protected:
-  explicit WaitingForSeveral(Cancel* cancel) noexcept : Wait{.cancel = cancel} {}
+  explicit WaitingForSeveral(const Kind& kind) noexcept : Wait{.kind = &kind} {}
 
   // As those of a Waiter.
   bool claim(Waiter* by) noexcept;
@@ -161,7 +162,7 @@ class [[nodiscard("co_await it")]] Await : Wait {
 
   template <class... Args>
   explicit Await(Args&&... args) noexcept
-      : Wait{.cancel = &cancel_wait}, operation_{std::forward<Args>(args)...} {}
+      : Wait{.kind = &kind_of_wait}, operation_{std::forward<Args>(args)...} {}
   Await(const Await&) = delete;
   Await& operator=(const Await&) = delete;
 
@@ -207,6 +208,16 @@ class [[nodiscard("co_await it")]] Await : Wait {
     }
     return nullptr;
   }
+  static void hurry_wait(Wait& wait, Lent lent) noexcept {
+    auto& self = static_cast<Await&>(wait);
+    self.operation_.hurry(self.queued_, lent);
+  }
+  static constexpr Kind kind_of_wait = [] {
+    if constexpr (requires(Operation& operation, Waiter& by) { operation.hurry(by, Lent{}); })
+      return Kind{&cancel_wait, &hurry_wait};
+    else
+      return Kind{&cancel_wait};
+  }();
 
   bool stopped_ = false;  // ended by a stop request
   Operation operation_;

@@ -18,7 +18,7 @@ class HomeSignal {
   class Awaiter : coro::Wait {
    public:
     Awaiter(HomeSignal& signal, coro::Core& home) noexcept
-        : Wait{.cancel = &cancel_wait}, signal_{signal}, home_{home} {}
+        : Wait{.kind = &kind_of_wait}, signal_{signal}, home_{home} {}
 
     static bool await_ready() noexcept { return false; }
     template <class Promise>
@@ -56,6 +56,7 @@ class HomeSignal {
       }
       return nullptr;
     }
+    static constexpr Kind kind_of_wait{&cancel_wait};
 
     HomeSignal& signal_;
     coro::Core& home_;

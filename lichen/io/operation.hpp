@@ -59,7 +59,7 @@ class OperationQueue {
 class OperationWait : public Operation, private coro::Wait {
  public:
   OperationWait(OperationQueue& queue, Complete* complete) noexcept
-      : Operation{complete}, Wait{.cancel = &cancel_wait}, queue_{queue} {}
+      : Operation{complete}, Wait{.kind = &kind_of_wait}, queue_{queue} {}
 
   // False when a stop was requested already: the operation MUST NOT be submitted then.
   bool begin(coro::PromiseBase& promise) noexcept {
@@ -96,6 +96,7 @@ class OperationWait : public Operation, private coro::Wait {
     if (self.pending_) self.queue_.cancel(self);
     return nullptr;
   }
+  static constexpr Kind kind_of_wait{&cancel_wait};
 
   OperationQueue& queue_;
   bool pending_ = false;

@@ -16,6 +16,7 @@ struct Steering {
   std::array<std::uint8_t, key_size> key{};
   unsigned queues = 0;
 
+  bool operator==(const Steering&) const noexcept = default;
   [[nodiscard]] constexpr unsigned queue_of_entry(unsigned entry) const noexcept {
     return entry % queues;
   }

@@ -163,6 +163,10 @@ void Executor::look_for_events(std::uint64_t now) noexcept {
     take_posted();
   if (!returned_.empty()) [[unlikely]]
     take_returned();
+  if (loans_to_pass_on_) [[unlikely]] {
+    machine_.loans().pass_on();
+    loans_to_pass_on_ = false;  // what it lent was passed on, too
+  }
   if (promotions_waiting_.load(std::memory_order_relaxed)) [[unlikely]]
     take_promotions();
 }
@@ -218,11 +222,13 @@ void Executor::turn(std::uint64_t now) noexcept {
     uninstall();
     schedule_.insert(*lane_, now);
   }
-  Lane* next = schedule_.pick(now);
-  if (next)
-    install(*next, now);
-  else
-    running_band_.store(nothing_runs, std::memory_order_relaxed);
+  if (Lane* next = schedule_.pick(now)) return install(*next, now);
+  running_band_.store(nothing_runs, std::memory_order_relaxed);
+  // It has work, and its group has met its limit: what is woken there goes behind that.
+  if (lane_->waiting.is_linked()) {
+    lane_ = &schedule_.event_lane();
+    set_turn(lane_->id);
+  }
 }
 
 void Executor::install(Lane& lane, std::uint64_t now) noexcept {
@@ -403,8 +409,8 @@ void Executor::offer_waiting_lane() noexcept {
   Lane* lane = waiting_.front();
   if (!lane) return;
   coro::RunQueue& queue = lane->queues.ready.empty() ? lane->queues.forks : lane->queues.ready;
-  if (queue.empty()) {
-    // Only pinned ones: the next lane is looked at next time.
+  if (queue.empty() || lane->kind == LaneKind::frame || lane->state == LaneState::throttled) {
+    // None that may go, or would find more to do there: the next lane is looked at next time.
     lane->waiting.unlink();
     waiting_.push_back(*lane);
     return;

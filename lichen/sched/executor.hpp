@@ -131,6 +131,13 @@ class Executor final : public coro::Core {
   // On this core: true if it was found and moved. On any thread: soon.
   bool promote(const Promotion& promotion) noexcept;
   void ask_to_promote(const Promotion& promotion) noexcept;
+  // The same for all that have been hurried.
+  void ask_to_sort_out() noexcept;
+  // On this core, soon: Loans::pass_on().
+  void will_pass_loans_on() noexcept {
+    loans_to_pass_on_ = true;
+    request_preemption();
+  }
 
   [[nodiscard]] mem::Heap& heap() noexcept { return heap_; }
   [[nodiscard]] FrameCache& frames() noexcept { return frames_; }
@@ -179,6 +186,9 @@ class Executor final : public coro::Core {
   static constexpr std::uint64_t stand_in_ns = 4'000'000;
   // For so long a plan of looks holds for further batches, and a lone lane need not be charged.
   static constexpr std::uint64_t plan_for_ns = 200'000;
+  // A task that had to be set aside, but for want of a stack, is looked at again after this time:
+  // nothing of its own core gives one back before it ends.
+  static constexpr std::uint64_t no_stack_ns = 1'000'000;
   // An interrupt that came at a bad moment is repeated after this time, which doubles as well.
   static constexpr std::uint64_t retry_ns = 20'000;
   static constexpr unsigned retry_doublings = 6;
@@ -210,6 +220,9 @@ class Executor final : public coro::Core {
   unsigned run_batch() noexcept;
   void take_posted() noexcept;
   void take_promotions() noexcept;
+  static void sort_out(coro::LaneQueues& queues, LaneId lane, coro::RunQueue& pinned,
+                       coro::RunQueue& others) noexcept;
+  void sort_out_all() noexcept;
   bool steal() noexcept;
   void idle(unsigned ran) noexcept;
   void park() noexcept;
@@ -297,6 +310,7 @@ class Executor final : public coro::Core {
   void faulted(const hal::Fault& fault) noexcept;
   void look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
                       std::uintptr_t at, bool others_waited) noexcept;
+  [[nodiscard]] TaskName name_of(const coro::Strand* strand) const noexcept;
   const coro::Strand* note_run(coro::Runnable& runnable) noexcept;
   void note(std::uint64_t now, TraceKind kind, const coro::Strand* strand,
             std::uint64_t argument) noexcept {
@@ -313,6 +327,7 @@ class Executor final : public coro::Core {
   std::atomic<EventSource*> active_events_{nullptr};  // where the core looks and sleeps
   Lane* lane_;                                        // installed
   bool running_ = false;                              // as far as the schedule knows
+  bool loans_to_pass_on_ = false;
   bool usable_ = true;                        // takes work that may move, as far as it knows
   base::List<Lane, &Lane::waiting> waiting_;  // others that have work, in no order
   std::uint64_t charged_until_ns_ = 0;
@@ -331,8 +346,9 @@ class Executor final : public coro::Core {
 
   std::uint64_t plan_again_ns_ = 0;
   std::uint64_t decision_ns_ = coro::no_deadline;  // the schedule's, as of the latest plan
-  volatile bool told_ = false;       // a device has interrupted, and nobody has looked since
-  std::uint64_t deaf_until_ns_ = 0;  // for devices
+  std::uint64_t no_stack_until_ns_ = 0;  // for want of a stack it is left as it is until then
+  volatile bool told_ = false;           // a device has interrupted, and nobody has looked since
+  std::uint64_t deaf_until_ns_ = 0;      // for devices
   // When a task that still runs is to be interrupted, and when the timer will do so.
   std::uint64_t look_at_ns_ = coro::no_deadline;
   std::uint64_t armed_ns_ = coro::no_deadline;
@@ -343,8 +359,8 @@ class Executor final : public coro::Core {
   // For a near timer the core has waited until then, and nothing has run since; 0: it has not.
   std::uint64_t wait_until_ns_ = 0;
   unsigned retries_in_a_row_ = 0;
-  std::uint64_t refused_at_ns_ =
-      0;  // the first interrupt that waits for a bad moment's end; 0: none
+  // The first interrupt that waits for a bad moment's end; 0: none.
+  std::uint64_t refused_at_ns_ = 0;
   std::uintptr_t interrupted_at_ = 0;  // where the interrupted task goes on
   Worker home_;
   Worker* worker_ = &home_;  // whose thread is the core

@@ -19,8 +19,12 @@ void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro
   const std::uint64_t kept = stalls_.kept_since(since, now, StallMonitor::host_had(now));
   if (!stalls_.is_stall(now - since - kept)) return;
   stalls_.report(since, now, kept, lane_->id, lane_->group ? lane_->group->name() : "runtime",
-                 running, at);
+                 running, name_of(running), at);
   if (trace_.on()) note(now, TraceKind::stall, running, now - since - kept);
+}
+
+TaskName Executor::name_of(const coro::Strand* strand) const noexcept {
+  return strand ? machine_.task_watches().name_of(*strand) : TaskName{};
 }
 
 void Executor::frame_began(LaneId lane, std::uint64_t number, std::uint64_t due_ns,
@@ -29,6 +33,8 @@ void Executor::frame_began(LaneId lane, std::uint64_t number, std::uint64_t due_
   const std::uint64_t now = hal::now_ns();
   const std::uint64_t late = now > due_ns ? now - due_ns : 0;
   watch_.frame_began(schedule_.lane(lane), late, left_out);
+  if (current_->watch() != 0) [[unlikely]]
+    machine_.task_watches().of(*current_).frame_began(late, left_out);
   if (trace_.on()) [[unlikely]]
     trace_.record(now, TraceKind::frame_begin, lane, number, late);
 }
@@ -37,7 +43,11 @@ void Executor::frame_done(LaneId lane, std::uint64_t number, std::uint64_t deadl
                           std::uint64_t now) noexcept {
   const coro::PreemptionOff section{this};
   const bool missed = now > deadline_ns;
-  if (missed) watch_.frame_missed(schedule_.lane(lane));
+  if (missed) {
+    watch_.frame_missed(schedule_.lane(lane));
+    if (current_->watch() != 0) [[unlikely]]
+      machine_.task_watches().of(*current_).frame_missed();
+  }
   if (!trace_.on()) [[likely]]
     return;
   const std::uint64_t later = hal::now_ns();  // in the order of the other events

@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lichen/base/log.hpp"
+#include "lichen/coro/channel.hpp"
+#include "lichen/coro/event.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/sleep.hpp"
 #include "lichen/hal/hal.hpp"
@@ -270,6 +274,269 @@ TEST_P(WatchedMachine, ReportsWhoHoldsACoreWhereItStands) {
 TEST_P(WatchedMachine, ReportsAfterwardsWhoCouldNotBeInterrupted) {
   EXPECT_TRUE(is_reported(false, {"by a task of greedy while others waited"}, [&](bool point) {
     run(stall(point));
+  })) << logged;
+}
+
+// --- watched tasks
+// ---------------------------------------------------------------------------------
+
+TaskFigures watched(std::string_view name) {
+  TaskFigures found;
+  for_each_watched_task(Machine::current(), [&](const TaskFigures& task) {
+    if (task.name == name) found = task;
+  });
+  return found;
+}
+
+// Everything is known once its last turn is.
+Task<Result<void>> be_watched(std::string_view name, unsigned turns) {
+  const auto watch = CO_TRY(co_await watch_task(name));
+  co_return co_await give_way(turns);
+}
+
+TEST_P(WatchedMachine, WatchesATaskByItsName) {
+  auto body = []() -> Task<Result<void>> {
+    Scope scope;
+    scope.spawn(be_watched("busy", 10));
+    scope.spawn(be_watched("lazy", 0));
+    scope.spawn(give_way(10));
+    CO_TRY(co_await scope.join());
+    const TaskFigures busy = watched("busy"), lazy = watched("lazy");
+    EXPECT_EQ(busy.work.tasks, 11U);
+    EXPECT_EQ(busy.work.wait.count(), 11U);
+    EXPECT_EQ(busy.work.run.count(), 11U);
+    EXPECT_EQ(lazy.work.tasks, 1U);
+    EXPECT_EQ(lazy.work.run.count(), 1U);
+    EXPECT_THAT(busy.spawned_at.file_name(), HasSubstr("executor_watch_test.cpp"));
+    EXPECT_LT(busy.spawned_at.line(), lazy.spawned_at.line());
+    EXPECT_FALSE(busy.watched) << "its figures stay when it has ended";
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, AWatchEndsBeforeItsTask) {
+  auto body = []() -> Task<Result<void>> {
+    {
+      const auto watch = CO_TRY(co_await watch_task("main"));
+      EXPECT_TRUE((co_await watch_task("again")).failed_with(Error::invalid_state));
+      co_await yield();
+      EXPECT_EQ(watch.figures().name, "main");
+      EXPECT_EQ(watch.figures().work.tasks, 2U);
+      EXPECT_EQ(watch.figures().work.run.count(), 1U) << "this turn goes on";
+      EXPECT_TRUE(watched("main").watched);
+    }
+    const std::uint64_t ran = watched("main").work.run.sum();
+    for (int i = 0; i < 5; ++i) co_await yield();
+    EXPECT_FALSE(watched("main").watched);
+    EXPECT_EQ(watched("main").work.tasks, 2U);
+    EXPECT_EQ(watched("main").work.run.count(), 2U);
+    EXPECT_EQ(watched("main").work.run.sum(), ran);
+    // The next of that name has the record, and begins anew.
+    const auto watch = CO_TRY(co_await watch_task("main"));
+    EXPECT_EQ(watch.figures().work.tasks, 1U);
+    unsigned tasks = 0;
+    for_each_watched_task(Machine::current(), [&](const TaskFigures&) { ++tasks; });
+    EXPECT_EQ(tasks, 1U);
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, WatchesABoundedNumberOfTasks) {
+  auto body = []() -> Task<Result<void>> {
+    coro::Event enough;
+    std::atomic<unsigned> begun{0}, refused{0};
+    const auto wait = [](std::string name, coro::Event& end, std::atomic<unsigned>& ok,
+                         std::atomic<unsigned>& not_ok) -> Task<Result<void>> {
+      const auto watch = co_await watch_task(name);
+      EXPECT_TRUE(watch || watch.failed_with(Error::limit_reached));
+      ++(watch ? ok : not_ok);
+      co_return co_await end.wait();
+    };
+    for (int round = 0; round < 2; ++round) {
+      begun = refused = 0;
+      Scope scope;
+      for (unsigned i = 0; i < max_watched_tasks + 3; ++i)
+        scope.spawn(wait(std::to_string(round * 100 + i), enough, begun, refused),
+                    &Executor::current());
+      while (begun + refused < max_watched_tasks + 3) CO_TRY(co_await sleep_for(100us));
+      EXPECT_EQ(begun, max_watched_tasks);
+      EXPECT_EQ(refused, 3U);
+      // Those that have ended make room for others.
+      enough.set();
+      CO_TRY(co_await scope.join());
+      enough.reset();
+    }
+    EXPECT_EQ(watched("101").work.run.count(), 2U);
+    EXPECT_EQ(watched("1").work.tasks, 0U);
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, AWatchedTaskRunsInTheSameOrder) {
+  auto body = [](bool watch) -> Task<Result<std::string>> {
+    std::string order;
+    Scope scope;
+    const auto run = [](char name, bool is_watched, std::string& into) -> Task<Result<void>> {
+      std::optional<WatchedTask> guard;
+      if (is_watched)
+        guard.emplace(CO_TRY(co_await watch_task(std::string_view{&name, 1})));
+      else
+        co_await yield();
+      for (int i = 0; i < 3; ++i) {
+        into += name;
+        co_await yield();
+      }
+      co_return Result<void>{};
+    };
+    for (const char name : {'a', 'b', 'c', 'd'})
+      scope.spawn(run(name, watch && (name == 'b' || name == 'c'), order), &Executor::current());
+    CO_TRY(co_await scope.join());
+    co_return order;
+  };
+  auto both = [](auto& one) -> Task<Result<void>> {
+    const std::string without = CO_TRY(co_await one(false));
+    const std::string with = CO_TRY(co_await one(true));
+    EXPECT_EQ(without, "abcdabcdabcd");
+    EXPECT_EQ(with, without);
+    co_return Result<void>{};
+  };
+  run(both(body));
+}
+
+// Whoever is handed something goes before what is ready.
+TEST_P(WatchedMachine, AWatchedTaskHasTheWakeSlot) {
+  auto body = []() -> Task<Result<void>> {
+    std::string order;
+    Channel<char> channel{1};
+    Executor* here = &Executor::current();
+    coro::this_core()->current()->pin(here);
+    Scope scope;
+    scope.spawn(
+        [](auto& from, std::string& into) -> Task<Result<void>> {
+          const auto watch = CO_TRY(co_await watch_task("handed"));
+          into += CO_TRY(co_await from.receive());
+          co_return Result<void>{};
+        }(channel, order),
+        here);
+    for (int i = 0; i < 3; ++i) co_await yield();
+    scope.spawn(
+        [](std::string& into) -> Task<> {
+          into += 'o';
+          co_return;
+        }(order),
+        here);
+    CO_TRY(co_await channel.send('h'));
+    CO_TRY(co_await scope.join());
+    EXPECT_EQ(order, "ho");
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, WatchesATaskThatIsSetAside) {
+  auto body = []() -> Task<Result<void>> {
+    Executor& here = Executor::current();
+    auto front = CO_TRY(make_group({.name = "front", .foreground = true}));
+    auto back = CO_TRY(make_group({.name = "back"}));
+    const auto victim = [](LaneId urgent, unsigned times) -> Task<Result<void>> {
+      const auto watch = CO_TRY(co_await watch_task("victim"));
+      for (; times > 0; --times) CO_TRY(co_await be_overtaken(urgent));
+      co_return Result<void>{};
+    };
+    Scope scope;
+    scope.spawn(victim(front->lane(Qos::user_interactive), 3),
+                {.core = &here, .lane = back->lane(Qos::utility)});
+    CO_TRY(co_await scope.join());
+    const TaskFigures figures = watched("victim");
+    EXPECT_EQ(figures.work.preemptions, 3U);
+    EXPECT_EQ(figures.work.run.count(), figures.work.tasks);
+    EXPECT_GT(figures.aside_ns, 0U);
+    EXPECT_LE(figures.longest_aside_ns, figures.aside_ns);
+    EXPECT_EQ(figures.migrations, 0U);
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, WatchesATaskThatMoves) {
+  auto body = []() -> Task<Result<void>> {
+    const auto wander = [](unsigned times) -> Task<Result<void>> {
+      Machine& machine = Machine::current();
+      coro::Strand& strand = *coro::this_core()->current();
+      const auto watch = CO_TRY(co_await watch_task("wanderer"));
+      for (unsigned i = 1; i <= times; ++i) {
+        Executor& next = machine.core(i % machine.cores());
+        strand.pin(&next);
+        if (i % 3 == 0)
+          co_await move_to(next);
+        else
+          co_await yield();
+        EXPECT_EQ(coro::this_core(), &next);
+      }
+      co_return Result<void>{};
+    };
+    constexpr unsigned times = 300;
+    Executor& first = Executor::current();
+    Scope scope;
+    scope.spawn(wander(times), &first);
+    CO_TRY(co_await scope.join());
+    const TaskFigures figures = watched("wanderer");
+    const bool moves = Machine::current().cores() > 1;
+    EXPECT_EQ(figures.migrations + first.index(), moves ? times : 0U);
+    EXPECT_EQ(figures.work.tasks, 1 + times - (moves ? 0 : times / 3))
+        << "who is there already does not suspend in order to move";
+    EXPECT_EQ(figures.work.wait.count(), figures.work.tasks);
+    EXPECT_EQ(figures.work.run.count(), figures.work.tasks);
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, WatchesFrames) {
+  auto body = []() -> Task<Result<void>> {
+    auto group = CO_TRY(make_group({.name = "display", .foreground = true}));
+    std::uint64_t missed = 0, last = 0;
+    {
+      const auto watch = CO_TRY(co_await watch_task("frames"));
+      auto frames = CO_TRY(co_await Frames::reserve(*group, {.period = 2ms, .budget = 500us}));
+      for (int i = 0; i < 5; ++i) {
+        const Frame frame = CO_TRY(co_await frames.next());
+        missed = frame.missed;
+        last = frame.number;
+      }
+    }
+    const TaskFigures figures = watched("frames");
+    EXPECT_EQ(figures.work.frames, last + 1);
+    EXPECT_EQ(figures.work.missed, missed);
+    EXPECT_EQ(figures.work.wait.count(), 5U + 1U) << "and what came before the reservation";
+    co_return Result<void>{};
+  };
+  run(body());
+}
+
+TEST_P(WatchedMachine, NamesAWatchedTaskThatHoldsACore) {
+  const auto greedy = []() -> Task<Result<void>> {
+    const auto watch = CO_TRY(co_await watch_task("glutton"));
+    CO_TRY(co_await hold_core(true));
+    co_return Result<void>{};
+  };
+  const auto body = [](auto& hold_it) -> Task<Result<void>> {
+    Executor& here = Executor::current();
+    here.stalls().set_threshold(5ms);
+    auto group = CO_TRY(make_group({.name = "greedy"}));
+    Scope scope;
+    const Place place{.core = &here, .lane = group->lane(Qos::utility)};
+    scope.spawn(hold_it(), place);
+    scope.spawn(give_way(10), place);
+    CO_TRY(co_await scope.join());
+    while (here.stalls().count() == 0) CO_TRY(co_await sleep_for(1ms));
+    co_return Result<void>{};
+  };
+  EXPECT_TRUE(is_reported(true, {"ms by \"glutton\" of greedy while others waited"}, [&](bool) {
+    run(body(greedy));
   })) << logged;
 }
 

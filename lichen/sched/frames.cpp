@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/sleep.hpp"
+#include "lichen/coro/stop.hpp"
 #include "lichen/coro/waiting.hpp"
 #include "lichen/sched/machine.hpp"
 #include "lichen/sched/place.hpp"
@@ -34,6 +36,18 @@ Result<Reservation::Handle> reserve_somewhere(Group& group, const FrameOptions& 
   return Error::limit_reached;
 }
 
+// Whose frames are always late would never come back where nothing is preempted: lets the core look
+// whose turn it is.
+struct GiveWay {
+  static bool await_ready() noexcept { return false; }
+  template <class Promise>
+  static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    coro::Yield::await_suspend(handle);
+    Executor::current().request_preemption();
+  }
+  static void await_resume() noexcept {}
+};
+
 }  // namespace
 
 Frames::Frames(Reservation::Handle reservation, coro::Strand& strand, LaneId lane_before,
@@ -56,12 +70,13 @@ Frames::Frames(Frames&& other) noexcept
       period_ns_{other.period_ns_},
       deadline_after_ns_{other.deadline_after_ns_},
       frame_{other.frame_},
+      waited_{other.waited_},
       begun_{other.begun_} {}
 
 // The task goes on in its old lane from its next wake on.
 Frames::~Frames() {
   if (!strand_) return;
-  strand_->set_lane(lane_before_);
+  coro::change_lane(*strand_, lane_before_);
   strand_->pin(pinned_before_);
 }
 
@@ -71,9 +86,9 @@ Task<Result<Frames>> Frames::reserve(Group& group, FrameOptions options) {
   Reservation::Handle reservation = CO_TRY(reserve_somewhere(group, options));
   coro::Strand& strand = *coro::this_core()->current();
   Executor& core = Machine::current().core(reservation->schedule().core());
-  const LaneId lane_before = strand.lane();
+  const LaneId lane_before = coro::own_lane(strand);
   coro::Core* const pinned_before = strand.pinned();
-  strand.set_lane(reservation->lane());
+  coro::change_lane(strand, reservation->lane());
   strand.pin(&core);
   if (options.first_due_ns == 0)
     options.first_due_ns =
@@ -88,20 +103,26 @@ Task<Result<Frames>> Frames::reserve(Group& group, FrameOptions options) {
 Task<Result<Frame>> Frames::next() {
   const std::uint64_t now = coro::hooks::now_ns();
   const std::uint64_t in_period = now > start_ns_ ? (now - start_ns_) / period_ns_ : 0;
-  std::uint64_t number = in_period;
-  std::uint64_t left_out = 0;
-  if (begun_) {
+  // One for which the wait was ended by a stop comes yet.
+  const std::uint64_t first = frame_.number + (begun_ ? 1 : 0);
+  if (std::exchange(begun_, false)) {
     if (now > frame_.deadline_ns) ++frame_.missed;
     Executor::current().frame_done(reservation_->lane(), frame_.number, frame_.deadline_ns, now);
-    number = std::max(frame_.number + 1, in_period);
-    left_out = number - frame_.number - 1;
-    frame_.missed += left_out;
   }
-  begun_ = true;
+  const std::uint64_t number = waited_ ? std::max(first, in_period) : in_period;
+  const std::uint64_t left_out = waited_ ? number - first : 0;
+  waited_ = true;
+  frame_.missed += left_out;
   frame_.number = number;
   frame_.due_ns = start_ns_ + number * period_ns_;
   frame_.deadline_ns = frame_.due_ns + deadline_after_ns_;
-  if (frame_.due_ns > now) CO_TRY(co_await coro::sleep_until({frame_.due_ns}));
+  if (frame_.due_ns > now)
+    CO_TRY(co_await coro::sleep_until({frame_.due_ns}));
+  else if (coro::stop_requested())
+    co_return Error::stopped;
+  else
+    co_await GiveWay{};
+  begun_ = true;
   Executor::current().frame_began(reservation_->lane(), number, frame_.due_ns, left_out);
   co_return frame_;
 }

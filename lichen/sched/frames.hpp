@@ -33,7 +33,8 @@ struct Frame {
 };
 
 // Belongs to the task that made it, which runs on the reservation's core and lane as long as it
-// lives, and starts children there unless told otherwise. MUST be destroyed by that task.
+// lives, and starts children there unless told otherwise. MUST be destroyed by that task; several
+// of one task in the reverse order.
 class [[nodiscard]] Frames {
  public:
   // Errors: limit_reached (no core has so much left, see ScheduleParameters::admission_permille, or
@@ -46,7 +47,7 @@ class [[nodiscard]] Frames {
   ~Frames();
 
   // Ends the present frame and waits for the next period; at once when it has begun.
-  // Error::stopped.
+  // Error::stopped; the frame that was waited for is then the next call's.
   Task<Result<Frame>> next();
 
   [[nodiscard]] const Reservation& reservation() const noexcept { return *reservation_; }
@@ -63,7 +64,8 @@ class [[nodiscard]] Frames {
   std::uint64_t period_ns_;
   std::uint64_t deadline_after_ns_;
   Frame frame_;
-  bool begun_ = false;
+  bool waited_ = false;  // for one frame at least
+  bool begun_ = false;   // the present one
 };
 
 }  // namespace lichen::sched

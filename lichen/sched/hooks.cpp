@@ -30,17 +30,20 @@ void free_frame(void* frame, std::size_t size) noexcept {
 void share(Core& core) noexcept { static_cast<sched::Executor&>(core).share(); }
 
 void make_ready(Core* here, Runnable& runnable, Order order) noexcept {
-  Core* pinned = runnable.strand ? runnable.strand->pinned() : nullptr;
+  const Strand* strand = runnable.strand;
+  if (strand && strand->watch() != 0) [[unlikely]]
+    return sched::TaskWatches::make_ready(here, runnable, order);
+  Core* pinned = strand ? strand->pinned() : nullptr;
   if (here && (!pinned || pinned == here))
     static_cast<sched::Executor*>(here)->make_ready(runnable, order);
   else
-    post(pinned, runnable);
+    sched::executor_of(pinned).post(runnable);
 }
 
 void post(Core* core, Runnable& runnable) noexcept {
-  auto* executor = core ? static_cast<sched::Executor*>(core) : sched::any_executor();
-  if (!executor) fatal("a task was woken, but no machine runs");
-  executor->post(runnable);
+  if (runnable.strand && runnable.strand->watch() != 0) [[unlikely]]
+    return sched::TaskWatches::post(core, runnable);
+  sched::executor_of(core).post(runnable);
 }
 
 void post_stop(Core& core, Strand& strand) noexcept {

@@ -30,11 +30,23 @@ class BootGuard {
   ~BootGuard() { boot().locked.store(false, std::memory_order_release); }
 };
 
+bool can_be(const MachineOptions& options) noexcept {
+  using Options = MachineOptions;
+  return options.first_look >= Options::least_first_look && options.poll.count() >= 0 &&
+         options.stuck_after.count() >= 0 &&
+         (!options.preemption || options.stack_size >= Options::least_stack_size);
+}
+
 }  // namespace
 
 Executor* any_executor() noexcept {
   Machine* machine = the_machine.load();
   return machine ? &machine->core(0) : nullptr;
+}
+Executor& executor_of(coro::Core* core) noexcept {
+  auto* executor = core ? static_cast<Executor*>(core) : any_executor();
+  if (!executor) coro::hooks::fatal("a task was woken, but no machine runs");
+  return *executor;
 }
 
 void* boot_allocate(std::size_t size) noexcept {
@@ -58,6 +70,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& requested
   MachineOptions options = requested;
   if (options.cores == 0) options.cores = std::min(hal::core_count_available(), max_cores);
   if (options.cores > max_cores) return Error::out_of_range;
+  if (!can_be(options)) return Error::invalid_argument;
   Machine* nobody = nullptr;
   std::unique_ptr<Machine> machine{new (std::nothrow) Machine{options}};
   if (!machine) return Error::no_memory;
@@ -154,9 +167,13 @@ unsigned Machine::band_of(const coro::Runnable& runnable) noexcept {
 
 LaneId Machine::lane_of_caller() noexcept {
   const coro::Strand* strand = coro::this_core()->current();
-  const LaneId lane = strand ? strand->lane() : coro::default_lane;
+  const LaneId lane = strand ? coro::own_lane(*strand) : coro::default_lane;
+  return current().fair_lane(lane);
+}
+
+LaneId Machine::fair_lane(LaneId lane) noexcept {
   if (lane < first_reservation_lane) return lane;
-  const Reservation* reservation = current().registry().reservation_of(lane);
+  const Reservation* reservation = registry_.reservation_of(lane);
   return reservation ? reservation->group().lane(Qos::user_interactive) : coro::default_lane;
 }
 

@@ -18,6 +18,7 @@
 #include "lichen/mem/account.hpp"
 #include "lichen/sched/executor.hpp"
 #include "lichen/sched/placement.hpp"
+#include "lichen/sched/task_watch.hpp"
 
 namespace lichen::sched {
 
@@ -46,6 +47,11 @@ struct MachineOptions {
   const Placement* placement = nullptr;
   // What the first cores are kept for; core 0 is of role app, and so are those not named.
   std::span<const CoreRole> roles = {};
+
+  // With less a core would do nothing but look, or a task that is set aside overrun its stack at
+  // once.
+  static constexpr coro::Duration least_first_look = std::chrono::microseconds{100};
+  static constexpr std::size_t least_stack_size = 16 * 1024;
 };
 
 // Makes the event source of a core; called on the core's own thread.
@@ -55,10 +61,25 @@ using MakeEventSource = base::FunctionRef<Result<std::unique_ptr<EventSource>>(u
 class Loans {
  public:
   explicit Loans(Machine& machine) noexcept : machine_{machine} {}
-  void lend(coro::Loan& loan, coro::Strand& to, LaneId lane) noexcept;
+  void lend(coro::Loan& loan, coro::Strand& to, coro::Lent lent) noexcept;
   void take_back(coro::Loan& loan) noexcept;
+  bool raise(coro::Strand& strand, coro::Lent lent) noexcept;
+  [[nodiscard]] LaneId own_lane(const coro::Strand& strand) noexcept;
+  [[nodiscard]] coro::Lent lent_lane(const coro::Strand& strand) noexcept;
+  void set_own_lane(coro::Strand& strand, LaneId lane) noexcept;
+  // To those for whom the debtors wait, and so on. Between two tasks, or where one was interrupted:
+  // no lock is held.
+  void pass_on() noexcept;
 
  private:
+  [[nodiscard]] unsigned band_of(LaneId lane) noexcept;
+  // The strand goes on in another lane, or in the event lane where that is a reservation which
+  // means nothing where the strand is. True if it was ready, on this core.
+  bool move(coro::Strand& strand, LaneId& lane) noexcept
+      __attribute__((requires_capability(lock_)));
+  // Locks and returns the debtor of a loan that is still to be passed on; null: there is none.
+  coro::Strand* lock_debtor(coro::Lent& lent) noexcept;
+
   Machine& machine_;
   coro::SpinLock lock_;
   base::List<coro::Loan, &coro::Loan::node> loans_;
@@ -68,6 +89,8 @@ class Machine {
  public:
   static constexpr unsigned max_cores = coro::max_cores;
 
+  // Errors: out_of_range (more than max_cores), invalid_argument (an option that makes no sense),
+  // already_exists (another machine lives), no_memory.
   static Result<std::unique_ptr<Machine>> create(const MachineOptions& options);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
@@ -126,7 +149,10 @@ class Machine {
   // The lane in which others may work for the running task: its own, or for one with a reservation,
   // which is its alone, the most urgent of its group.
   static LaneId lane_of_caller() noexcept;
+  // The same for a lane.
+  [[nodiscard]] LaneId fair_lane(LaneId lane) noexcept;
   [[nodiscard]] Loans& loans() noexcept { return loans_; }
+  [[nodiscard]] TaskWatches& task_watches() noexcept { return task_watches_; }
   [[nodiscard]] std::uint64_t started_ns() const noexcept { return started_ns_; }
   // The scope of the main task: the root of everything that runs.
   [[nodiscard]] Scope& root() noexcept { return root_; }
@@ -179,6 +205,7 @@ class Machine {
   bool preempts_ = false;
   std::atomic<unsigned> stand_ins_{0};
   Loans loans_{*this};
+  TaskWatches task_watches_;
   std::vector<std::unique_ptr<Executor>> executors_;
   std::vector<std::unique_ptr<EventSource>> sources_;
   Scope root_{Scope::Shielded{}};
@@ -213,6 +240,8 @@ class Machine {
 
 // The machine's core 0, for wakes from threads that are no cores; null while no machine runs.
 Executor* any_executor() noexcept;
+// Who runs what is woken for `core`; null: for any. Ends the program where no machine runs.
+Executor& executor_of(coro::Core* core) noexcept;
 // Frames of tasks that are made outside any core, such as the main task's.
 void* boot_allocate(std::size_t size) noexcept;
 void boot_free(void* block, std::size_t size) noexcept;
@@ -226,7 +255,7 @@ class MoveTo {
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
     coro::this_preemption()->begin_suspension();
-    target_.post(handle.promise());
+    coro::hooks::post(&target_, handle.promise());
   }
   static void await_resume() noexcept {}
 

@@ -3,6 +3,7 @@
 
 #include <coroutine>
 
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/waiting.hpp"
 #include "lichen/sched/group.hpp"
 
@@ -19,7 +20,7 @@ class Enter {
   static bool await_ready() noexcept { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-    handle.promise().strand->set_lane(lane_);
+    coro::change_lane(*handle.promise().strand, lane_);
     coro::yield().await_suspend(handle);
   }
   static void await_resume() noexcept {}

@@ -111,9 +111,15 @@ void Executor::look_again() noexcept {
 void Executor::preempt(std::uintptr_t caller) noexcept {
   interrupted_at_ = caller;
   if (current_ && in_app_text(caller)) return reconsider();
-  clear_request();
-  if (current_) look_again();
-  begin_run();
+  for (;;) {
+    clear_request();
+    if (current_) look_again();
+    begin_run();
+    // The next interrupt may have come before that already, and the task may enter no other
+    // section.
+    if (!current_ || !preemption_requested()) return;
+    begin_suspension();
+  }
 }
 
 void Executor::preemption_point() noexcept {
@@ -143,9 +149,11 @@ void Executor::reconsider() noexcept {
       look_for_idle_cores();
       even_out(now);
     }
+    no_stack_until_ns_ = 0;
     if (should_set_aside(now)) {
       if (Carrier* next = worker_->carriers.prepare()) return set_aside(*next, now);
       add(no_stack_, 1);
+      no_stack_until_ns_ = now + no_stack_ns;
     }
     if (now - batch_began_ns_ >= rotate_ns) ++fruitless_looks_;
     // What it ran is spent: else a budget that is used up would call for the next look at once.
@@ -207,6 +215,8 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
     queue.push_front(runnable);
   has_work_now(lane, now);
   watch_.preempted(current_->spawned_at, now - batch_began_ns_);
+  if (current_->watch() != 0) [[unlikely]]
+    machine_.task_watches().of(*current_).set_aside(now);
   if (trace_.on()) [[unlikely]]
     note(now, TraceKind::preempt, current_, now - batch_began_ns_);
   current_ = nullptr;
@@ -223,9 +233,12 @@ void Executor::resume_preempted(void* frame) noexcept {
     executor.begin_suspension();
     return worker.put_off.push_back(preempted.frame.runnable);
   }
-  if (preempted.since_ns != 0)
-    executor.watch_.resumed(preempted.frame.runnable.strand->spawned_at,
-                            executor.batch_began_ns_ - preempted.since_ns);
+  if (preempted.since_ns != 0) {
+    const coro::Strand& strand = *preempted.frame.runnable.strand;
+    executor.watch_.resumed(strand.spawned_at, executor.batch_began_ns_ - preempted.since_ns);
+    if (strand.watch() != 0) [[unlikely]]
+      executor.machine_.task_watches().of(strand).went_on(hal::now_ns());
+  }
   if (&worker == executor.worker_) return worker.carriers.resume(preempted.carrier);
   executor.hand_over(worker, &preempted.carrier);
 }
@@ -250,7 +263,8 @@ void Executor::plan_look(std::uint64_t now) noexcept {
   }
   stalls_.note_host(now);
   plan_again_ns_ = now + plan_for_ns;
-  decision_ns_ = schedule_.next_decision(*lane_, charged_until_ns_, now);
+  decision_ns_ = std::max(schedule_.next_decision(*lane_, charged_until_ns_, now),
+                          std::exchange(no_stack_until_ns_, 0));
   // Where frames are due each interrupt that the core is spared counts.
   timers_.watch_from(timers_.empty()     ? coro::no_deadline
                      : frames_reserved() ? timers_.next_deadline()

@@ -34,7 +34,7 @@ struct Request {
         : strand_{std::exchange(other.strand_, nullptr)}, own_{other.own_} {}
     OnBehalf& operator=(OnBehalf&&) = delete;
     ~OnBehalf() {
-      if (strand_) strand_->set_lane(own_);
+      if (strand_) coro::change_lane(*strand_, own_);
     }
 
    private:
@@ -47,7 +47,7 @@ struct Request {
     explicit Adopt(LaneId lane) noexcept : lane_{lane} {}
     [[nodiscard]] bool await_ready() noexcept {
       strand_ = coro::this_core()->current();
-      own_ = strand_->lane();
+      own_ = coro::own_lane(*strand_);
       return own_ == lane_;
     }
     template <class Promise>

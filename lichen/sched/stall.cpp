@@ -28,12 +28,13 @@ std::uint64_t StallMonitor::host_had(std::uint64_t now) noexcept {
 
 void StallMonitor::report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns,
                           LaneId lane, std::string_view group, const coro::Strand* strand,
-                          std::uintptr_t at, const char* call) noexcept {
+                          const TaskName& task, std::uintptr_t at, const char* call) noexcept {
   Stall stall{.since_ns = since,
               .held_ns = now - since - kept_ns,
               .kept_ns = kept_ns,
               .lane = lane,
               .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0,
+              .task = task,
               .call = call};
   if (strand) stall.line_count = coro::trace_ancestors(*strand, stall.lines);
   reported_since_ = since;
@@ -60,12 +61,14 @@ void StallMonitor::log(const Stall& stall, std::string_view group) noexcept {
   const auto kept = stall.kept_ns >= 1'000'000
                         ? format<48>(", {} ms more by the host", stall.kept_ns / 1'000'000)
                         : format<48>("");
+  const auto who =
+      stall.task.empty() ? format<48>("a task") : format<48>("\"{}\"", stall.task.view());
   if (*stall.call)
-    base::log::warning("core {} was held for {} ms by a task of {} in {}(){}", core_,
-                       stall.held_ns / 1'000'000, group, stall.call, more);
+    base::log::warning("core {} was held for {} ms by {} of {} in {}(){}", core_,
+                       stall.held_ns / 1'000'000, who, group, stall.call, more);
   else
-    base::log::warning("core {} was held for {} ms by a task of {} while others waited{}{}", core_,
-                       stall.held_ns / 1'000'000, group, kept, more);
+    base::log::warning("core {} was held for {} ms by {} of {} while others waited{}{}", core_,
+                       stall.held_ns / 1'000'000, who, group, kept, more);
   if (stall.at)
     base::log::warning("  at image+{:#x}, which llvm-symbolizer --obj=PROGRAM tells", stall.at);
   if (stall.line_count == 0)

@@ -21,6 +21,7 @@
 #include <source_location>
 #include <vector>
 
+#include "lichen/base/text_buffer.hpp"
 #include "lichen/coro/lane.hpp"
 #include "lichen/coro/lock.hpp"
 #include "lichen/coro/trace.hpp"
@@ -28,6 +29,7 @@
 namespace lichen::sched {
 
 using coro::LaneId;
+using TaskName = base::FixedString<32>;
 
 struct Stall {
   static constexpr std::size_t max_lines = 24;
@@ -37,6 +39,7 @@ struct Stall {
   std::uint64_t kept_ns = 0;   // that, as far as the host says; too much by a few ms at most
   LaneId lane = 0;
   std::uintptr_t at = 0;  // in the program's code; 0: not known
+  TaskName task;          // under which it is watched (task_watch.hpp); empty: it is not
   const char* call = "";  // of the host's, in which the core was left to another thread; or empty
   std::array<coro::TraceLine, max_lines> lines{};
   std::size_t line_count = 0;  // 0: no task was found, the core was in code of the runtime or host
@@ -87,11 +90,11 @@ class StallMonitor {
   [[nodiscard]] std::uint64_t next_look(std::uint64_t since) const noexcept;
 
   // On the core, without preemption. `strand` runs or ran meanwhile and stays where it is until
-  // this returns; null: not known. `at`: where it goes on, 0: not known. `kept_ns`, `call`: as in
-  // Stall.
+  // this returns; null: not known. `at`: where it goes on, 0: not known. `kept_ns`, `task`, `call`:
+  // as in Stall.
   void report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns, LaneId lane,
-              std::string_view group, const coro::Strand* strand, std::uintptr_t at,
-              const char* call = "") noexcept;
+              std::string_view group, const coro::Strand* strand, const TaskName& task,
+              std::uintptr_t at, const char* call = "") noexcept;
 
   // On any thread: how many were reported, and the latest of them, oldest first.
   [[nodiscard]] std::uint64_t count() const noexcept {

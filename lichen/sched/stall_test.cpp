@@ -33,7 +33,7 @@ class StallTest : public testing::Test {
 
   void report(std::uint64_t since, std::uint64_t now, const coro::Strand* strand = nullptr,
               std::uint64_t kept = 0) {
-    monitor.report(since, now, kept, 7, "a group", strand, 0);
+    monitor.report(since, now, kept, 7, "a group", strand, {}, 0);
   }
 
   StallMonitor monitor{3};

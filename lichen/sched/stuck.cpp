@@ -176,8 +176,8 @@ void Executor::leave_to_another() noexcept {
   const std::uint64_t now = hal::now_ns();
   look_for_events(now);
   stalls_.report(stuck_since_ns_, now, 0, lane_->id,
-                 lane_->group ? lane_->group->name() : "runtime", current_, stuck_in_.caller,
-                 stuck_in_.name);
+                 lane_->group ? lane_->group->name() : "runtime", current_, name_of(current_),
+                 stuck_in_.caller, stuck_in_.name);
   Worker* next = idle_worker();
   Preempted* instead = next ? nullptr : returned_task();
   if (!next && !instead) {

@@ -9,6 +9,7 @@
 #include "lichen/sched/group.hpp"
 #include "lichen/sched/registry.hpp"
 #include "lichen/sched/reservation.hpp"
+#include "lichen/sched/task_watch.hpp"
 
 namespace lichen::sched {
 namespace {
@@ -200,6 +201,94 @@ TEST_F(WatchTest, IsSummedOverCores) {
   merged.merge(sum);
   EXPECT_EQ(merged.tasks, 9U);
   EXPECT_EQ(merged.run.count(), 3U);
+}
+
+TaskFigures figures_of(const TaskRecord& record) {
+  TaskFigures figures;
+  record.read_into(figures);
+  return figures;
+}
+
+TEST(TaskRecord, KnowsEachWakeAndEachTurn) {
+  TaskRecord record;
+  record.woken(1'000);
+  TaskRecord::Turn first;
+  record.begin(first, 0, false, 1'010);
+  record.end(first, 1'210);
+  record.woken(2'000);
+  TaskRecord::Turn second;
+  record.begin(second, 0, false, 2'002);
+  record.end(second, 2'013);
+
+  const TaskFigures figures = figures_of(record);
+  EXPECT_EQ(figures.work.tasks, 2U);
+  EXPECT_EQ(figures.work.wait.count(), 2U);
+  EXPECT_EQ(figures.work.wait.sum(), 12U);
+  EXPECT_EQ(figures.work.wait.max(), 10U);
+  EXPECT_EQ(figures.work.wait.percentile(5'000), 2U) << "small numbers are counted one by one";
+  EXPECT_EQ(figures.work.run.count(), 2U);
+  EXPECT_EQ(figures.work.run.sum(), 211U);
+  EXPECT_EQ(figures.work.run.max(), 200U);
+  EXPECT_EQ(figures.work.run.percentile(5'000), 11U);
+  EXPECT_EQ(figures.work.preemptions, 0U);
+  EXPECT_EQ(figures.migrations, 0U);
+}
+
+TEST(TaskRecord, LeavesOutOfARunWhatItWasSetAside) {
+  TaskRecord record;
+  record.woken(0);
+  TaskRecord::Turn turn;
+  record.begin(turn, 1, false, 5);
+  record.set_aside(1'005);
+  record.went_on(51'005);
+  record.set_aside(52'005);
+  record.went_on(82'005);
+  EXPECT_EQ(figures_of(record).work.run.count(), 0U);
+  record.end(turn, 82'009);
+
+  const TaskFigures figures = figures_of(record);
+  EXPECT_EQ(figures.work.tasks, 1U);
+  EXPECT_EQ(figures.work.preemptions, 2U);
+  EXPECT_EQ(figures.work.run.sum(), 2'004U);
+  EXPECT_EQ(figures.aside_ns, 80'000U);
+  EXPECT_EQ(figures.longest_aside_ns, 50'000U);
+}
+
+TEST(TaskRecord, CountsMovesAndFrames) {
+  TaskRecord record;
+  std::uint64_t now = 0;
+  for (const unsigned core : {3U, 3U, 0U, 3U}) {
+    record.woken(now);
+    TaskRecord::Turn turn;
+    record.begin(turn, core, true, now += 100);
+    record.frame_began(7, core == 0 ? 2 : 0);
+    if (core == 0) record.frame_missed();
+    record.end(turn, now += 50);
+  }
+  const TaskFigures figures = figures_of(record);
+  EXPECT_EQ(figures.migrations, 2U);
+  EXPECT_EQ(figures.work.frames, 6U);
+  EXPECT_EQ(figures.work.missed, 3U) << "two that were left out, and one that was late";
+  EXPECT_EQ(figures.work.wait.count(), 4U);
+  EXPECT_EQ(figures.work.wait.sum(), 28U) << "of frames from when they were due";
+  EXPECT_EQ(figures.work.run.sum(), 200U);
+}
+
+TEST(TaskRecord, EndsInTheMiddleOfATurn) {
+  TaskRecord record;
+  record.woken(0);
+  TaskRecord::Turn turn;
+  record.begin(turn, 0, false, 0);
+  record.finish(9);
+  EXPECT_TRUE(turn.over);
+  // The task goes on.
+  record.set_aside(10);
+  record.went_on(20);
+  EXPECT_EQ(figures_of(record).work.run.sum(), 9U);
+  EXPECT_EQ(figures_of(record).work.preemptions, 0U);
+  record.reset();
+  EXPECT_EQ(figures_of(record).work.tasks, 0U);
+  EXPECT_EQ(figures_of(record).work.run.count(), 0U);
 }
 
 }  // namespace

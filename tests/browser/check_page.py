@@ -128,6 +128,7 @@ def check(url, browser_log):
     if page.evaluate("document.querySelectorAll('canvas').length") != 3:
         fail("there are not three charts")
     wait_for("the bands", lambda: "foreground user interactive" in (text("bands") or ""))
+    wait_for("the watched tasks", lambda: "track 3" in (text("watched") or ""))
     wait_for("the groups", lambda: "hogs" in (text("groups") or ""))
     wait_for("frames", lambda: int(text("drawn").replace(",", "") or 0) > 20 if text("drawn") != "–"
              else False)

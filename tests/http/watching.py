@@ -12,6 +12,7 @@ def check_bands(world):
         expect(len(state["bands"]) == 10, "ten bands")
         expect(state["preemption"] is True and "demo" not in state, "nothing is demonstrated")
         expect([group["name"] for group in state["groups"]] == ["default"], f"{state['groups']}")
+        expect(state["watched"] == [], "no task is watched")
         bands = json.loads(site.ask("/api/bands").content)
         mine = [lane for lane in bands["lanes"] if lane["tasks"] > 0]
         expect(mine and all(lane["group"] == "default" for lane in mine), f"{bands['lanes']}")
@@ -71,6 +72,10 @@ def check_demo(world):
     slices, state = demo(world)
     expect(any(name.startswith("frames ") and count for name, count in slices.items()), f"{slices}")
     expect(state["bands"][1]["frames"] > 0, "frames are counted")
+    watched = {task["name"]: task for task in state["watched"]}
+    for name in [f"track {i}" for i in range(4)]:
+        expect(watched[name]["frames"] > 0 and watched[name]["run"]["p50"] > 0, f"{watched[name]}")
+    expect(watched["hog 0"]["watched"] and watched["hog 0"]["frames"] == 0, f"{watched['hog 0']}")
     groups = {group["name"]: group["foreground"] for group in state["groups"]}
     expect(groups == {"default": True, "frames": True, "hogs": False}, f"{groups}")
     # Sanitizers serve interrupts late, when there is no task in the middle of its code.

@@ -3,9 +3,11 @@
 
 #include "lichen/coro/channel.hpp"
 #include "lichen/coro/event.hpp"
+#include "lichen/coro/loan.hpp"
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/semaphore.hpp"
 #include "lichen/coro/sleep.hpp"
+#include "lichen/coro/when.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/sched/place.hpp"
 #include "lichen/sched/request.hpp"
@@ -52,11 +54,16 @@ Task<Result<void>> hold(Shared& shared, std::uint64_t seed) {
 
 // A service that nobody would call urgent, but for who asks.
 Task<Result<void>> serve(Shared& shared) {
+  const coro::Strand& self = *coro::this_core()->current();
+  const coro::LaneId own = self.lane();
   const coro::Serving serving{shared.answers};  // that is where the asker waits
   shared.serves.set();
   for (;;) {
     auto query = co_await shared.queries.receive();
-    if (!query) co_return Result<void>{};
+    if (!query) {
+      check(coro::own_lane(self) == own, "a service is in its own lane between requests");
+      co_return Result<void>{};
+    }
     const auto on_behalf = co_await query->adopt();
     hal::sim::compute(answer_ns);
     CO_TRY(co_await shared.answers.send(query->value));
@@ -85,7 +92,116 @@ Task<Result<void>> need(Shared& shared, std::uint64_t seed, std::uint64_t slack_
   co_return Result<void>{};
 }
 
+// Two mutexes. `outer` is held by who waits for `inner`, or for its children.
+struct Chain {
+  std::atomic<bool> over{false};
+  Mutex outer;
+  Mutex inner;
+  Scope strays;
+  coro::LaneId link_lane = coro::default_lane;
+};
+
+Task<Result<void>> hog_beside(Chain& chain) {
+  while (!chain.over.load()) hal::sim::compute(1'000 * us);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> hold_inner(Chain& chain, std::uint64_t seed) {
+  Random random{seed};
+  while (!chain.over.load()) {
+    {
+      auto guard = CO_TRY(co_await chain.inner.lock());
+      hal::sim::compute(random.below(section_ns));
+    }
+    hal::sim::compute(random.below(20 * us));
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> piece(std::uint64_t work_ns) {
+  hal::sim::compute(work_ns);
+  co_return Result<void>{};
+}
+
+// Nobody waits for it: it is no more urgent than the one that started it is by itself.
+Task<Result<void>> stray(const Chain& chain) {
+  check(coro::this_core()->current()->lane() == chain.link_lane, "a loan is not given to strays");
+  co_return Result<void>{};
+}
+
+Task<Result<void>> link(Chain& chain, std::uint64_t seed) {
+  Random random{seed};
+  const coro::Strand& self = *coro::this_core()->current();
+  while (!chain.over.load()) {
+    {
+      auto guard = CO_TRY(co_await chain.outer.lock());
+      switch (random.below(3)) {
+        case 0: {
+          auto inner = CO_TRY(co_await chain.inner.lock());
+          hal::sim::compute(random.below(answer_ns));
+          break;
+        }
+        case 1: {
+          Scope children;
+          for (unsigned i = 0; i < 2; ++i) children.spawn(piece(random.below(answer_ns)));
+          CO_TRY(co_await children.join());
+          break;
+        }
+        default: {
+          // A child that waits for the next one.
+          auto nested = [](Chain& of) -> Task<Result<void>> {
+            auto inner = CO_TRY(co_await of.inner.lock());
+            co_return Result<void>{};
+          };
+          CO_TRY(co_await with_timeout(10s, nested(chain)));
+          hal::sim::compute(random.below(answer_ns));
+        }
+      }
+      chain.strays.spawn(stray(chain));
+    }
+    check(coro::own_lane(self) == chain.link_lane, "a loan changes nobody's own lane");
+    hal::sim::compute(random.below(20 * us));
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> need_outer(Chain& chain, std::uint64_t seed, std::uint64_t slack_ns) {
+  Random random{seed};
+  for (unsigned i = 0; i < 12; ++i) {
+    CO_TRY(co_await sleep_for(Duration{random.below(4'000 * us)}));
+    const std::uint64_t asked = hal::now_ns();
+    auto guard = CO_TRY(co_await chain.outer.lock());
+    const std::uint64_t waited = hal::now_ns() - asked;
+    hal::sim::note("waited for the outer mutex", waited);
+    // Each hand-over may cost what chance costs.
+    check(waited <= section_ns + 2 * answer_ns + 4 * slack_ns,
+          "who holds what is waited for is not held up in its turn");
+  }
+  co_return Result<void>{};
+}
+
 }  // namespace
+
+// The same through others: of whom the holder waits for.
+Task<Result<void>> chains(World& world) {
+  auto background = CO_TRY(sched::make_group({.name = "background"}));
+  auto foreground = CO_TRY(sched::make_group({.name = "foreground", .foreground = true}));
+  Chain chain;
+  chain.link_lane = background->lane(Qos::utility);
+  Scope others;
+  others.spawn(hold_inner(chain, world.random()), {.lane = background->lane(Qos::background)});
+  others.spawn(link(chain, world.random()), {.lane = chain.link_lane});
+  for (unsigned core = 0; core < world.machine.cores(); ++core)
+    others.spawn(hog_beside(chain),
+                 {.core = &world.machine.core(core), .lane = foreground->lane(Qos::utility)});
+  Scope needing;
+  needing.spawn(need_outer(chain, world.random(), world.slack_ns),
+                {.lane = foreground->lane(Qos::user_interactive)});
+  CO_TRY(co_await needing.join());
+  chain.over = true;
+  CO_TRY(co_await others.join());
+  co_return co_await chain.strays.join();
+}
 
 Task<Result<void>> inherit(World& world) {
   auto background = CO_TRY(sched::make_group({.name = "background"}));

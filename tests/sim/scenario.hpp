@@ -77,8 +77,10 @@ Task<Result<void>> robbed_frames(World& world);
 Task<Result<void>> frames_on_a_tenth(World& world);
 Task<Result<void>> late_reasons(World& world);
 Task<Result<void>> inherit(World& world);
+Task<Result<void>> chains(World& world);
 Task<Result<void>> leases(World& world);
 Task<Result<void>> devices(World& world);
+Task<Result<void>> watched(World& world);
 Task<Result<void>> lost_wake(World& world);
 Task<Result<void>> torn_count(World& world);
 

@@ -18,7 +18,9 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/coro/when.hpp"
 #include "lichen/hal/hal.hpp"
+#include "lichen/sched/frames.hpp"
 #include "lichen/sched/machine.hpp"
+#include "lichen/sched/place.hpp"
 #include "tests/torture/breathe.hpp"
 
 namespace lichen {
@@ -201,6 +203,34 @@ TEST_P(Preempt, WithoutStacksTasksRunToTheirEnd) {
   EXPECT_GT(no_stack, 0U);
 }
 
+// Frames would have their turn, again and again, but the one who runs cannot be set aside: it gets
+// on, and is not interrupted all the time.
+TEST_P(Preempt, WithoutStacksFramesWait) {
+  auto body = []() -> Task<Result<void>> {
+    auto front = CO_TRY(sched::make_group({.foreground = true}));
+    auto back = CO_TRY(sched::make_group({}));
+    auto& core = Machine::current().core(0);
+    Scope scope;
+    for (int i = 0; i < 6; ++i)
+      scope.spawn(
+          []() -> Task<> {
+            for (volatile int spin = 0; spin < 16'000'000; spin = spin + 1)
+              if (spin % 10'000 == 0) breathe();
+            co_return;
+          }(),
+          {.core = &core, .lane = back->lane(sched::Qos::utility)});
+    scope.spawn([](sched::Group& group) -> Task<Result<void>> {
+      auto frames = CO_TRY(co_await sched::Frames::reserve(
+          group, {.period = 2ms, .budget = 500us, .core = &Machine::current().core(0)}));
+      for (int i = 0; i < 10; ++i) CO_TRY(co_await frames.next());
+      co_return Result<void>{};
+    }(*front));
+    co_return co_await scope.join();
+  };
+  run(body(), {.stacks = 1});
+  EXPECT_GT(no_stack, 0U);
+}
+
 TEST_P(Preempt, ACriticalSectionIsNotLeft) {
   auto body = []() -> Task<Result<void>> {
     struct Shared {
@@ -229,6 +259,16 @@ TEST_P(Preempt, ACriticalSectionIsNotLeft) {
   };
   run(body());
   EXPECT_GT(preemptions, 0U);
+}
+
+TEST(MachineOptionsTest, ThatMakeNoSenseAreRefused) {
+  for (const MachineOptions& options :
+       {MachineOptions{.first_look = 0ms}, MachineOptions{.first_look = -1ms},
+        MachineOptions{.poll = -1us}, MachineOptions{.stuck_after = -1ms},
+        MachineOptions{.stack_size = 4096}, MachineOptions{.stacks = 0},
+        MachineOptions{.stack_size = SIZE_MAX}})
+    EXPECT_TRUE(Machine::create(options).failed_with(Error::invalid_argument));
+  EXPECT_TRUE(Machine::create({.cores = 65}).failed_with(Error::out_of_range));
 }
 
 TEST_P(Preempt, CanBeTurnedOff) {

@@ -80,6 +80,19 @@ function showBands(state, before, seconds) {
   });
   at('bands').replaceChildren(...rows);
 
+  at('watching').hidden = !state.watched.length;
+  at('watched').replaceChildren(...state.watched.map((task) => {
+    const earlier = before.watched.find((other) => other.name === task.name);
+    const rate = (name) => earlier ? count.format(Math.max(0, task[name] - earlier[name]) / seconds) : '–';
+    const times = (of, parts) => parts.map((part) => of.count ? time(of[part]) : '–');
+    const row = document.createElement('tr');
+    cells(row, [task.watched ? task.name : `${task.name} (ended)`, rate('tasks'),
+      ...times(task.wait, ['p50', 'p99', 'p999']), ...times(task.run, ['p50', 'p99', 'max']),
+      rate('preemptions'), count.format(task.moves),
+      ...['frames', 'missed'].map((name) => task.frames ? count.format(task[name]) : '–')]);
+    return row;
+  }));
+
   at('groups').replaceChildren(...state.groups.map((group) => {
     const earlier = before.groups.find((other) => other.name === group.name);
     const part = (now, then) => earlier ? percent(Math.max(0, now - then) / spent) : '–';

@@ -73,7 +73,8 @@ async function showTasks() {
     const stack = document.createElement('pre');
     const short = (line) => line.file.split('/').slice(-2).join('/') + ':' + line.line;
     const first = task.stack[0];
-    summary.textContent = first ? `${task.state} at ${short(first)}` : task.state;
+    summary.textContent = (task.name ? `${task.name}: ` : '') +
+      (first ? `${task.state} at ${short(first)}` : task.state);
     details.style.marginLeft = `${task.depth * 1.2}rem`;
     stack.textContent = task.stack
       .map((line) => `${line.kind === 'awaits' ? 'at' : 'spawned at'} ${short(line)}  ${line.function}`)
