@@ -22,7 +22,7 @@ find_library(LICHEN_LIBGCC NAMES libgcc.a PATHS ${LICHEN_GCC_FOLDER} NO_DEFAULT_
 
 # lichen_boot_image(name [PREEMPTIBLE] [NETWORK] [DISKS] [CONSOLE] [BALLOON] SOURCES ... DEPENDS ...): a program that
 # boots by itself. PREEMPTIBLE: its own code is app text, see lichen_preemptible(). The others are devices, whose
-# drivers are in the image then: NETWORK the first virtio network card, under our own TCP/IP, with CONSOLE and
+# drivers are in the image then: NETWORK virtio network cards, under our own TCP/IP, with CONSOLE and
 # BALLOON; DISKS virtio disks (io::System::disks()); CONSOLE a virtio console; BALLOON a virtio balloon.
 set(LICHEN_IMAGE_SCRIPT ${PROJECT_SOURCE_DIR}/lichen/hal/${LICHEN_WORLD}/image.ld)
 function(lichen_boot_image name)

@@ -179,8 +179,8 @@ include(${CMAKE_CURRENT_LIST_DIR}/LichenPackFiles.cmake)
 # lichen_app(name [PREEMPTIBLE] [NETWORK] [DISKS] [CONSOLE] [BALLOON] SOURCES ... [DEPENDS ...] [FILES folder [AT path]]):
 # build/<preset>/apps/<name>, a program that is its program_main() (lichen/io/program.hpp): a process on a host, an image
 # of its own on a bare machine. PREEMPTIBLE: see lichen_preemptible(). NETWORK, DISKS, CONSOLE, BALLOON: which devices an
-# image has drivers for, see lichen_boot_image(); the cache variable LICHEN_DEVICES_<name> names more of them. FILES: what an image has inside, in its folder `path`; the cache
-# variable LICHEN_FILES_<name> names another folder instead.
+# image has drivers for, see lichen_boot_image(); the cache variable LICHEN_DEVICES_<name> names more of them. FILES: what
+# an image has inside, in its folder `path`; the cache variable LICHEN_FILES_<name> names another folder instead.
 function(lichen_app name)
   cmake_parse_arguments(arg "PREEMPTIBLE;NETWORK;DISKS;CONSOLE;BALLOON" "FILES;AT" "SOURCES;DEPENDS" ${ARGN})
   if(NOT LICHEN_BARE)

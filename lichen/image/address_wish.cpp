@@ -8,11 +8,15 @@ namespace {
 
 using net::wire::IpAddress;
 
+// Of an address of IPv4, those of its bits that tell machines of the network apart.
+std::uint32_t hosts_of(const net::wire::Prefix& own) noexcept { return UINT32_MAX >> own.bits; }
+
 // The first address of a network, which is its router's by custom.
-IpAddress first_of(const net::wire::Prefix& network) noexcept {
-  if (!network.network.is_ipv4()) return {};
-  const std::uint32_t hosts = network.bits == 0 ? UINT32_MAX : UINT32_MAX >> network.bits;
-  return net::wire::Ipv4Address::of((network.network.ipv4().number() & ~hosts) + 1);
+IpAddress router_beside(const net::wire::Prefix& own) noexcept {
+  if (!own.network.is_ipv4()) return {};
+  const std::uint32_t number = own.network.ipv4().number();
+  const std::uint32_t first = (number & ~hosts_of(own)) + 1;
+  return net::wire::Ipv4Address::of(number == first ? first + 1 : first);
 }
 
 }  // namespace
@@ -28,16 +32,31 @@ Result<AddressWish> AddressWish::parse(std::string_view text) noexcept {
   const std::string_view bits = prefix.substr(slash + 1);
   unsigned number = 0;
   const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), number);
-  if (!address || error != std::errc{} || end != bits.data() + bits.size() ||
-      number > (address->is_ipv4() ? 30U : 126U))
+  if (!address || address->is_unspecified() || error != std::errc{} ||
+      end != bits.data() + bits.size() || number > (address->is_ipv4() ? 30U : 126U))
     return Error::invalid_argument;
   wish.address = {*address, static_cast<std::uint8_t>(number)};
-  wish.gateway = first_of(wish.address);
+  wish.gateway = router_beside(wish.address);
   if (comma == std::string_view::npos) return wish;
   const auto gateway = IpAddress::parse(text.substr(comma + 1));
   if (!gateway || gateway->is_ipv4() != address->is_ipv4()) return Error::invalid_argument;
   wish.gateway = *gateway;
   return wish;
+}
+
+std::string_view AddressWish::problem() const noexcept {
+  const IpAddress& own = address.network;
+  if (own.is_unspecified()) return {};
+  if (own.is_multicast() || own.is_loopback()) return "no machine on a network has that address";
+  if (own.is_ipv4()) {
+    const std::uint32_t host = own.ipv4().number() & hosts_of(address);
+    if (host == 0 || host == hosts_of(address)) return "that is the address of a whole network";
+  }
+  if (gateway.is_unspecified()) return {};
+  if (gateway == own) return "the gateway must be another machine";
+  if (!address.contains(gateway) && !gateway.is_link_local())
+    return "the gateway is not in that network";
+  return {};
 }
 
 }  // namespace lichen::image

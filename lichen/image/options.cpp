@@ -9,6 +9,9 @@
 #include "lichen/hal/hal.hpp"
 #include "lichen/io/program.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::image {
 
 namespace {
@@ -58,7 +61,7 @@ bool parse_level(std::string_view text) {
   return false;
 }
 
-// What is wrong with the value of an option; empty: nothing. `known`: whether it is one of ours.
+// What is wrong with the value of an option; empty: nothing.
 std::string_view take_value(ProgramOptions& options, std::string_view option,
                             std::string_view value) {
   std::size_t number = 0;
@@ -67,8 +70,8 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
       return "a number from 0 to 64 is wanted";
     options.run.cores = static_cast<unsigned>(number);
   } else if (option == "--stack-size") {
-    constexpr std::size_t least = 16 * 1024;
-    if (!parse_size(value, options.run.stack_size) || options.run.stack_size < least)
+    if (!parse_size(value, options.run.stack_size) ||
+        options.run.stack_size < sched::MachineOptions::least_stack_size)
       return "a size such as 512K is wanted, at least 16K";
   } else if (option == "--poll") {
     if (!parse_number(value, number) || number > 1'000'000)
@@ -81,6 +84,9 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
   } else if (option == "--net") {
     if (value.empty()) return "a value is missing";
     options.net.push_back(value);
+  } else if (option == "--disk") {
+    if (value.empty()) return "FILE or FILE:ro is wanted";
+    options.disks.push_back(value);
   } else if (!parse_level(value)) {
     return "debug, info, warning, error or nothing is wanted";
   }
@@ -99,7 +105,7 @@ Result<ProgramOptions> parse_options(std::span<char* const> words) {
     } else if (word == "--no-preemption") {
       options.run.preemption = false;
     } else if (word == "--cores" || word == "--stack-size" || word == "--memory" ||
-               word == "--poll" || word == "--log" || word == "--net") {
+               word == "--poll" || word == "--log" || word == "--net" || word == "--disk") {
       const std::string_view wrong = i + 1 == words.size()
                                          ? std::string_view{"a value is missing"}
                                          : take_value(options, word, words[i + 1]);
@@ -134,3 +140,5 @@ int exit_status(const Result<void>& outcome) noexcept {
 }
 
 }  // namespace lichen::image
+
+#pragma clang attribute pop

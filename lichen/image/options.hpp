@@ -13,8 +13,9 @@ namespace lichen::image {
 struct ProgramOptions {
   RunOptions run;
   bool help = false;
-  std::vector<std::string_view> net;   // the values of --net
-  std::vector<std::string_view> rest;  // words that are for the app
+  std::vector<std::string_view> net;    // the values of --net
+  std::vector<std::string_view> disks;  // and of --disk
+  std::vector<std::string_view> rest;   // words that are for the app
 };
 
 // `words` MUST outlive what is returned. Error::invalid_argument: why has been said.

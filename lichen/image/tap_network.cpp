@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <span>
@@ -14,7 +15,6 @@
 #include "lichen/coro/scope.hpp"
 #include "lichen/driver/linux/host_system.hpp"
 #include "lichen/hal/hal.hpp"
-#include "lichen/image/address_wish.hpp"
 #include "lichen/image/run.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/io/program.hpp"
@@ -78,14 +78,22 @@ class Tap {
         base::log::info("{} was made without multi_queue: core 0 receives for all cores",
                         wish_.name);
     }
-    if (!queue)
-      base::log::error("--net {}: {}; this, as root, prepares the device: {}", wish_.name,
-                       base::describe(queue.error()), wish_.preparation(false));
+    if (!queue) say_why(queue.error());
     queues_.push_back(TRY(std::move(queue)));
     return queues_.back().get();
   }
 
  private:
+  void say_why(Error error) const {
+    if (error == Error::busy)
+      base::log::error("--net {}: another program has the device", wish_.name);
+    else if (error == Error::invalid_argument)
+      base::log::error("--net {}: that is no TAP device", wish_.name);
+    else
+      base::log::error("--net {}: {}; this, as root, prepares the device: {}", wish_.name,
+                       base::describe(error), wish_.preparation(false));
+  }
+
   const TapWish& wish_;
   driver::TapOptions options_;
   std::vector<std::unique_ptr<io::NetDevice>> queues_;
@@ -137,25 +145,13 @@ Task<Result<void>> run_network(net::inet::InetCores& inet, Scope& program, Resul
 
 }  // namespace
 
-Result<TapWish> TapWish::parse(std::string_view text, std::size_t place) {
-  TapWish wish;
-  const std::size_t equals = text.find('=');
-  wish.name = text.substr(0, equals);
-  if (wish.name.empty() || wish.name.size() > 15) return Error::invalid_argument;
-  const std::string usual = "10.9." + std::to_string(place) + ".2/24";
-  const std::string_view rest =
-      equals == std::string_view::npos ? std::string_view{usual} : text.substr(equals + 1);
-  const AddressWish own = TRY(AddressWish::parse(rest));
-  wish.address = own.address;
-  wish.gateway = own.gateway;
-  return wish;
-}
-
 std::string TapWish::preparation(bool exists) const {
   std::string text;
+  if (access("/dev/net/tun", R_OK | W_OK) != 0 && errno == EACCES)
+    text = "chmod 666 /dev/net/tun && ";
   if (!exists)
-    text = "ip tuntap add dev " + name + " mode tap multi_queue user " + std::to_string(getuid()) +
-           " && ";
+    text += "ip tuntap add dev " + name + " mode tap multi_queue user " + std::to_string(getuid()) +
+            " && ";
   if (!gateway.is_unspecified())
     text += "ip addr add " + text_of(gateway) + "/" + std::to_string(address.bits) + " dev " +
             name + " && ";

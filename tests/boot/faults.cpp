@@ -77,7 +77,7 @@ int main(int count, char** words) {
   const std::string_view how = count > 1 ? words[1] : "";
   const bool in_task = count > 2;
   if (in_task)
-    (void)run(root(how));
+    (void)run(root(how), {.cores = hal::core_count_available()});
   else
     offend(how);
   hal::write_console("nothing happened\n");

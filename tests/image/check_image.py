@@ -77,10 +77,8 @@ def curl(*words):
 
 
 def check_hello():
-    # With less memory QEMU lays the device tree where an image for RISC-V is to be.
-    memory = 6 if arguments.on == "qemu-riscv64" else 4
-    said, status = ends(boot(arguments.hello, "--memory", memory, words=["one", "two"]))
-    expect(status == 0, f"hello in {memory} MiB ended with {status}:\n{said}")
+    said, status = ends(boot(arguments.hello, "--memory", 4, words=["one", "two"]))
+    expect(status == 0, f"hello in 4 MiB ended with {status}:\n{said}")
     expect("info: hello\ninfo: word: one\ninfo: word: two\n" in said, said)
 
 

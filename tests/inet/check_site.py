@@ -154,12 +154,27 @@ def check_removed(program, root):
         add_device()
 
 
+def check_wishes(program):
+    """What cannot be had is refused with the reason, not served where nobody comes."""
+    for wishes, why in (
+            (["t=10.9.0.0/24"], "whole network"), (["t=10.9.0.255/24"], "whole network"),
+            (["t=127.0.0.1/8"], "no machine"), (["t=224.0.0.1/24"], "no machine"),
+            (["t=10.9.0.2/24,10.8.0.1"], "not in that network"), (["t=10.9.0.2/24,10.9.0.2"], "another machine"),
+            (["t", "t=10.9.7.2/24"], "named twice"), (["t", "u=0.0.0.0/24"], "is wanted"),
+            (["t%d"], "is wanted"), (["../t"], "is wanted"), (["lo"], "no TAP device")):
+        words = [word for wish in wishes for word in ("--net", wish)]
+        done = subprocess.run([program, *words], check=False, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, preexec_fn=die_with_us, timeout=PATIENCE)
+        expect(done.returncode == 2 and why in done.stdout, f"{wishes}: {done.returncode}, {done.stdout}")
+
+
 def main():
     program, pages = sys.argv[1:]
     dnsmasq = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")
     if not dnsmasq:
         skip("dnsmasq is not installed (tools/setup test)")
     make_network()
+    check_wishes(program)
     with tempfile.TemporaryDirectory() as folder, Programs(folder) as programs:
         root = os.path.join(folder, "www")
         shutil.copytree(pages, root)

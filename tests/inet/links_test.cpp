@@ -26,12 +26,13 @@ net::wire::Prefix own(const char* address) { return {*net::wire::IpAddress::pars
 // have no offloads.
 using Body = Task<Result<void>>(InetCores& inet);
 template <bool offload>
-Task<Result<void>> beside_host(HostSystem& host, Body* body) {
+Task<Result<void>> beside_host(HostSystem& host, Body* body,
+                               net::wire::Prefix first_address = own("10.9.0.2")) {
   auto first = CO_TRY(host.open_tap("lichen0", {.offload = true}));
   auto second = CO_TRY(host.open_tap("lichen1", {.offload = offload}));
   configure_tap("lichen0");
   configure_tap("lichen1", "10.9.1.1");
-  net::inet::InetOptions options{.address = own("10.9.0.2"), .secret = {1, 2}};
+  net::inet::InetOptions options{.address = first_address, .secret = {1, 2}};
   options.others[0].address = own("10.9.1.2");
   auto inet = CO_TRY(InetCores::create(1, options));
   CO_TRY(inet->add(std::array{first.get(), second.get()}));
@@ -142,6 +143,29 @@ Task<Result<void>> outlives(InetCores& inet) {
 TEST_F(InetOverTwoTaps, OneOutlivesTheOther) {
   run_on_host(
       [] [[clang::coro_wrapper]] (HostSystem & host) { return beside_host<true>(host, outlives); });
+}
+
+// Nobody leases an address at the first device.
+Task<Result<void>> is_up_by_one(InetCores& inet) {
+  CO_TRY(co_await inet.up(50ms));
+  EXPECT_TRUE(inet.on(0).current_address(0).is_unspecified());
+  EXPECT_EQ(inet.service_address(7), io::Address::ipv4({0, 0, 0, 0}, 7));
+  auto listener = CO_TRY(co_await inet.listen(inet.service_address(7)));
+  HostThread client{[] {
+    const HostClient host{7, "10.9.1.2"};
+    EXPECT_TRUE(host.connected);
+    EXPECT_TRUE(host.send_all(bytes_of("by the other")));
+    shutdown(host.fd.get(), SHUT_WR);
+    EXPECT_EQ(text_of(host.receive_all(16)), "by the other");
+  }};
+  const Result<void> served = co_await echo(CO_TRY(co_await listener->accept()));
+  CO_TRY(co_await client.join());
+  co_return served;
+}
+TEST_F(InetOverTwoTaps, OneAddressIsEnough) {
+  run_on_host([] [[clang::coro_wrapper]] (HostSystem & host) {
+    return beside_host<true>(host, is_up_by_one, {});
+  });
 }
 
 // Nor is a machine known twice by one address.

@@ -231,9 +231,9 @@ Result<void> HostDisk::look_at(const HostDiskOptions& options) noexcept {
   if (fstat(fd_.get(), &found) < 0)
     return refuse(path_, base::describe(from_errno(errno)), Error::io_failed);
   if (S_ISBLK(found.st_mode))
-    look_at_block_device();
+    look_at_block_device(found);
   else
-    look_at_file();
+    look_at_file(found);
   const off_t size = lseek(fd_.get(), 0, SEEK_END);
   if (size < 0) return refuse(path_, base::describe(from_errno(errno)), Error::io_failed);
   if (size == 0)
@@ -250,7 +250,7 @@ Result<void> HostDisk::look_at(const HostDiskOptions& options) noexcept {
   return {};
 }
 
-void HostDisk::look_at_block_device() noexcept {
+void HostDisk::look_at_block_device(const struct stat& found) noexcept {
   int sector = 0;
   unsigned value = 0;
   if (ioctl(fd_.get(), BLKSSZGET, &sector) == 0 && sector >= 512)
@@ -258,15 +258,11 @@ void HostDisk::look_at_block_device() noexcept {
   info_.best_write = info_.sector_size;
   if (ioctl(fd_.get(), BLKPBSZGET, &value) == 0) info_.best_write = std::max(value, 512U);
   if (ioctl(fd_.get(), BLKIOOPT, &value) == 0) info_.best_transfer = value;
-  struct stat found{};
-  punches_ = fstat(fd_.get(), &found) == 0 &&
-             limit_of(found.st_rdev, "write_zeroes_max_bytes") != 0 &&
+  punches_ = limit_of(found.st_rdev, "write_zeroes_max_bytes") != 0 &&
              limit_of(found.st_rdev, "discard_max_bytes") != 0;
 }
 
-void HostDisk::look_at_file() noexcept {
-  struct stat found{};
-  if (fstat(fd_.get(), &found) < 0) return;
+void HostDisk::look_at_file(const struct stat& found) noexcept {
   info_.best_write = std::bit_ceil(static_cast<std::uint32_t>(std::max(found.st_blksize, 512L)));
   // A hole behind the end, where nothing is.
   punches_ = !info_.read_only && fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

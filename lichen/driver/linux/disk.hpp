@@ -20,6 +20,8 @@
 #include "lichen/driver/linux/uring_cores.hpp"
 #include "lichen/io/block_device.hpp"
 
+struct stat;
+
 namespace lichen::driver {
 
 struct HostDiskOptions {
@@ -55,8 +57,8 @@ class HostDisk final : public io::BlockDevice {
   HostDisk(UringCores& cores, std::string_view path, Descriptor fd) noexcept
       : cores_{cores}, path_{path}, fd_{std::move(fd)} {}
   Result<void> look_at(const HostDiskOptions& options) noexcept;
-  void look_at_block_device() noexcept;
-  void look_at_file() noexcept;
+  void look_at_block_device(const struct stat& found) noexcept;
+  void look_at_file(const struct stat& found) noexcept;
   void find_alignment() noexcept;
 
   Task<Result<void>> move(Transfer transfer);

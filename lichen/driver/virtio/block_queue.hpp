@@ -178,8 +178,8 @@ class BlockQueue {
   // co_await Settled{call}: until none of its requests is left, come what may: the device uses the
   // caller's memory until then.
   struct Settled : coro::Wait {
-    explicit Settled(BlockCall& asked) noexcept
-        : Wait{.cancel = [](Wait&) noexcept -> coro::Core* { return nullptr; }}, call{asked} {}
+    explicit Settled(BlockCall& asked) noexcept : Wait{.kind = &kind_of_wait}, call{asked} {}
+    static constexpr Kind kind_of_wait{[](Wait&) noexcept -> coro::Core* { return nullptr; }};
     [[nodiscard]] bool await_ready() const noexcept { return call.requests == 0; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {

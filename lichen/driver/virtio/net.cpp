@@ -330,10 +330,12 @@ bool NetCard::deliver() noexcept {
     configuration_told_.exchange(false, std::memory_order_acquire);
     any = true;
     if (state() == State::up) {
-      if ((transport_.status() & virtio::status::needs_reset) != 0)
-        pairs_[0]->fault();
-      else
+      if ((transport_.status() & virtio::status::needs_reset) != 0) {
+        fault();  // also while it is configured, before the pairs are up
+        pairs_[0]->is_up();
+      } else {
         look_at_link();
+      }
     }
   }
   for (const auto& pair : pairs_)

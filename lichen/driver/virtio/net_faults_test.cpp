@@ -69,6 +69,38 @@ TEST_P(NetFaultsTest, ComesBackAfterTheDeviceBrokeDown) {
   EXPECT_TRUE(world.loop.run(breaks_down(world)).value());
 }
 
+// Of a frame that is there no interrupt has told.
+Task<Result<void>> overlooks(World& world) {
+  std::vector<io::ReceivedFrame> got;
+  Scope scope{OnError::keep_going};
+  NetPair& pair = world.card->pair(0);
+  EXPECT_TRUE(pair.prepare_sleep()) << "nobody waits";
+  scope.spawn(receive_all(*world.card, got));
+  CO_TRY(co_await settle());
+  for (unsigned number = 1; number <= 3; ++number) {
+    EXPECT_TRUE(pair.prepare_sleep());
+    EXPECT_FALSE(pair.deliver());
+    EXPECT_TRUE(world.device.receive({{}, frame_of(number, 100)}));
+    world.device.flush();
+    world.device.line = 0;
+    CO_TRY(co_await settle());
+    EXPECT_EQ(got.size(), number - 1);
+    EXPECT_FALSE(pair.prepare_sleep());
+    EXPECT_TRUE(pair.deliver());
+    CO_TRY(co_await settle());
+    EXPECT_EQ(got.size(), number);
+  }
+  got.clear();
+  scope.request_stop();
+  (co_await scope.join()).ignore();
+  co_return Result<void>{};
+}
+TEST_P(NetFaultsTest, LooksOnceMoreBeforeTheCoreSleeps) {
+  World world{usual | GetParam()};
+  ASSERT_TRUE(world.open());
+  EXPECT_TRUE(world.loop.run(overlooks(world)).value());
+}
+
 // A device that does not come back is told nothing, and for a second waited for by who has lent it
 // something.
 Task<Result<void>> dies(World& world) {

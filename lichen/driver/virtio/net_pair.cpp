@@ -92,6 +92,12 @@ bool NetPair::deliver() noexcept {
   return true;
 }
 
+bool NetPair::prepare_sleep() noexcept {
+  if (!up_ || !receive_->has_overlooked_frames()) return true;
+  note(told_receive);
+  return false;
+}
+
 // ---- frames -------------------------------------------------------------------------------------
 
 // What the device has done with lent bytes, or an interrupt when it has done it all.

@@ -26,7 +26,8 @@ namespace lichen::driver::virtio {
 
 class NetCard;
 
-// When the receiver stops asking for interrupts. A parameter of the machine, to be measured.
+// When the receiver stops asking for interrupts. A parameter of the machine; docs/benchmarks.md has
+// what was measured.
 struct Polling {
   unsigned busy_after = 8;  // calls of receive() in a row that found frames without waiting
   unsigned looks = 16;      // then so many in vain, with others' turns in between, before it waits
@@ -69,6 +70,10 @@ class NetPair final : public io::NetDevice {
   }
   // Between two tasks: wakes those who wait for it. True if there was anything.
   bool deliver() noexcept;
+  // Before its core sleeps: false if it has to deliver once more first. QEMU before 8.1 leaves out
+  // a guest's memory barriers on a machine with one processor: the device may not have seen yet
+  // that an interrupt is wanted, when we already looked for the last time.
+  bool prepare_sleep() noexcept;
 
  private:
   friend class NetCard;

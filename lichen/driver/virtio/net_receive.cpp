@@ -120,7 +120,7 @@ Result<void> NetReceive::begin_frame(const Used& used) noexcept {
 Result<void> NetReceive::continue_frame(const Used& used) noexcept {
   const unsigned slot = used.token;
   if (partial_.bytes + used.written > sizeof(NetHeader) + io::largest_frame) {
-    free_slots(slot, 1);
+    slots_.put(slot, 1);
     drop_partial();
     return Error::protocol_error;
   }
@@ -132,7 +132,7 @@ Result<void> NetReceive::continue_frame(const Used& used) noexcept {
   } else {
     if (partial_.run == 0 ? partial_.copy != nullptr : move_to_copy())
       std::memcpy(partial_.copy + partial_.bytes, slots(slot, 1).data(), used.written);
-    free_slots(slot, 1);
+    slots_.put(slot, 1);
   }
   partial_.bytes += used.written;
   return {};
@@ -145,7 +145,7 @@ bool NetReceive::move_to_copy() noexcept {
     partial_.copy = copies_.get() + *copy * copy_size;
     std::memcpy(partial_.copy, slots(partial_.first, partial_.run).data(), partial_.bytes);
   }
-  free_slots(partial_.first, std::exchange(partial_.run, 0));
+  slots_.put(partial_.first, std::exchange(partial_.run, 0));
   return partial_.copy != nullptr;
 }
 
@@ -174,13 +174,11 @@ bool NetReceive::finish_frame(io::ReceivedFrame& into) noexcept {
 
 void NetReceive::drop_partial() noexcept {
   if (partial_.run != 0)
-    free_slots(partial_.first, partial_.run);
+    slots_.put(partial_.first, partial_.run);
   else if (partial_.copy != nullptr)
     free_copies_.put(static_cast<unsigned>((partial_.copy - copies_.get()) / copy_size));
   partial_ = {};
 }
-
-void NetReceive::free_slots(unsigned first, unsigned count) noexcept { slots_.put(first, count); }
 
 bool NetReceive::prepare_wait() noexcept {
   news_.reset();
@@ -192,12 +190,13 @@ bool NetReceive::prepare_wait() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     post();
   }
-  if (queue_.interrupts_on()) return true;
-  end_wait();
-  return false;
+  waiting_ = queue_.interrupts_on();
+  if (!waiting_) end_wait();
+  return waiting_;
 }
 
 void NetReceive::end_wait() noexcept {
+  waiting_ = false;
   starved_.store(false, std::memory_order_relaxed);
   queue_.interrupts_off();
 }

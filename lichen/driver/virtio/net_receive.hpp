@@ -67,6 +67,10 @@ class NetReceive final : public io::BufferOwner {
   // Before the task waits for news(): false if it must look again first.
   bool prepare_wait() noexcept;
   void end_wait() noexcept;
+  // Whether frames are there although the task waits for news().
+  [[nodiscard]] bool has_overlooked_frames() noexcept {
+    return waiting_ && !queue_.interrupts_on();
+  }
 
   // Set when there is something to look at, by whoever delivers interrupts, or by a buffer that
   // comes back when the device has few.
@@ -102,7 +106,6 @@ class NetReceive final : public io::BufferOwner {
   bool finish_frame(io::ReceivedFrame& into) noexcept;
   void drop_partial() noexcept;
   void give_back(SlotSet& to, unsigned first, unsigned count) const noexcept;
-  void free_slots(unsigned first, unsigned count) noexcept;
 
   Queue queue_;
   const ReceiveOptions options_;
@@ -115,6 +118,7 @@ class NetReceive final : public io::BufferOwner {
   ReceiveCounters counters_;
   coro::Event news_;
   std::atomic<bool> starved_{false};
+  bool waiting_ = false;
 };
 
 }  // namespace lichen::driver::virtio

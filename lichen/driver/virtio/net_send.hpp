@@ -73,8 +73,8 @@ class NetSend {
   // co_await returned(): until nothing is lent, come what may: the device reads the caller's memory
   // until then. One task at a time.
   struct Returned : coro::Wait {
-    explicit Returned(NetSend& half) noexcept
-        : Wait{.cancel = [](Wait&) noexcept -> coro::Core* { return nullptr; }}, half_{half} {}
+    explicit Returned(NetSend& half) noexcept : Wait{.kind = &kind_of_wait}, half_{half} {}
+    static constexpr Kind kind_of_wait{[](Wait&) noexcept -> coro::Core* { return nullptr; }};
     [[nodiscard]] bool await_ready() const noexcept { return !half_.has_lent(); }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {

@@ -6,7 +6,6 @@
 #include "lichen/base/bits.hpp"
 #include "lichen/base/format.hpp"
 #include "lichen/hal/bare/platform.hpp"
-#include "lichen/hal/bare/words.hpp"
 #include "lichen/hal/hal.hpp"
 #include "lichen/hal/processor/switch.hpp"
 
@@ -28,19 +27,9 @@ namespace lichen::hal::detail {
 namespace {
 
 constexpr std::size_t core_stack_size = std::size_t{128} * 1024;
-constexpr std::size_t most_words = 64;  // with the program's name
-
-constinit char command_line[2048]{};
-constinit bool line_is_too_long = false;
-constinit char program_line[sizeof(command_line)]{};  // cut into words
-constinit char* words[most_words + 1]{};
 constinit std::byte* areas[max_cores]{};
 
 std::size_t number(const char* symbol) noexcept { return reinterpret_cast<std::uintptr_t>(symbol); }
-
-bool is_for_machine(std::string_view word) noexcept {
-  return std::ranges::any_of(machine_words, [&](auto& one) { return word.starts_with(one); });
-}
 
 // No program runs with a part of its words.
 [[noreturn]] void refuse_command_line() noexcept {
@@ -49,29 +38,9 @@ bool is_for_machine(std::string_view word) noexcept {
   write_console(
       base::format_to(room,
                       "lichen: the command line is too long: {} bytes and {} words are the most\n",
-                      sizeof(command_line) - 1, most_words - 1)
+                      longest_command_line, most_program_words)
           .text);
   exit_machine(wrong_words);
-}
-
-// Words are separated by spaces; there is no quoting.
-int split_command_line() noexcept {
-  if (line_is_too_long) refuse_command_line();
-  int count = 0;
-  static char name[] = "lichen";
-  words[count++] = name;
-  std::memcpy(program_line, command_line, sizeof(command_line));
-  for (char* at = program_line; *at != '\0';) {
-    while (*at == ' ') *at++ = '\0';
-    if (*at == '\0') break;
-    char* const begin = at;
-    while (*at != '\0' && *at != ' ') ++at;
-    if (is_for_machine({begin, at})) continue;
-    if (count == static_cast<int>(most_words)) refuse_command_line();
-    words[count++] = begin;
-  }
-  words[count] = nullptr;
-  return count;
 }
 
 void run_on_own_stack(void*) noexcept {
@@ -79,7 +48,9 @@ void run_on_own_stack(void*) noexcept {
   unmask_interrupts();
   for (const Constructor* run = lichen_constructors; run != lichen_constructors_end; ++run)
     (*run)();
-  exit_machine(main(split_command_line(), words));
+  const auto words = program_words();
+  if (!words) refuse_command_line();
+  exit_machine(main(static_cast<int>(words->size()), words->data()));
 }
 
 }  // namespace
@@ -90,22 +61,6 @@ void boot(std::span<const BootStep> steps) noexcept {
     if (done) continue;
     std::array<char, 128> room;
     panic(base::format_to(room, "boot: {}: {}", step.name, done.error()).text);
-  }
-}
-
-void set_command_line(std::string_view text) noexcept {
-  const std::size_t size = std::min(text.size(), sizeof(command_line) - 1);
-  std::copy_n(text.data(), size, command_line);
-  command_line[size] = '\0';
-  line_is_too_long = size < text.size();
-}
-
-void each_word(std::string_view beginning,
-               base::FunctionRef<void(std::string_view)> show) noexcept {
-  for (std::string_view rest{command_line}; !rest.empty();) {
-    const std::string_view word = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
-    if (word.starts_with(beginning)) show(word.substr(beginning.size()));
   }
 }
 
@@ -139,11 +94,3 @@ std::span<std::byte> processor_area(CoreId core) noexcept {
 }
 
 }  // namespace lichen::hal::detail
-
-std::string_view lichen::hal::machine_word(std::string_view beginning) noexcept {
-  std::string_view found;
-  detail::each_word(beginning, [&](std::string_view text) {
-    if (found.empty()) found = text;
-  });
-  return found;
-}

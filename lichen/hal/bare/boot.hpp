@@ -42,6 +42,11 @@ void boot(std::span<const BootStep> steps) noexcept;
 void set_command_line(std::string_view text) noexcept;
 // Shows what follows `beginning` in each word that begins so.
 void each_word(std::string_view beginning, base::FunctionRef<void(std::string_view)> show) noexcept;
+// Those that are not for the machine, the program's name first, a null behind the last; separated
+// by spaces, there is no quoting. Errors: too_large (there is no room for all of them).
+Result<std::span<char*>> program_words() noexcept;
+inline constexpr std::size_t longest_command_line = 2047;
+inline constexpr std::size_t most_program_words = 63;  // beside the name
 // Runs the program on a stack of its own, with interrupts on, and ends the machine with what main()
 // has returned.
 [[noreturn]] void run_program() noexcept;

@@ -48,41 +48,6 @@ Result<void> map_image(const char* begin, const char* end, PageUse use) noexcept
 
 }  // namespace
 
-void MemoryMap::add(Physical begin, Physical end) noexcept {
-  begin = base::align_up(begin, page_size);
-  end = base::align_down(end, page_size);
-  if (begin >= end || count_ == std::size(ranges_)) return;
-  remove(begin, end);
-  if (count_ < std::size(ranges_)) ranges_[count_++] = {begin, end};
-}
-
-void MemoryMap::remove(Physical begin, Physical end) noexcept {
-  begin = base::align_down(begin, page_size);
-  end = base::align_up(end, page_size);
-  for (std::size_t i = 0; i < count_;) {
-    MemoryRange& range = ranges_[i];
-    if (range.end <= begin || range.begin >= end) {
-      ++i;
-      continue;
-    }
-    const MemoryRange rest{end, range.end};
-    range.end = std::min(range.end, begin);
-    const bool front = range.begin < range.end;
-    const bool back = rest.begin < rest.end;
-    if (front && back) {
-      if (count_ < std::size(ranges_)) ranges_[count_++] = rest;
-      ++i;
-    } else if (back) {
-      range = rest;
-      ++i;
-    } else if (front) {
-      ++i;
-    } else {
-      range = ranges_[--count_];
-    }
-  }
-}
-
 MemoryMap& memory_map() noexcept { return the_map; }
 
 std::byte* direct(Physical address) noexcept {
@@ -96,6 +61,8 @@ Physical physical_of_image(const void* address) noexcept {
 void begin_memory(std::uintptr_t early_base, Physical early_end) noexcept {
   early.window = early_base;
   image_at = image_base - early_base;
+  // What lies beyond cannot be seen.
+  the_map.remove(window_base - direct_base, ~Physical{0});
   const Physical begin = physical_of_image(__executable_start);
   const Physical end = base::align_up(physical_of_image(lichen_image_end), granule_size);
   the_map.remove(begin, end);

@@ -6,31 +6,11 @@
 #include <span>
 
 #include "lichen/base/result.hpp"
+#include "lichen/hal/bare/memory_map.hpp"
 #include "lichen/hal/types.hpp"
 
 namespace lichen::hal::detail {
 
-using Physical = std::uint64_t;
-
-struct MemoryRange {
-  Physical begin = 0;
-  Physical end = 0;
-};
-
-// Usable memory. Ranges are whole pages, in no order, and do not overlap. What does not fit into
-// the table any more is left unused.
-class MemoryMap {
- public:
-  void add(Physical begin, Physical end) noexcept;
-  void remove(Physical begin, Physical end) noexcept;
-  [[nodiscard]] std::span<const MemoryRange> ranges() const noexcept {
-    return std::span{ranges_}.first(count_);
-  }
-
- private:
-  std::size_t count_ = 0;
-  MemoryRange ranges_[64];
-};
 MemoryMap& memory_map() noexcept;
 
 // The steps of the boot. First what the firmware tells has to be in the map; `early_base` is where

@@ -140,6 +140,8 @@ void release_window(const std::byte* at, std::size_t size) noexcept {
 namespace {
 
 Result<std::byte*> map_fixed(Physical physical, std::size_t size, PageUse use) noexcept {
+  constexpr Physical end = Physical{1} << 52;
+  if (size > window_size || physical > end - size) return Error::invalid_argument;
   const Physical first = base::align_down(physical, page_size);
   const std::size_t bytes = base::align_up(physical + size, page_size) - first;
   // So that large pages can be used.

@@ -28,7 +28,8 @@ bool is_readable(std::uintptr_t at) noexcept;
 std::byte* reserve_window(std::size_t size, std::size_t alignment = 1) noexcept;
 void release_window(const std::byte* at, std::size_t size) noexcept;
 
-// Memory-mapped registers and tables of the firmware; stays mapped. Errors: no_memory.
+// Memory-mapped registers and tables of the firmware; stays mapped. Errors: no_memory,
+// invalid_argument (beyond what can be addressed).
 Result<std::byte*> map_device(Physical physical, std::size_t size) noexcept;
 Result<const std::byte*> map_firmware(Physical physical, std::size_t size) noexcept;
 

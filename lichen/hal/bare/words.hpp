@@ -9,6 +9,7 @@ namespace lichen::hal {
 // not see it if `beginning` is one of machine_words.
 std::string_view machine_word(std::string_view beginning) noexcept;
 
-inline constexpr std::string_view machine_words[] = {"net=", "virtio_mmio.device="};
+inline constexpr std::string_view machine_words[] = {
+    "net=", "net2=", "net3=", "net4=", "virtio_mmio.device="};
 
 }  // namespace lichen::hal

@@ -45,9 +45,16 @@ void enable_hart(CoreId) noexcept {
   write(delivery, 1);
 }
 
+// QEMU before 9.2 tells a hart that nothing is left even if a message comes in the middle of this:
+// whoever writes a register of the file has it look again.
 std::uint32_t claim() noexcept {
   std::uint64_t top;
-  asm volatile("csrrw %0, 0x15c, zero" : "=r"(top) : : "memory");  // stopei
+  std::uint64_t next;
+  asm volatile("csrrw %0, 0x15c, zero\n\tcsrr %1, 0x15c"  // stopei
+               : "=&r"(top), "=r"(next)
+               :
+               : "memory");
+  if (next != 0) write(delivery, 1);
   constexpr unsigned identity_shift = 16;
   return static_cast<std::uint32_t>(top >> identity_shift);
 }

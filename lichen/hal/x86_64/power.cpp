@@ -1,6 +1,4 @@
 // Turning a PC off (ACPI 6.4, 4.8.3 and 7.4.3.5).
-#include <cstring>
-
 #include "lichen/hal/bare/devices.hpp"
 #include "lichen/hal/bare/page_table.hpp"
 #include "lichen/hal/x86_64/acpi.hpp"
@@ -13,18 +11,6 @@ namespace {
 
 constinit bool tables_known = false;
 constinit std::byte* sleep_register = nullptr;  // where the machine has no ports for it
-
-// What to write for the state S5: the first number of the package \_S5 (20.2.4 and 20.2.5).
-std::uint8_t off_type(Bytes program) noexcept {
-  constexpr std::uint8_t package = 0x12;
-  constexpr std::uint8_t byte_follows = 0x0a;
-  Bytes rest = program.subspan(find_text(program, "_S5_"));
-  if (field<std::uint8_t>(rest, 4) != package) return 0;
-  // The package's size takes one to four bytes, the number of its members one.
-  const std::size_t at = 5 + 1 + (field<std::uint8_t>(rest, 5) >> 6) + 1;
-  const auto first = field<std::uint8_t>(rest, at);
-  return first == byte_follows ? field<std::uint8_t>(rest, at + 1) : first;
-}
 
 // For who turns the machine off beside it. A read of this port takes about a microsecond.
 void take_a_breath() noexcept {

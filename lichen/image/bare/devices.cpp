@@ -7,6 +7,9 @@
 
 namespace lichen::image {
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace {
 
 namespace pci = driver::pci;
@@ -59,6 +62,8 @@ std::vector<std::unique_ptr<VirtioDevice>> find_virtio_devices() {
   for (const hal::FoundDevice& found : hal::devices()) finder.look_at(found);
   return finder.devices();
 }
+
+#pragma clang attribute pop
 
 Devices::~Devices() {
   for (const auto& device : found_) device->tell(nullptr);

@@ -28,7 +28,9 @@ int main(int count, char** words) {
     image::write_help(&hal::write_console, {});
     return 0;
   }
-  if (!options->net.empty()) return image::refuse_option("--net", "this image has no such choice");
+  constexpr std::string_view no_choice = "this image has no such choice";
+  if (!options->net.empty()) return image::refuse_option("--net", no_choice);
+  if (!options->disks.empty()) return image::refuse_option("--disk", no_choice);
   if (options->run.cores > hal::core_count_available())
     return image::refuse_option("--cores", "this machine has fewer processors");
   const Result<void> outcome = run_program(*options);

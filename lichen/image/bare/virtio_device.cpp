@@ -30,6 +30,9 @@ virtio::BusAddress PageMemory::address(std::span<const std::byte> bytes) const n
   return address == hal::no_physical_address ? virtio::no_address : address;
 }
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace {
 
 // What the function's pin raises.
@@ -138,6 +141,8 @@ virtio::Registers* VirtioDevice::bar(unsigned index) noexcept {
   }
   return &*mapped_[index];
 }
+
+#pragma clang attribute pop
 
 void VirtioDevice::tell(InterruptTarget* target) noexcept {
   hal::interrupts_off();

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dhcp {
 
 namespace {
@@ -243,3 +246,5 @@ std::uint64_t Client::retransmit_delay() noexcept {
 }
 
 }  // namespace lichen::net::dhcp
+
+#pragma clang attribute pop

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dhcp {
 
 namespace {
@@ -105,3 +108,5 @@ void Configurator::set_route(const Lease& lease) noexcept {
 }
 
 }  // namespace lichen::net::dhcp
+
+#pragma clang attribute pop

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dns {
 
 namespace {
@@ -159,3 +162,5 @@ void Resolver::finish(Query& query, const Result<Addresses>& result) noexcept {
 }
 
 }  // namespace lichen::net::dns
+
+#pragma clang attribute pop

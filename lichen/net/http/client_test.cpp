@@ -232,6 +232,22 @@ TEST_F(HttpClient, FollowsRedirectsWhenAsked) {
   });
 }
 
+// RFC 9110 sections 4.2.1 and 4.2.4: nobody, and somebody with a name, have no server.
+TEST_F(HttpClient, FollowsNoRedirectToAServerWithoutAName) {
+  for (const std::string_view location : {"http:///x", "//", "http://user@other/", "http://a b/"}) {
+    std::vector<Script> scripts{{.answer = "HTTP/1.1 307 Go\r\nLocation: " + std::string{location} +
+                                           "\r\nContent-Length: 0\r\n\r\n"}};
+    connected.clear();
+    play(scripts, [&]() -> Task<Result<void>> {
+      Client client{*this, {.max_redirects = 1}};
+      auto response = co_await client.send({.authority = "h"});
+      EXPECT_TRUE(response.failed_with(Error::protocol_error)) << location;
+      co_return Result<void>{};
+    });
+    EXPECT_EQ(connected.size(), 1U) << location;
+  }
+}
+
 TEST_F(HttpClient, TakesNoCredentialsToAnotherServer) {
   std::vector<Script> scripts{
       {.answer = "HTTP/1.1 307 Go\r\nLocation: http://other:8/x#y\r\nContent-Length: 0\r\n\r\n"},

@@ -33,6 +33,8 @@ Result<void> Redirect::follow(ClientRequest& request, Status status, std::string
     authority = rest.substr(0, end);
     rest.remove_prefix(end);
     if (!rest.starts_with('/')) target = "/";
+    // Where nobody is, or somebody has a name and a password (RFC 9110 sections 4.2.1, 4.2.4).
+    if (authority.empty() || !all(host_char, authority)) return Error::protocol_error;
   } else if (has_scheme) {
     return Error::not_supported;
   } else if (!rest.starts_with('/')) {

@@ -20,7 +20,8 @@ struct ClientRequest;
 class Redirect {
  public:
   // Makes of `request` the one that follows a response with this status and Location.
-  // Error::not_supported for another scheme, and for a body that was read and cannot be sent again.
+  // Error::not_supported for another scheme, and for a body that was read and cannot be sent again;
+  // Error::protocol_error for a server that has no such name.
   // Credentials (Authorization, Cookie) do not go to another server.
   Result<void> follow(ClientRequest& request, Status status, std::string_view location);
 

@@ -4,6 +4,9 @@
 
 #include "lichen/base/log.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::inet {
 
 namespace {
@@ -135,3 +138,5 @@ void Configuration::set(const wire::IpAddress& address) noexcept {
 }
 
 }  // namespace lichen::net::inet
+
+#pragma clang attribute pop

@@ -5,10 +5,10 @@
 #include <new>
 #include <utility>
 
+#include "lichen/base/log.hpp"
 #include "lichen/base/member.hpp"
 #include "lichen/coro/hooks.hpp"
 #include "lichen/coro/scope.hpp"
-#include "lichen/coro/when.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/net/inet/classify.hpp"
 #include "lichen/net/inet/datagram.hpp"
@@ -105,15 +105,12 @@ struct Inet::Parts {
     }
 
     [[nodiscard]] std::uint32_t mtu(const tcp::Path& path) const noexcept override {
-      const auto way =
-          inet_.stack_.way(path.remote.address, path.local.address, nullptr, inet_.now_);
+      const auto way = way_of(path);
       return way ? way->mtu : 0;
     }
 
     [[nodiscard]] bool has_way(const tcp::Path& path) const noexcept override {
-      const auto way =
-          inet_.stack_.way(path.remote.address, path.local.address, nullptr, inet_.now_);
-      return way && way->interface->up;
+      return static_cast<bool>(way_of(path));
     }
     [[nodiscard]] tcp::Loans loans() const noexcept override { return inet_.loans_.loans(); }
     [[nodiscard]] bool has_room() noexcept override {
@@ -122,11 +119,11 @@ struct Inet::Parts {
     }
 
     bool transmit(const tcp::Outgoing& segment) noexcept override {
-      const std::uint64_t now = inet_.now_;
-      const tcp::Path& path = segment.path;
-      const auto way = inet_.stack_.way(path.remote.address, path.local.address, nullptr, now);
-      if (!way || !way->interface->up) inet_.no_way();
-      if (!way) return true;  // as if it were lost: there may be a way later
+      const auto way = way_of(segment.path);
+      if (!way) {  // as if it were lost: there may be one later
+        inet_.no_way();
+        return true;
+      }
       std::array<std::byte, wire::TcpHeader::max_size> head;
       const std::size_t head_size = write(head, segment.header);
       const std::span header = std::span{head}.first(head_size);
@@ -156,10 +153,14 @@ struct Inet::Parts {
           .dont_fragment = segment.ip.dont_fragment,
           .payload = pieces,
           .offload = offload};
-      return !inet_.stack_.send(*way, packet, now).failed_with(Error::would_block);
+      return !inet_.stack_.send(*way, packet, inet_.now_).failed_with(Error::would_block);
     }
 
    private:
+    [[nodiscard]] Result<ip::Way> way_of(const tcp::Path& path) const noexcept {
+      return inet_.stack_.way(path.remote.address, path.local.address, nullptr, inet_.now_);
+    }
+
     void take(const wire::TcpSegment& segment, const ip::Arrival& arrival, std::uint64_t now,
               std::uint8_t looked) noexcept {
       const tcp::Path path{.local = {arrival.to, segment.to_port},
@@ -286,6 +287,13 @@ struct Inet::Parts {
     void acceptable(tcp::Listener& listener) noexcept override {
       static_cast<TcpSocket*>(listener.owner)->readable.notify();
     }
+    void has_no_memory() noexcept override {
+      if (!std::exchange(told_, true))
+        base::log::warning("a connection was refused: there is no memory left for more of them");
+    }
+
+   private:
+    bool told_ = false;
   };
 
   Pools memory;
@@ -509,10 +517,6 @@ void Inet::grant(TcpSocket& socket, std::uint8_t wishes) noexcept {
 void Inet::stop_listening(TcpSocket& socket) noexcept {
   if (shared_.crossing) shared_.crossing->release(socket.claim);
   engine_.close(now_, socket.listener);
-}
-
-Task<Result<void>> Inet::up(Duration limit) {
-  co_return co_await with_timeout(limit, links_[0]->configuration.up());
 }
 
 Task<Result<std::vector<io::Address>>> Inet::resolve(std::string_view host, std::uint16_t port) {

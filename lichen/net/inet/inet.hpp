@@ -65,8 +65,8 @@ class Inet final : public io::Network {
   // Nobody may use it any more, and run() MUST have ended.
   ~Inet() override;
 
-  // Waits until the first device has an address, which it finds while run() goes on; not up again
-  // when an address was lost. Error::timed_out. On any core.
+  // Waits until a device has an address, which it finds while run() goes on, and at most 3 s more
+  // until all have; not up again when an address was lost. Error::timed_out. On any core.
   Task<Result<void>> up(Duration limit);
   // Moves packets until it is stopped or the last device has failed; nothing works without it.
   Task<Result<void>> run();
@@ -75,7 +75,8 @@ class Inet final : public io::Network {
                                                      io::ListenOptions options = {}) override;
   Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
   Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
-  // The device's address of now; unspecified: there is none. Of several devices: at all of them.
+  // The device's address of now; unspecified: there is none. Of several devices: at all of them, if
+  // one has an address of IPv4; else the first address.
   [[nodiscard]] io::Address service_address(std::uint16_t port) const override;
   // Literal addresses, and names by DNS. Errors: name_unresolved (there is no such name, or nobody
   // to ask), timed_out (no server answers), protocol_error (or what it says makes no sense), and as
@@ -83,7 +84,11 @@ class Inet final : public io::Network {
   Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
                                                  std::uint16_t port) override;
 
-  // Those of a device, the first being 0, on the home core; good until it waits.
+  // By which a device is known now, the first being 0, on any core; unspecified: it has none.
+  [[nodiscard]] wire::IpAddress current_address(std::size_t device) const noexcept {
+    return links_[device]->configuration.current_address();
+  }
+  // Those of a device, on the home core; good until it waits.
   [[nodiscard]] std::span<const ip::LocalAddress> addresses(std::size_t device = 0) const noexcept {
     return std::as_const(*links_[device]->interface).addresses();
   }

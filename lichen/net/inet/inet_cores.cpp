@@ -1,5 +1,6 @@
 #include "lichen/net/inet/inet_cores.hpp"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -7,6 +8,19 @@
 #include "lichen/io/operation.hpp"
 
 namespace lichen::net::inet {
+
+namespace {
+
+// Whether a flow comes to the same core by whichever of the devices it comes.
+bool are_steered_alike(std::span<io::NetDevice* const> queues) noexcept {
+  const io::Steering* const first = queues.empty() ? nullptr : queues[0]->steering();
+  return first && std::ranges::all_of(queues, [&](const io::NetDevice* queue) {
+           const io::Steering* const steering = queue->steering();
+           return steering && *steering == *first;
+         });
+}
+
+}  // namespace
 
 Result<std::unique_ptr<InetCores>> InetCores::create(unsigned cores, const InetOptions& options) {
   auto crossing = TRY(Crossing::create(cores, options.secret));
@@ -26,8 +40,7 @@ Result<void> InetCores::add(std::span<io::NetDevice* const> queues) {
   const unsigned place = cores();
   if (place == crossing_->places()) return Error::limit_reached;
   coro::Core& core = *coro::this_core();
-  // Of several devices each would have its own.
-  if (place == 0 && queues.size() == 1) crossing_->steered_by(queues[0]->steering());
+  if (place == 0 && are_steered_alike(queues)) crossing_->steered_by(queues[0]->steering());
   crossing_->join(place, core);
   // One core alone needs nobody.
   Crossing* crossing = crossing_->places() > 1 ? crossing_.get() : nullptr;

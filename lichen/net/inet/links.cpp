@@ -2,16 +2,21 @@
 // it, its cable.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <new>
 #include <utility>
 
 #include "lichen/base/log.hpp"
 #include "lichen/coro/scope.hpp"
+#include "lichen/coro/semaphore.hpp"
+#include "lichen/coro/when.hpp"
 #include "lichen/io/operation.hpp"
 #include "lichen/net/inet/classify.hpp"
 #include "lichen/net/inet/inet.hpp"
 
 namespace lichen::net::inet {
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -50,7 +55,6 @@ Result<void> Inet::add_link(io::NetDevice& device, const LinkOptions& options) {
   if (follows()) return stack_.join(*link.interface, wire::Ipv6Address::all_nodes());
   if (options.address.network.is_unspecified())
     return link.configuration.ask(*link.interface, now());
-  if (stack_.owner_of(options.address.network)) return Error::already_exists;
   link.configuration.told(*link.interface, options.address.network);
   TRY(stack_.add_address(*link.interface,
                          {.address = options.address.network, .bits = options.address.bits},
@@ -71,11 +75,49 @@ std::size_t Inet::name_servers(std::span<wire::IpAddress> into) const noexcept {
   return count;
 }
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 io::Address Inet::service_address(std::uint16_t port) const {
-  const wire::IpAddress own = links_[0]->configuration.current_address();
-  if (links_.size() == 1 || !own.is_ipv4()) return address_of(own, port);
-  return address_of(wire::Ipv4Address{}, port);
+  wire::IpAddress first;
+  for (const auto& link : links_) {
+    const wire::IpAddress own = link->configuration.current_address();
+    if (links_.size() > 1 && own.is_ipv4()) return address_of(wire::Ipv4Address{}, port);
+    if (first.is_unspecified()) first = own;
+  }
+  return address_of(first, port);
 }
+
+namespace {
+
+Task<Result<void>> tell_when_up(Configuration& configuration, coro::Semaphore& up) {
+  CO_TRY(co_await configuration.up());
+  up.release();
+  co_return Result<void>{};
+}
+
+Task<Result<void>> acquire(coro::Semaphore& up, std::size_t permits) {
+  while (permits-- > 0) CO_TRY(co_await up.acquire());
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+Task<Result<void>> Inet::up(Duration limit) {
+  if (links_.size() == 1) co_return co_await with_timeout(limit, links_[0]->configuration.up());
+  coro::Semaphore up{0};
+  Scope waiting{OnError::keep_going};
+  for (const auto& link : links_) waiting.spawn(tell_when_up(link->configuration, up));
+  const Result<void> outcome = co_await with_timeout(limit, acquire(up, 1));
+  // None is waited for in vain for long: there may be nobody who gives it an address.
+  if (outcome)
+    (co_await with_timeout(std::min<Duration>(limit, 3s), acquire(up, links_.size() - 1))).ignore();
+  waiting.request_stop();
+  (co_await waiting.join()).ignore();
+  co_return outcome;
+}
+
+#pragma clang attribute pop
 
 ip::Interface& Inet::group_interface(const wire::IpAddress& group) noexcept {
   ip::Interface* const found = stack_.group_interface(group);

@@ -15,6 +15,9 @@
 #include "lichen/net/ip/selection.hpp"
 #include "lichen/net/wire/fields.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::inet {
 
 namespace {
@@ -150,3 +153,5 @@ Task<Result<dns::Response>> Names::exchange(io::Address server, dns::Question qu
 }
 
 }  // namespace lichen::net::inet
+
+#pragma clang attribute pop

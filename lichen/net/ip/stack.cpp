@@ -109,7 +109,10 @@ Result<void> Stack::add_address(Interface& interface, const LocalAddress& addres
   if (ip.is_unspecified() || ip.is_multicast() || address.bits > all ||
       (ip.is_ipv4() && ip.ipv4().is_broadcast()))
     return Error::invalid_argument;
-  if (interface.find(ip) != nullptr) return Error::already_exists;
+  // Who is known by one address on two links is answered on one of them only.
+  for (Interface& each : interfaces())
+    if ((&each == &interface || !ip.is_link_local()) && each.find(ip) != nullptr)
+      return Error::already_exists;
   if (!ip.is_ipv4() && !interface.is_loopback() && !interface.join(ip.solicited_node()))
     return Error::limit_reached;
   if (!ip.is_ipv4()) schedule(now);  // to tell of the group

@@ -296,8 +296,9 @@ int set_tcp(const Target& target, int name, Bytes value) noexcept {
       settings.tcp.syn_retries = count;
       break;
     case tcp_option::linger2:
-      // Negative: not at all. The wait ends with the next look at the clock then.
+      // Negative: not at all. The wait ends with the next look at the clock then. 0: as is usual.
       settings.tcp.fin_wait_2 = wanted < 0              ? 1
+                                : wanted == 0           ? tcp::Config{}.fin_wait_2
                                 : count > most_fin_wait ? most_fin_wait * tcp::second
                                                         : seconds;
       break;

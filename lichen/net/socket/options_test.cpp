@@ -176,6 +176,9 @@ EXCHANGE(UserTimeoutIsAnOption, "Linux TCP_USER_TIMEOUT, RFC 5482",
 EXCHANGE(LingerTwoIsAnOption, "Linux TCP_LINGER2", "how long FIN-WAIT-2 lasts without an app") {
   World w;
   EXPECT_EQ(w.get(level::tcp, tcp_option::linger2), 60);
+  EXPECT_EQ(w.set(level::tcp, tcp_option::linger2, 7), 0);
+  EXPECT_EQ(w.set(level::tcp, tcp_option::linger2, 0), 0);
+  EXPECT_EQ(w.get(level::tcp, tcp_option::linger2), 60) << "0 is no time, but what is usual";
   w.open();
   Script& s = *w.script;
   EXPECT_EQ(w.set(level::tcp, tcp_option::linger2, 5), 0);

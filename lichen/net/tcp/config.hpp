@@ -51,7 +51,7 @@ struct Config {
   std::uint32_t initial_window = 10;  // segments (RFC 6928)
   bool restart_after_idle = true;     // RFC 5681 section 4.1
   bool tail_loss_probes = true;       // RFC 8985 section 7
-  bool forward_recovery = true;       // F-RTO with SACK (RFC 5682 section 3)
+  bool forward_recovery = true;       // F-RTO (RFC 5682)
   bool pacing = false;
   bool no_delay = false;  // without Nagle's algorithm
 

@@ -64,6 +64,7 @@ Connection* Engine::make(const Path& path, const Config& chosen) noexcept {
     Connection* oldest = time_waits_.front();
     if (oldest == nullptr) {
       ++statistics_.no_memory;
+      observer_.has_no_memory();
       return nullptr;
     }
     ++statistics_.time_waits_cut;

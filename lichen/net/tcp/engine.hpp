@@ -65,6 +65,8 @@ class Observer {
   // take(). It may call the connection, but not the engine.
   virtual void changed(Connection& connection, std::uint8_t changes) noexcept = 0;
   virtual void acceptable(Listener& listener) noexcept = 0;
+  // There was no memory for a connection that somebody wanted.
+  virtual void has_no_memory() noexcept {}
 
  protected:
   ~Observer() = default;

@@ -62,6 +62,9 @@ void Connection::process_ack(std::uint64_t now, const wire::TcpSegment& segment)
     });
     // What waited behind a repaired hole is no sample either (RFC 6298 section 3).
     if (again) summary.rtt = 0;
+    // Without SACK nothing tells whether the rest had arrived before what was sent again (RFC 5682
+    // section 2.1 step 2).
+    if (again && !agreed_.sack) summary.original = false;
     snd_una_ = ack;
     send_.release(earlier(ack, send_.end()));
     retries_ = 0;

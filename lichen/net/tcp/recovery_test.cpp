@@ -250,12 +250,12 @@ EXCHANGE(SendingGoesOnInProportion, "RFC 9937 6 (PRR)",
 }
 
 EXCHANGE(TheTailIsProbed, "RFC 8985 7 (TLP)",
-         "the last segments are lost: a probe after two round trips") {
+         "the last segments are lost: a probe after two round trips and 2 ms") {
   Script s{modern()};
   s.open_slowly(sack_peer);
   send_train(s, 5);
   s.in("A 1 ack=3001");
-  s.pass(199);
+  s.pass(201);
   s.quiet();
   s.pass(1);
   s.out("A 4001:5001");
@@ -274,7 +274,7 @@ EXCHANGE(AProbeCarriesNewData, "RFC 8985 7.3", "if there is any that the peer's 
   s.write(11'000);
   EXPECT_EQ(s.count(), 10u);
   s.forget();
-  s.pass(200);
+  s.pass(202);
   s.out("A 10001:11001");
 }
 
@@ -285,7 +285,7 @@ EXCHANGE(AProbeThatRepairedIsALoss, "RFC 8985 7.4",
   Script s{config};
   s.open_slowly(sack_peer);
   send_train(s, 4);
-  s.pass(200);
+  s.pass(202);
   s.out("A 3001:4001");
   s.write(1'000);
   s.forget();
@@ -299,7 +299,7 @@ EXCHANGE(AProbeThatWasNotNeededIsNone, "RFC 8985 7.4.2",
   Script s{modern()};
   s.open_slowly(sack_peer);
   send_train(s, 4);
-  s.pass(200);
+  s.pass(202);
   s.out("A 3001:4001");
   s.in("A 1 ack=4001");
   const auto before = s.info().congestion_window;
@@ -315,7 +315,7 @@ EXCHANGE(TheTimeoutFollowsTheProbe, "RFC 8985 7.3",
   Script s{modern()};
   s.open_slowly(sack_peer);
   send_train(s, 4);
-  s.pass(103);
+  s.pass(105);
   s.out("A 3001:4001");
   const std::uint64_t rto = s.info().rto_ns;
   s.pass_ns(rto - 10 * millisecond);

@@ -9,6 +9,8 @@ namespace lichen::net::tcp {
 namespace {
 
 constexpr std::uint64_t longest_ack_delay = 200 * millisecond;  // RFC 8985: WCDelAckT
+// As in Linux: where round trips are short, how long either end takes is no loss.
+constexpr std::uint64_t least_probe_delay = 2 * millisecond;
 // As in Linux: how often a window that stays closed is probed for an app that has gone.
 constexpr std::uint32_t orphan_probes = 8;
 
@@ -63,9 +65,9 @@ bool Connection::may_probe() const noexcept {
 std::uint64_t Connection::probe_at() const noexcept {
   std::uint64_t wait = second;
   if (rtt_.measured()) {
-    wait = 2 * rtt_.smoothed();
     // A single segment may be acknowledged late.
-    if (snd_nxt_ - snd_una_ <= send_mss()) wait += longest_ack_delay;
+    wait = 2 * rtt_.smoothed() +
+           (snd_nxt_ - snd_una_ <= send_mss() ? longest_ack_delay : least_probe_delay);
   }
   return probe_from_ + wait;
 }
@@ -153,11 +155,10 @@ void Connection::on_retransmit(std::uint64_t now) noexcept {
   ++statistics_.timeouts;
   // What was sacked should be acknowledged by now, if it is the first (RFC 2018 section 8).
   if (flights_.front()->sacked) flights_.forget_sacked();
-  // RFC 5682 section 3.1 step 1: not for what a recovery has already sent again.
-  forward_ =
-      config_.forward_recovery && agreed_.sack && (recovery_ == Recovery::none || retries_ > 0)
-          ? Forward::first
-          : Forward::off;
+  // RFC 5682 sections 2.1 and 3.1, step 1: not for what a recovery has already sent again.
+  forward_ = config_.forward_recovery && (recovery_ == Recovery::none || retries_ > 0)
+                 ? Forward::first
+                 : Forward::off;
   if (recovery_ == Recovery::none || (recovery_ == Recovery::timeout && retries_ == 0))
     remember_window();
   if (retries_ == 0)

@@ -1,4 +1,4 @@
-// Reductions of the window that had no reason: F-RTO (RFC 5682) with SACK, Eifel (RFC 3522, RFC
+// Reductions of the window that had no reason: F-RTO (RFC 5682), Eifel (RFC 3522, RFC
 // 4015) and reports of duplicates (RFC 3708). What was lost was late, so the window is what it was
 // before, as in Linux.
 //
@@ -44,13 +44,15 @@ bool Connection::had_no_reason(const wire::TcpSegment& segment) const noexcept {
          Seq{segment.acknowledgment} > undo_mark_;
 }
 
-// RFC 5682 section 3.1, steps 2 and 3.
+// RFC 5682 section 3.1, steps 2 and 3; without SACK section 2.1.
 void Connection::look_forward(const AckSummary& summary) noexcept {
   if (snd_nxt_ > recovery_point_) {
     if (summary.sacked > 0 || !summary.advanced) forward_ = Forward::off;
   } else if (summary.advanced && snd_una_ < recovery_point_) {
     const bool can_send = unsent() > 0 && window_end() > snd_nxt_;
     forward_ = can_send && forward_ == Forward::first ? Forward::second : Forward::off;
+  } else if (!summary.advanced && !agreed_.sack) {
+    forward_ = Forward::off;  // step 2a: what arrives may be there for the second time
   }
 }
 

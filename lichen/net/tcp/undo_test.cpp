@@ -10,6 +10,7 @@ namespace lichen::net::tcp {
 namespace {
 
 constexpr const char* peer = "win=65535 mss=1000 sackok ws=7";
+constexpr const char* plain_peer = "win=65535 mss=1000 ws=7";
 
 Config without_probes() {
   Config config = modern();
@@ -18,8 +19,8 @@ Config without_probes() {
 }
 
 // A round trip of 100 ms, ten segments of 1,000 bytes on their way, `more` bytes behind them.
-void send_ten(Script& s, std::size_t more = 0) {
-  s.open_slowly(peer);
+void send_ten(Script& s, std::size_t more = 0, const char* to = peer) {
+  s.open_slowly(to);
   for (int i = 0; i < 10; ++i) {
     s.write(1'000);
     s.pass(1);
@@ -84,6 +85,54 @@ EXCHANGE(ATimeoutForALossIsNotUndone, "RFC 5682 3.1 (F-RTO)",
   EXPECT_EQ(s.info().recovery, Recovery::timeout);
   EXPECT_EQ(s.info().statistics.undone, 0u);
   EXPECT_EQ(s.info().slow_start_threshold, 7'000u);
+}
+
+EXCHANGE(ATimeoutIsUndoneWithoutSack, "RFC 5682 2.1 (F-RTO)",
+         "two acknowledgments that move on, the second after new data: nothing more again") {
+  Script s{without_probes()};
+  send_ten(s, 5'000, plain_peer);
+  time_out(s);
+  s.in("A 1 ack=1001");
+  s.out("A 10001:11001");
+  s.out("A 11001:12001");
+  s.quiet();
+  s.in("A 1 ack=2001");
+  EXPECT_EQ(s.info().recovery, Recovery::none);
+  EXPECT_EQ(s.info().statistics.undone, 1u);
+  EXPECT_EQ(s.info().lost, 0u);
+  EXPECT_EQ(s.info().statistics.retransmissions, 1u);
+  EXPECT_GE(s.info().congestion_window, 10'000u);
+}
+
+EXCHANGE(AFilledHoleUndoesNothing, "RFC 5682 2.1 step 2 (F-RTO)",
+         "without SACK: the first acknowledgment covers more than was sent again, and then comes a "
+         "duplicate: the rest is sent again") {
+  Script s{without_probes()};
+  send_ten(s, 5'000, plain_peer);
+  time_out(s);
+  s.in("A 1 ack=4001");  // the hole at the front is filled, there is another one
+  EXPECT_EQ(s.info().recovery, Recovery::timeout);
+  s.out("A 10001:11001");
+  s.forget();
+  s.in("A 1 ack=4001");
+  s.out("A 4001:5001");
+  EXPECT_EQ(s.info().recovery, Recovery::timeout);
+  EXPECT_EQ(s.info().statistics.undone, 0u);
+}
+
+EXCHANGE(ADuplicateEndsTheLookForward, "RFC 5682 2.1 step 2a (F-RTO)",
+         "without SACK: a duplicate before anything is acknowledged: as after any timeout") {
+  Script s{without_probes()};
+  send_ten(s, 5'000, plain_peer);
+  time_out(s);
+  s.in("A 1 ack=1");
+  s.quiet();
+  s.in("A 1 ack=1001");
+  s.out("A 1001:2001");
+  s.out("A 2001:3001");
+  s.in("A 1 ack=2001");
+  EXPECT_EQ(s.info().recovery, Recovery::timeout);
+  EXPECT_EQ(s.info().statistics.undone, 0u);
 }
 
 EXCHANGE(WithoutNewDataTheRestIsSentAgain, "RFC 5682 3.1 step 2b",
