@@ -7,6 +7,7 @@
 #include "lichen/coro/sleep.hpp"
 #include "lichen/coro/test_loop.hpp"
 #include "lichen/driver/virtio/console.hpp"
+#include "tests/fuzz/drive.hpp"
 #include "tests/fuzz/hostile_device.hpp"
 
 using namespace lichen;
@@ -169,20 +170,6 @@ Task<> step(World& world, Scope& tasks) {
   coro::test::frames_until_failure = ~std::size_t{0};
 }
 
-Task<Result<void>> run(World& world) {
-  Scope tasks{OnError::keep_going};
-  while (!world.input.done())
-    if (!co_await step(world, tasks)) coro::test::frames_until_failure = ~std::size_t{0};
-  tasks.request_stop();
-  for (unsigned turns = 0; tasks.active() != 0; ++turns) {
-    CHECK(turns < 100);
-    co_await yield();
-  }
-  (co_await tasks.join()).ignore();
-  CHECK(world.tasks == 0);
-  co_return Result<void>{};
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -195,7 +182,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(opened);
     if (*opened) {
       world.console = std::move(**opened);
-      CHECK(loop.run(run(world)));
+      CHECK(loop.run(drive(world, &step)));
     }
     world.device.resets_late = 0;
     world.device.gone = false;
