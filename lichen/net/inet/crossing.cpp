@@ -131,8 +131,9 @@ Result<void> Crossing::claim(Claim& claim) noexcept {
 }
 
 void Crossing::release(Claim& claim) noexcept {
-  if (!claim.node.is_linked()) return;
+  // Also the look is under the lock: neighbours in the list write to this node, too.
   coro::SpinGuard guard{claims_lock_};
+  if (!claim.node.is_linked()) return;
   claim.node.unlink();
   note_listeners(claim.local.port);
 }
