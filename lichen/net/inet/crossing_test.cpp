@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <thread>
+
+#include "lichen/coro/lock.hpp"
 
 namespace lichen::net::inet {
 namespace {
@@ -125,6 +128,32 @@ TEST(Crossing, AnAddressIsSharedByThoseWhoShare) {
   EXPECT_TRUE(crossing.claim(sharing).failed_with(Error::address_in_use));
   crossing.release(alone);
   crossing.release(other);
+}
+
+TEST(Crossing, ListenersComeAndGoOnAllCores) {
+  constexpr unsigned places = 2, rounds = 2'000;
+  auto made = Crossing::create(places, {1, 2});
+  ASSERT_TRUE(made);
+  Crossing& crossing = **made;
+  std::atomic<unsigned> refused{0};
+  std::array<std::thread, places> threads;
+  coro::cores_share = true;  // threads stand for cores here
+  for (unsigned place = 0; place < places; ++place)
+    threads[place] = std::thread{[&, place] {
+      std::array<Claim, 3> claims;
+      for (unsigned round = 0; round < rounds; ++round) {
+        for (Claim& claim : claims) {
+          set(claim, static_cast<std::uint16_t>(80 + (&claim - claims.data())), place, true);
+          refused += !crossing.claim(claim);
+        }
+        for (Claim& claim : claims) crossing.release(claim);
+        crossing.release(claims[0]);  // which has been done
+      }
+    }};
+  for (std::thread& each : threads) each.join();
+  coro::cores_share = false;
+  EXPECT_EQ(refused, 0U);
+  for (const std::uint16_t port : {80, 81, 82}) EXPECT_FALSE(crossing.anybody_listens(port));
 }
 
 TEST(Crossing, APortForDatagramsIsOneCores) {
