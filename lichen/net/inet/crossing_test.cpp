@@ -146,7 +146,10 @@ TEST(Crossing, ListenersComeAndGoOnAllCores) {
           set(claim, static_cast<std::uint16_t>(80 + (&claim - claims.data())), place, true);
           refused += !crossing.claim(claim);
         }
-        for (Claim& claim : claims) crossing.release(claim);
+        for (Claim& claim : claims) {
+          std::this_thread::yield();  // that the neighbours in the list go meanwhile
+          crossing.release(claim);
+        }
         crossing.release(claims[0]);  // which has been done
       }
     }};
