@@ -2,8 +2,8 @@
 //
 //   /              files of the folder
 //   /api/state     cores, queues, disks, memory, connections, bands, groups (JSON)
-//   /api/bands     bands, lanes, groups, watched and preempted tasks, stalls, with their histograms
-//   (JSON) /api/tasks     suspended tasks with their async stacks (JSON; ?limit=N, default 100)
+//   /api/bands     bands, lanes, groups, tasks watched and preempted, stalls: histograms (JSON)
+//   /api/tasks     suspended tasks with their async stacks (JSON; ?limit=N, default 100)
 //   /api/memory    frames and objects by size (JSON)
 //   /events        the state as server-sent events (?every=MS, default 500)
 //   /trace         what all cores do from now on, for Perfetto (?seconds=N, default 2)
