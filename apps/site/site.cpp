@@ -192,6 +192,14 @@ Task<Result<std::unique_ptr<io::Listener>>> listen(io::System& system, io::Addre
   co_return listener;
 }
 
+// The machine may get another address.
+Task<> tell_moves(io::Network& network, io::Address at, io::Address seen) {
+  while (auto now = co_await network.reachable_elsewhere(at, seen)) {
+    log::info("now on http://{}/", now->text());
+    seen = *now;
+  }
+}
+
 Task<Result<void>> serve(Site& site, unsigned core) {
   const bool shared = sched::Machine::current().cores() > 1;
   auto folder = co_await site.system.open_folder(site.arguments.root);
@@ -201,9 +209,11 @@ Task<Result<void>> serve(Site& site, unsigned core) {
     co_return folder.error();
   }
   const auto listener = CO_TRY(co_await listen(site.system, site.address, shared));
+  io::Network& network = site.system.network();
+  const io::Address at = network.reachable_at(listener->local());
   if (core == 0)
-    log::info("serving {} on http://{}/ with {} core{}", site.arguments.root,
-              listener->local().text(), sched::Machine::current().cores(), shared ? "s" : "");
+    log::info("serving {} on http://{}/ with {} core{}", site.arguments.root, at.text(),
+              sched::Machine::current().cores(), shared ? "s" : "");
 
   SiteHandler handler{site, **folder};
   net::http::Server server{*listener, handler, site.system, {.name = "Lichen"}};
@@ -215,6 +225,7 @@ Task<Result<void>> serve(Site& site, unsigned core) {
     co_return Result<void>{};
   };
   scope.spawn(drain(site, server), coro::this_core());
+  if (core == 0) scope.spawn(tell_moves(network, listener->local(), at));
   const Result<void> outcome = co_await server.run();
   scope.request_stop();
   const Result<void> drained = co_await scope.join();

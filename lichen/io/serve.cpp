@@ -14,7 +14,7 @@ namespace {
 Task<Result<void>> serve_here(Network& network, Address at, ListenOptions options,
                               ServeConnection serve) {
   const auto listener = CO_TRY(co_await network.listen(at, options));
-  log::info("serving on {}", listener->local().text());
+  log::info("serving on {}", network.reachable_at(listener->local()).text());
   co_return co_await serve_connections(*listener, serve);
 }
 

@@ -31,9 +31,18 @@ class Network {
   virtual Task<Result<std::unique_ptr<Stream>>> connect(Address to) = 0;
   virtual Task<Result<std::unique_ptr<Datagram>>> bind(Address at) = 0;
   // Where an app serves unless it is told otherwise: beside a host it can be reached from there
-  // only, else at the machine's own address.
+  // only, else at the machine's own address; at all of them where they may change.
   [[nodiscard]] virtual Address service_address(std::uint16_t port) const {
     return Address::loopback(port);
+  }
+  // By which address others reach now what listens at `at`, which may be all of the machine's.
+  [[nodiscard]] virtual Address reachable_at(const Address& at) const { return at; }
+  // Waits until that is an address other than `seen`, and tells it. Error::not_supported: it never
+  // will be.
+  virtual Task<Result<Address>> reachable_elsewhere(Address at, Address seen) {
+    static_cast<void>(at);
+    static_cast<void>(seen);
+    co_return Error::not_supported;
   }
   // All addresses of a host name or a literal address, best first, with `port` filled in.
   virtual Task<Result<std::vector<Address>>> resolve(std::string_view host, std::uint16_t port) = 0;

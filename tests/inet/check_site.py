@@ -21,7 +21,9 @@ import check_page
 from site_process import PATIENCE, C, Failed, Site, die_with_us, expect, request, wait_for
 
 DEVICE = b"lichen0"
+DNSMASQ_PATH = "/usr/sbin:/usr/bin"
 ADDRESS = "10.9.0.50"
+SECOND_ADDRESS = "10.9.0.70"
 
 
 def skip(text):
@@ -73,7 +75,7 @@ class Programs:
             process.wait()
 
     def start(self, *words, **more):
-        """Yields a function that tells what it has said so far."""
+        """Yields a function that tells what it has said so far, and one that ends it."""
         log = os.path.join(self.folder, os.path.basename(words[0]) + ".log")
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=open(log, "w"),
                                    stderr=subprocess.STDOUT, preexec_fn=die_with_us,
@@ -85,7 +87,12 @@ class Programs:
             expect(process.poll() is None, f"{words[0]} ended: {text}")
             return text
 
-        return said
+        def end():
+            self.running.remove(process)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+        return said, end
 
 
 def curl(*words):
@@ -118,7 +125,7 @@ def check_curl(site, url, root, folder):
 def check_browser(programs, folder, url):
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     expect(browser, "Chromium is not installed: run tools/setup test")
-    said = programs.start(
+    said, _ = programs.start(
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--disable-dev-shm-usage", f"--user-data-dir={folder}/profile", "--remote-debugging-port=0", url,
@@ -130,6 +137,29 @@ def check_browser(programs, folder, url):
         "document.getElementById('link').textContent") == "live")
     wait_for("numbers that change", lambda: int(
         page.evaluate("document.body.dataset.updates || 0")) >= 3)
+
+
+def serve_leases(programs, folder, address):
+    """For five seconds each (dnsmasq has no less than two minutes of its own). Yields what ends it."""
+    said, end = programs.start(
+        shutil.which("dnsmasq", path=DNSMASQ_PATH), "--keep-in-foreground", "--conf-file=/dev/null",
+        "--user=root", "--pid-file=", "--log-facility=-", "--no-resolv", "--no-hosts", "--no-ping",
+        "--interface=lichen0", "--except-interface=lo", "--bind-interfaces", "--dhcp-authoritative",
+        f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={address},{address},120",
+        "--dhcp-option=option:T1,1", "--dhcp-option=option:T2,3", "--dhcp-option-force=51,5")
+    wait_for("dnsmasq", lambda: "DHCP, IP range" in said())
+    return end
+
+
+def check_move(site, url):
+    """The server has given it another address."""
+    expect(site.said().count("http://") == 1, site.said())
+    moved = f"http://{SECOND_ADDRESS}:{site.port}/"
+    wait_for("the second address", lambda: f"now on {moved}" in site.said())
+    curl(moved)
+    done = subprocess.run(["curl", "-sS", "--noproxy", "*", "-m", "2", url], check=False,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    expect(done.returncode in (7, 28), f"the first address is still answered: {done.returncode}")
 
 
 def remove_device():
@@ -170,20 +200,14 @@ def check_wishes(program):
 
 def main():
     program, pages = sys.argv[1:]
-    dnsmasq = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin")
-    if not dnsmasq:
+    if not shutil.which("dnsmasq", path=DNSMASQ_PATH):
         skip("dnsmasq is not installed (tools/setup test)")
     make_network()
     check_wishes(program)
     with tempfile.TemporaryDirectory() as folder, Programs(folder) as programs:
         root = os.path.join(folder, "www")
         shutil.copytree(pages, root)
-        said = programs.start(
-            dnsmasq, "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=",
-            "--log-facility=-", "--no-resolv", "--no-hosts", "--no-ping", "--interface=lichen0",
-            "--except-interface=lo", "--bind-interfaces", f"--dhcp-leasefile={folder}/leases",
-            f"--dhcp-range={ADDRESS},{ADDRESS},120")
-        wait_for("dnsmasq", lambda: "DHCP, IP range" in said())
+        end_leases = serve_leases(programs, folder, ADDRESS)
         disk = os.path.join(folder, "disk")
         with open(disk, "wb") as file:
             file.truncate(1024)
@@ -194,6 +218,9 @@ def main():
             expect(disks == [{"sectors": 2, "sector_size": 512, "read_only": True}], f"disks: {disks}")
             check_curl(site, url, root, folder)
             check_browser(programs, folder, url)
+            end_leases()
+            serve_leases(programs, folder, SECOND_ADDRESS)
+            check_move(site, url)
             site.stop()
         check_removed(program, root)
     print("curl and a browser are content")

@@ -1,6 +1,7 @@
 // Addresses and names from Debian's dnsmasq, over a TAP device.
 #include <chrono>
 
+#include "tests/inet/host_peer.hpp"
 #include "tests/inet/peers.hpp"
 
 namespace lichen::driver::test {
@@ -27,10 +28,10 @@ void run_configured() {
   });
 }
 
-bool has_address(const Inet& inet) {
-  const io::Address address = inet.service_address(80);
-  return std::ranges::any_of(address.octets(), [](std::uint8_t octet) { return octet != 0; });
-}
+// Where others reach what is served at all addresses.
+io::Address own_address(const Inet& inet) { return inet.reachable_at(inet.service_address(80)); }
+
+bool has_address(const Inet& inet) { return !inet.current_address(0).is_unspecified(); }
 
 // RFC 2131 section 4.4: leased, renewed, lost when the server is gone, leased again from the same.
 // dnsmasq gives nothing for less than two minutes: the option that it is made to add tells us five
@@ -41,7 +42,7 @@ Options short_leases() {
 }
 Task<Result<void>> leases(Beside& beside) {
   CO_TRY(co_await beside.inet.up(30s));
-  const io::Address address = beside.inet.service_address(80);
+  const io::Address address = own_address(beside.inet);
   EXPECT_EQ(address.octets()[0], 10);
   EXPECT_EQ(address.octets()[3] / 10, 5);
   const std::string text = std::to_string(address.octets()[3]);
@@ -56,11 +57,57 @@ Task<Result<void>> leases(Beside& beside) {
                   .failed_with(Error::unreachable));
   CO_TRY(co_await beside.restart_dnsmasq(short_leases()));
   CO_TRY(co_await beside.inet.up(30s));
-  EXPECT_EQ(beside.inet.service_address(80), address);
+  EXPECT_EQ(own_address(beside.inet), address);
   EXPECT_EQ(CO_TRY(co_await run_command("ping -q -c 2 -i 0.01 -W 5 10.9.0." + text)), 0);
   co_return Result<void>{};
 }
 TEST_F(Configured, LeasesRenewsLosesAndLeasesAnew) { run_configured<leases, short_leases>(); }
+
+// RFC 2131 sections 4.3.2 and 3.1: the server knows our network no more, and gives another address.
+// What listens at all addresses goes on there; what listens at the first one is not reached.
+Options other_leases() {
+  return {"--dhcp-authoritative", "--dhcp-range=10.9.0.70,10.9.0.79,120",
+          "--dhcp-option=option:T1,1", "--dhcp-option=option:T2,3", "--dhcp-option-force=51,5"};
+}
+Task<Result<void>> moves(Beside& beside) {
+  Inet& inet = beside.inet;
+  CO_TRY(co_await inet.up(30s));
+  const io::Address everywhere = inet.service_address(7);
+  const io::Address first = inet.reachable_at(everywhere);
+  io::Address first_only = first;
+  first_only.set_port(8);
+  EXPECT_EQ(inet.reachable_at(first_only), first_only);
+  auto listener = CO_TRY(co_await inet.listen(everywhere));
+  auto left_behind = CO_TRY(co_await inet.listen(first_only));
+  auto datagrams = CO_TRY(co_await inet.bind(everywhere));
+
+  beside.stop_dnsmasq();
+  CO_TRY(co_await beside.restart_dnsmasq(other_leases()));
+  const io::Address second =
+      CO_TRY(co_await with_timeout(40s, inet.reachable_elsewhere(everywhere, first)));
+  EXPECT_EQ(second.octets()[3] / 10, 7);
+  EXPECT_EQ(second.port(), 7);
+  static std::string there;
+  there = "10.9.0." + std::to_string(second.octets()[3]);
+  HostThread client{[] {
+    const HostClient host{7, there.c_str()};
+    EXPECT_TRUE(host.connected);
+    EXPECT_TRUE(host.send_all(bytes_of("moved")));
+    shutdown(host.fd.get(), SHUT_WR);
+    EXPECT_EQ(text_of(host.receive_all(16)), "moved");
+    const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const sockaddr_in to = host_address(there.c_str(), 7);
+    EXPECT_EQ(sendto(fd.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to), 1);
+    EXPECT_FALSE((HostClient{8, there.c_str()}.connected));
+  }};
+  CO_TRY(co_await echo(CO_TRY(co_await listener->accept())));
+  std::array<std::byte, 4> got;
+  EXPECT_EQ(CO_TRY(co_await datagrams->receive(got)).size, 1U);
+  CO_TRY(co_await client.join());
+  EXPECT_TRUE((co_await with_timeout(1ms, left_behind->accept())).failed_with(Error::timed_out));
+  co_return Result<void>{};
+}
+TEST_F(Configured, GoesOnAtAnotherAddress) { run_configured<moves, short_leases>(); }
 
 // RFC 2131 section 4.4.1, RFC 5227: the host itself has the only address there is.
 Options one_address() { return {"--dhcp-range=10.9.0.60,10.9.0.60,120"}; }
@@ -80,7 +127,7 @@ Options router() {
 }
 Task<Result<void>> routers(Beside& beside) {
   CO_TRY(co_await beside.inet.up(30s));
-  const io::Address address = beside.inet.service_address(80);
+  const io::Address address = own_address(beside.inet);
   EXPECT_EQ(address.family(), io::AddressFamily::ipv6);
   EXPECT_EQ(address.octets()[0], 0xfd);
   const auto found = CO_TRY(co_await beside.inet.resolve("www.lichen.test", 80));

@@ -16,7 +16,8 @@ constexpr std::uint64_t patience = 3 * ip::second;
 
 }  // namespace
 
-Configuration::Configuration(ip::Stack& stack, ip::Udp& udp) noexcept : stack_{stack}, udp_{udp} {}
+Configuration::Configuration(ip::Stack& stack, ip::Udp& udp, coro::Event& moved) noexcept
+    : stack_{stack}, udp_{udp}, moved_{moved} {}
 
 void Configuration::told(ip::Interface& interface, const wire::IpAddress& address) noexcept {
   interface_ = &interface;
@@ -135,6 +136,7 @@ void Configuration::set(const wire::IpAddress& address) noexcept {
     address_ = address;
   }
   address.is_unspecified() ? up_.reset() : up_.set();
+  moved_.set();
 }
 
 }  // namespace lichen::net::inet

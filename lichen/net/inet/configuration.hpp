@@ -23,8 +23,8 @@ namespace lichen::net::inet {
 // Of the core of the stack, but for current_address() and up().
 class Configuration {
  public:
-  // Both MUST outlive it.
-  Configuration(ip::Stack& stack, ip::Udp& udp) noexcept;
+  // All MUST outlive it. `moved` is set when current_address() has changed.
+  Configuration(ip::Stack& stack, ip::Udp& udp, coro::Event& moved) noexcept;
   Configuration(const Configuration&) = delete;
   Configuration& operator=(const Configuration&) = delete;
 
@@ -37,6 +37,8 @@ class Configuration {
 
   // Ours, on any core; unspecified: we have none (any more).
   [[nodiscard]] wire::IpAddress current_address() const noexcept;
+  // Whether the network gives it.
+  [[nodiscard]] bool is_asked() const noexcept { return dhcp_.has_value(); }
   // Waits until there is one, on any core.
   Task<Result<void>> up();
   // Of servers of names, those of DHCP first (RFC 8106 section 5.3.1); says how many.
@@ -57,6 +59,7 @@ class Configuration {
 
   ip::Stack& stack_;
   ip::Udp& udp_;
+  coro::Event& moved_;
   ip::Interface* interface_ = nullptr;
   std::optional<dhcp::Configurator> dhcp_;
   bool news_ = false;                        // of addresses

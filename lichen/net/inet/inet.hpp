@@ -75,9 +75,12 @@ class Inet final : public io::Network {
                                                      io::ListenOptions options = {}) override;
   Task<Result<std::unique_ptr<io::Stream>>> connect(io::Address to) override;
   Task<Result<std::unique_ptr<io::Datagram>>> bind(io::Address at) override;
-  // The device's address of now; unspecified: there is none. Of several devices: at all of them, if
-  // one has an address of IPv4; else the first address.
+  // The address that it was told. Of several devices, or where the network gives addresses, which
+  // it may do at any time: all of both families.
   [[nodiscard]] io::Address service_address(std::uint16_t port) const override;
+  // Of all addresses the first, if there is one, of IPv4 where it can be had.
+  [[nodiscard]] io::Address reachable_at(const io::Address& at) const override;
+  Task<Result<io::Address>> reachable_elsewhere(io::Address at, io::Address seen) override;
   // Literal addresses, and names by DNS. Errors: name_unresolved (there is no such name, or nobody
   // to ask), timed_out (no server answers), protocol_error (or what it says makes no sense), and as
   // of sending.
@@ -178,6 +181,7 @@ class Inet final : public io::Network {
   std::unique_ptr<Parts> parts_;
   ip::Stack stack_;
   ip::Udp udp_;
+  coro::Event moved_;                         // a link has another address
   std::vector<std::unique_ptr<Link>> links_;  // the one of interface i at i - 1
   std::size_t working_links_ = 0;
   const std::array<wire::IpAddress, Configuration::most_name_servers> name_servers_;

@@ -47,6 +47,13 @@ class InetCores final : public io::Network {
   [[nodiscard]] io::Address service_address(std::uint16_t port) const override {
     return inets_[0]->service_address(port);
   }
+  [[nodiscard]] io::Address reachable_at(const io::Address& at) const override {
+    return inets_[0]->reachable_at(at);
+  }
+  [[clang::coro_wrapper]] Task<Result<io::Address>> reachable_elsewhere(io::Address at,
+                                                                        io::Address seen) override {
+    return inets_[0]->reachable_elsewhere(at, seen);
+  }
   Task<Result<std::vector<io::Address>>> resolve(std::string_view host,
                                                  std::uint16_t port) override;
 

@@ -27,8 +27,9 @@ inline bool cuts_segments(const io::NetDevice& device) noexcept {
 struct Link {
   static constexpr std::size_t most = LoanBook::most / TransmitQueue::slots;
 
-  Link(io::NetDevice& device, coro::Core& home, LoanBook& loans, ip::Stack& stack, ip::Udp& udp)
-      : device{device}, transmit{device, home, loans}, configuration{stack, udp} {}
+  Link(io::NetDevice& device, coro::Core& home, LoanBook& loans, ip::Stack& stack, ip::Udp& udp,
+       coro::Event& moved)
+      : device{device}, transmit{device, home, loans}, configuration{stack, udp, moved} {}
 
   io::NetDevice& device;
   TransmitQueue transmit;

@@ -39,7 +39,7 @@ Result<void> Inet::set_up(std::span<io::NetDevice* const> devices, const InetOpt
 }
 
 Result<void> Inet::add_link(io::NetDevice& device, const LinkOptions& options) {
-  std::unique_ptr<Link> made{new (std::nothrow) Link{device, home_, loans_, stack_, udp_}};
+  std::unique_ptr<Link> made{new (std::nothrow) Link{device, home_, loans_, stack_, udp_, moved_}};
   if (!made) return Error::no_memory;
   Link& link = *links_.emplace_back(std::move(made));
   link.interface = TRY(stack_.add_interface({.output = link.transmit,
@@ -79,13 +79,30 @@ std::size_t Inet::name_servers(std::span<wire::IpAddress> into) const noexcept {
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 io::Address Inet::service_address(std::uint16_t port) const {
+  if (links_.size() > 1 || links_[0]->configuration.is_asked())
+    return address_of(wire::Ipv4Address{}, port);
+  return address_of(current_address(0), port);
+}
+
+io::Address Inet::reachable_at(const io::Address& at) const {
+  if (!address_of(at).is_unspecified()) return at;
   wire::IpAddress first;
   for (const auto& link : links_) {
     const wire::IpAddress own = link->configuration.current_address();
-    if (links_.size() > 1 && own.is_ipv4()) return address_of(wire::Ipv4Address{}, port);
+    if (own.is_ipv4() && !own.is_unspecified()) return address_of(own, at.port());
     if (first.is_unspecified()) first = own;
   }
-  return address_of(first, port);
+  return first.is_unspecified() ? at : address_of(first, at.port());
+}
+
+Task<Result<io::Address>> Inet::reachable_elsewhere(io::Address at, io::Address seen) {
+  const io::Stay stay = co_await io::StayOn{home_};
+  for (;;) {
+    const io::Address now = reachable_at(at);
+    if (now != seen && now != at) co_return now;
+    moved_.reset();
+    CO_TRY(co_await moved_.wait());
+  }
 }
 
 namespace {
