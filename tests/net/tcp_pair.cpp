@@ -157,6 +157,11 @@ PairResult Pair::run() {
                               end.connection->state() == State::time_wait);
   };
 
+  const auto has_failed = [](const PairEnd& end) {
+    return end.connection && end.connection->state() == State::closed &&
+           end.connection->error() != Error::closed;
+  };
+
   PairResult result;
   for (;;) {
     for (PairEnd* end : {&first, &second_end}) {
@@ -169,10 +174,10 @@ PairResult Pair::run() {
       if (end->connection) next = std::min(next, end->connection->deadline());
     if (options.slow_reader && next_read > now) next = std::min(next, next_read);
     if (next == never) {
-      // It may never have been opened.
-      const Connection& opener = *first.connection;
-      const bool failed = opener.state() == State::closed && opener.error() != Error::closed;
-      result.reason = failed ? name(opener.error()) : "nothing will ever happen again";
+      // One may have given up, and never opened, or sent nothing of which the other could tell.
+      result.reason = "nothing will ever happen again";
+      for (const PairEnd* end : {&second_end, &first})
+        if (has_failed(*end)) result.reason = name(end->connection->error());
       break;
     }
     now = std::max(now, next);
@@ -190,7 +195,7 @@ PairResult Pair::run() {
   for (PairEnd* end : {&first, &second_end}) {
     end->run_app(0, true);  // what a slow reader has left
     const PairEnd& other = end == &first ? second_end : first;
-    if (end->connection->state() == State::closed && end->connection->error() != Error::closed) {
+    if (has_failed(*end)) {
       result.reason = name(end->connection->error());
       return result;
     }

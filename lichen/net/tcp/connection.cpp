@@ -120,8 +120,10 @@ void Connection::measure_opening(std::uint64_t now, const wire::TcpSegment& segm
   if (syn_sent_at_ == 0) return;  // a cookie: nobody knows when
   if (!opening_retried_)
     rtt_.measured(now - syn_sent_at_, now);
-  else
+  else if (Seq{segment.options.timestamp_echo} >= Seq{timestamp(rto_from_)})
     measure_by_echo(now, segment);
+  // An answer to an earlier one may have been sent again, as Linux does with the first echo: the
+  // time since then is no round trip.
 }
 
 void Connection::established(std::uint64_t now) noexcept {

@@ -87,6 +87,7 @@ void Connection::input_synchronized(std::uint64_t now, const wire::TcpSegment& s
   if (state_ == State::syn_received && segment.has(flag::syn) && Seq{segment.sequence} == irs_) {
     if (segment.has(flag::rst)) return;
     if (!segment.has(flag::ack)) {
+      note_timestamp(now, segment);
       send_syn(now);
       return;
     }

@@ -53,6 +53,39 @@ EXCHANGE(ASegmentWithoutTimestampIsDropped, "RFC 7323 3.2",
   EXPECT_EQ(s.read(), 0u);
 }
 
+EXCHANGE(ASecondSynIsEchoed, "RFC 7323 4.3 (3)",
+         "the answer to a SYN that was sent again has its timestamp, not that of the first") {
+  Script s{with_timestamps()};
+  s.accept("S 0 ts=100,0");
+  s.out("SA 0 ack=1 ts=1000,100");
+  s.pass(300);
+  s.in("S 0 ts=400,0");
+  s.out("SA 0 ack=1 ts=1300,400");
+  s.in("S 0 ts=99,0");
+  s.out("SA 0 ack=1 ts=1300,400");
+}
+
+EXCHANGE(AnAnswerToAnEarlierSynIsNoMeasurement, "RFC 6298 5.7, RFC 7323 4",
+         "who answers may have answered for long: 3 s are waited, as when nothing is known") {
+  Script s{with_timestamps()};
+  s.connect();
+  s.pass(1'000 + 2'000 + 4'000);
+  s.forget();
+  s.in("SA 0 ack=1 mss=1460 ts=100,1000");
+  EXPECT_EQ(s.info().rto_ns, 3 * second);
+}
+
+EXCHANGE(AnAnswerToTheLastSynIsAMeasurement, "RFC 7323 4.1",
+         "its echo tells when the SYN was sent that it answers") {
+  Script s{with_timestamps()};
+  s.connect();
+  s.pass(1'000 + 2'000 + 4'000);
+  s.pass(50);
+  s.forget();
+  s.in("SA 0 ack=1 mss=1460 ts=100,8000");
+  EXPECT_EQ(s.info().rtt_ns, 50 * millisecond);
+}
+
 EXCHANGE(TheEchoIsOfTheSegmentAtTheEdge, "RFC 7323 4.3",
          "a segment behind a gap does not change TS.Recent") {
   Script s{with_timestamps()};
