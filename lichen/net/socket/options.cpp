@@ -308,8 +308,7 @@ int set_tcp(const Target& target, int name, Bytes value) noexcept {
       break;
     case tcp_option::quick_ack:
       settings.quick_ack = wanted != 0;
-      if (target.connection != nullptr)
-        target.connection->set_quick_ack(target.now, settings.quick_ack);
+      if (target.connection != nullptr) target.connection->set_quick_ack(settings.quick_ack);
       break;
     case tcp_option::unsent_low_water: settings.tcp.unsent_most = count; break;
     case tcp_option::inq:
@@ -347,7 +346,11 @@ int get_tcp(const Target& target, int name, Room value, std::size_t& size) noexc
     case tcp_option::linger2: return give(seconds(config.fin_wait_2), value, size);
     case tcp_option::defer_accept: return give(seconds(config.defer_accept), value, size);
     case tcp_option::window_clamp: return give(settings.window_clamp, value, size);
-    case tcp_option::quick_ack: return give(settings.quick_ack ? 1 : 0, value, size);
+    case tcp_option::quick_ack: {
+      const bool waits =
+          target.connection != nullptr ? target.connection->is_interactive() : !settings.quick_ack;
+      return give(waits ? 0 : 1, value, size);
+    }
     case tcp_option::inq: return give(settings.tells_unread ? 1 : 0, value, size);
     case tcp_option::unsent_low_water: return give(config.unsent_most, value, size);
     // Neither of the two tells anything.
@@ -560,7 +563,7 @@ int get(const Target& target, int level, int name, Room value, std::size_t& size
 void opened(const Target& target) noexcept {
   if (target.connection == nullptr) return;
   if (target.settings.cork) target.connection->set_cork(true);
-  if (!target.settings.quick_ack) target.connection->set_quick_ack(target.now, false);
+  if (!target.settings.quick_ack) target.connection->set_quick_ack(false);
 }
 
 void closing(const Target& target) noexcept {

@@ -259,7 +259,8 @@ EXCHANGE(TheSendBufferIsAnOption, "Linux SO_SNDBUF", "write() takes twice what w
   EXPECT_EQ(w.script->connection->writable(), 0u);
 }
 
-EXCHANGE(QuickAckIsAnOption, "Linux TCP_QUICKACK", "set: at once; cleared: delayed") {
+EXCHANGE(QuickAckIsAnOption, "Linux TCP_QUICKACK",
+         "set: at once; cleared: delayed; an answer clears it") {
   World w;
   EXPECT_EQ(w.set(level::tcp, tcp_option::quick_ack, 0), 0);
   w.open();
@@ -272,6 +273,9 @@ EXCHANGE(QuickAckIsAnOption, "Linux TCP_QUICKACK", "set: at once; cleared: delay
   s.in("PA 11:21 ack=1");
   s.out("A 1 ack=21");
   EXPECT_EQ(s.read(), 20u);
+  EXPECT_EQ(w.get(level::tcp, tcp_option::quick_ack), 1);
+  s.write(10);
+  EXPECT_EQ(w.get(level::tcp, tcp_option::quick_ack), 0);
 }
 
 EXCHANGE(TheCongestionControlIsAnOption, "Linux TCP_CONGESTION",

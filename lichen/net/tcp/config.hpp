@@ -59,7 +59,9 @@ struct Config {
   std::uint64_t min_rto = 200 * millisecond;  // more than the round trip
   std::uint64_t max_rto = 120 * second;
   std::uint64_t delayed_ack = 40 * millisecond;
-  std::uint32_t quick_acks = 16;  // segments acknowledged at once when a connection is young
+  // Segments acknowledged at once when a connection is young, after silence and after duplicates,
+  // unless answers carry acknowledgments.
+  std::uint32_t quick_acks = 16;
   std::uint32_t syn_retries = 6;
   std::uint32_t syn_ack_retries = 5;
   std::uint32_t retries = 15;      // of data; with the default timeouts 924 s at least

@@ -227,6 +227,10 @@ void Connection::note_taken(std::size_t size) noexcept {
   const bool may_grow = taken_ > taken_before_ && receive_buffer_ < config_.receive_buffer_most;
   if (may_grow || open <= receive_buffer_ / 2 || open < base_mss())
     window_update_ = wants_flush_ = is_synchronized();
+  // As in Linux: less than a full segment is what its sender may wait to hear of (Nagle's rule),
+  // and no answer is to be expected.
+  if (ack_at_ != never && !interactive_ && unacked_bytes_ < received_mss_ && readable() == 0)
+    ack_now_ = wants_flush_ = true;
 }
 
 Result<io::Buffer> Connection::receive() noexcept {
@@ -292,12 +296,9 @@ void Connection::set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept 
                        : std::max(now, last_received_ + idle);
 }
 
-void Connection::set_quick_ack(std::uint64_t now, bool on) noexcept {
-  quick_acks_ = on ? std::numeric_limits<std::uint32_t>::max() : 0;
-  if (!on || ack_at_ == never) return;
-  ack_at_ = never;
-  ack_now_ = wants_flush_ = true;
-  (void)now;
+void Connection::set_quick_ack(bool on) noexcept {
+  interactive_ = !on;
+  if (on && ack_at_ != never) ack_now_ = wants_flush_ = true;
 }
 
 void Connection::configure(std::uint64_t now, const Config& config) noexcept {

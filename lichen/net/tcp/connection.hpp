@@ -160,8 +160,11 @@ class Connection {
   void push() noexcept { push_ = wants_flush_ = true; }
   void set_keep_alive(std::uint64_t now, std::uint64_t idle) noexcept;
   void set_user_timeout(std::uint64_t timeout) noexcept { user_timeout_ = timeout; }
-  // Acknowledgments go at once from now on, or wait as long as they may.
-  void set_quick_ack(std::uint64_t now, bool on) noexcept;
+  // As TCP_QUICKACK of Linux: an acknowledgment that waits goes, or they wait for answers from now
+  // on; until what is sent and received says otherwise.
+  void set_quick_ack(bool on) noexcept;
+  // Whether acknowledgments wait for answers that carry them.
+  [[nodiscard]] bool is_interactive() const noexcept { return interactive_; }
   // Takes over what is chosen anew. What was agreed when the connection was opened (options, the
   // window scale) and the MTU stay as they are.
   void configure(std::uint64_t now, const Config& config) noexcept;
@@ -243,6 +246,7 @@ class Connection {
   void input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept;
   void input_fin(std::uint64_t now, Seq at) noexcept;
   void note_ecn(const wire::TcpSegment& segment, wire::Ecn ecn) noexcept;
+  void hasten_acks(std::uint32_t segments) noexcept;
   void challenge(std::uint64_t now) noexcept;
   void answer_seldom(std::uint64_t now) noexcept;
 
@@ -389,7 +393,8 @@ class Connection {
   Seq fin_at_;  // the number of a FIN that came early
   bool ack_now_ = false;
   bool window_update_ = false;
-  std::uint32_t quick_acks_;
+  bool interactive_ = false;          // requests and answers take turns
+  std::uint32_t quick_acks_;          // segments that are acknowledged at once unless they do
   std::uint32_t unacked_bytes_ = 0;   // received and not acknowledged
   std::uint32_t received_mss_ = 536;  // what the peer seems to send at most
   ReceiveQueue receive_;

@@ -65,6 +65,89 @@ EXCHANGE(AYoungConnectionAcknowledgesAtOnce, "Linux quickack",
   EXPECT_EQ(s.read(), 170u);
 }
 
+EXCHANGE(AnswersCarryAcknowledgments, "Linux pingpong",
+         "once an answer was sent within 40 ms, the next request is acknowledged by its answer") {
+  Script s;
+  s.open();
+  s.pass(100);
+  s.in("PA 1:11 ack=1");
+  s.out("A 1 ack=11");
+  s.read();
+  s.write(10);
+  s.out("PA 1:11 ack=11");
+  for (std::uint32_t i = 1; i < 5; ++i) {
+    const std::string at = std::to_string(1 + i * 10), end = std::to_string(11 + i * 10);
+    s.in("PA " + at + ":" + end + " ack=" + at);
+    s.read();
+    s.quiet();
+    s.write(10);
+    s.out("PA " + at + ":" + end + " ack=" + end);
+  }
+}
+
+EXCHANGE(ALateAnswerEndsTheTurns, "Linux pingpong",
+         "when the delay has passed without one, acknowledgments go at once again") {
+  Script s;
+  s.open();
+  s.write(10);
+  s.out("PA 1:11");
+  s.in("PA 1:11 ack=11");
+  s.quiet();
+  s.pass(40);
+  s.out("A 11 ack=11");
+  s.in("PA 11:21 ack=11");
+  s.out("A 11 ack=21");
+  s.read();
+}
+
+EXCHANGE(WhatTheAppHasTakenIsAcknowledged, "Linux tcp_cleanup_rbuf",
+         "less than a full segment, and no answer expected: at once when the app has it") {
+  Script s{with_delayed_acks()};
+  s.open();
+  s.pass(100);
+  s.in("A 1:1461 ack=1");
+  s.read();
+  s.flush();
+  s.quiet();
+  s.pass(40);
+  s.out("A 1 ack=1461");
+  s.in("PA 1461:1471 ack=1");
+  s.quiet();
+  s.read();
+  s.flush();
+  s.out("A 1 ack=1471");
+}
+
+EXCHANGE(AfterSilenceAcksAreQuick, "Linux quickack",
+         "a peer that sends again after more than a timeout has a small window") {
+  Script s;
+  s.open();
+  s.in_data(1, 1461);
+  for (std::uint32_t i = 1; i < 18; ++i) s.in_data(1 + i * 1'460, 1'461 + i * 1'460);
+  s.read();
+  s.flush();
+  s.pass(1'000);
+  s.forget();
+  s.in_data(1 + 18 * 1'460, 1'461 + 18 * 1'460);
+  s.out("A 1 ack=27741");
+  s.read();
+}
+
+EXCHANGE(ADuplicateMakesAcksQuick, "Linux quickack",
+         "who sends again what has arrived has waited for an acknowledgment") {
+  Script s;
+  s.open();
+  s.write(10);
+  s.forget();
+  s.in("PA 1:11 ack=11");
+  s.quiet();
+  s.in("PA 1:11 ack=11");
+  s.out("A 11 ack=11");
+  s.in("PA 11:21 ack=11");
+  s.out("A 11 ack=21");
+  s.read();
+}
+
 EXCHANGE(AGapIsTold, "RFC 5681 4.2", "out of order: a duplicate ACK at once, for each") {
   Script s;
   s.open();

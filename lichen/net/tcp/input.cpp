@@ -219,6 +219,7 @@ void Connection::refuse(std::uint64_t now, const wire::TcpSegment& segment) noex
   if (size > 0 && begin + size <= receive_.next()) {
     ++statistics_.duplicate_segments;
     receive_.note_duplicate(begin, begin + size);
+    hasten_acks(config_.quick_acks);
     // Echoed, so that the peer does not take its timeout for a round trip.
     if (begin + receive_buffer_ >= receive_.next()) note_timestamp(now, segment);
   }
@@ -254,6 +255,10 @@ void Connection::tell_readable() noexcept {
 
 void Connection::input_payload(std::uint64_t now, Seq begin, io::Buffer payload) noexcept {
   ++statistics_.data_segments_received;
+  // Whoever was silent for longer than a timeout begins with a small window again.
+  const std::uint64_t silent = now - last_data_received_;
+  if (silent > config_.min_rto && silent > rto())
+    quick_acks_ = std::max(quick_acks_, config_.quick_acks);
   last_data_received_ = now;
   if (!can_receive()) {
     // Behind the peer's FIN there is nothing; everything else was taken before.
@@ -339,7 +344,7 @@ void Connection::note_ecn(const wire::TcpSegment& segment, wire::Ecn ecn) noexce
   if (segment.has(flag::cwr)) echo_ = false;
   if (ecn == wire::Ecn::congested) {
     echo_ = true;
-    quick_acks_ = std::max(quick_acks_, 2u);
+    hasten_acks(2);
   }
 }
 
@@ -347,12 +352,18 @@ void Connection::note_pending_ack(std::uint64_t now, std::uint32_t size) noexcep
   unacked_bytes_ += size;
   // RFC 5681 section 4.2: at once with more than a full segment of the peer's, the rest in time.
   received_mss_ = std::max(received_mss_, std::min(size, base_mss()));
-  if (unacked_bytes_ > received_mss_ || quick_acks_ > 0) {
+  if (unacked_bytes_ > received_mss_ || (quick_acks_ > 0 && !interactive_)) {
     if (quick_acks_ > 0) --quick_acks_;
     ack_now_ = true;
   } else if (ack_at_ == never) {
     ack_at_ = now + config_.delayed_ack;
   }
+}
+
+// The peer waits for them, or its window is small.
+void Connection::hasten_acks(std::uint32_t segments) noexcept {
+  quick_acks_ = std::max(quick_acks_, segments);
+  interactive_ = false;
 }
 
 // RFC 5961 section 7: an answer that tells a blind attacker nothing, and not too many of them.

@@ -159,6 +159,8 @@ bool Connection::emit(std::uint64_t now, wire::TcpHeader& header,
     ++statistics_.data_segments_sent;
     statistics_.bytes_sent += size;
     last_data_sent_ = now;
+    // It may be an answer: the next acknowledgment waits for one, too.
+    if (now - last_data_received_ < config_.delayed_ack) interactive_ = true;
   }
   if (header.has(flag::ack)) {
     last_ack_sent_ = receive_.next();

@@ -84,6 +84,7 @@ void Connection::advance(std::uint64_t now) noexcept {
   if (ack_at_ <= now) {
     ack_at_ = never;
     ack_now_ = true;
+    interactive_ = false;  // no answer has come in time
   }
   if (pace_at_ <= now) pace_at_ = never;
   if (accept_at_ <= now) {
