@@ -44,6 +44,9 @@ class Core : public Preemption {
   void push_pinned(Runnable& runnable) noexcept {
     (cores_share ? here_.pinned : here_.ready).push_back(runnable);
   }
+  void push_pinned_fork(Runnable& runnable) noexcept {
+    (cores_share ? here_.pinned : here_.forks).push_front(runnable);
+  }
   // Whoever had the wake slot goes behind the others.
   inline void push_next(Runnable& runnable) noexcept;
   // The usual case of waking a task that runs next: it may run here, in the lane that has its turn,

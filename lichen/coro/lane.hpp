@@ -9,8 +9,12 @@
 namespace lichen::coro {
 
 // 0 is the event lane, the runtime's own work. Then four for each group, one per QoS class: the
-// lane of group g and class q is 1 + 4 g + q. Reservations have the ids from 0xC000 on.
+// lane of group g and class q is 1 + 4 g + q. Reservations have the ids from 0xC000 on, and alone
+// of all have the highest bit set.
 using LaneId = std::uint16_t;
+
+inline constexpr LaneId first_reservation_lane = 0xC000;
+inline constexpr LaneId reservation_lane_bit = 0x8000;
 
 inline constexpr LaneId event_lane = 0;
 // Group 0, "default", class user_initiated: where a strand is that nobody put elsewhere.

@@ -73,13 +73,26 @@ void Scope::remove_from_parent() noexcept {
   if (next_outer_) next_outer_->next_inner_ = next_inner_;
 }
 
+// What it is lent is not its child's. A reservation means something on its core only, so who is in
+// its lane stays there.
+[[clang::minsize, gnu::noinline]] static Place inherit(Core* core, const Strand& spawner) noexcept {
+  const LaneId lane = own_lane(spawner);
+  if (lane & reservation_lane_bit && !core) core = spawner.pinned();
+  return {.core = core, .lane = lane};
+}
+
 void Scope::start(PromiseBase& promise, std::source_location where, Place place, bool keeps_frame,
                   Order order) noexcept {
   Core* core = this_core();
   const PreemptionOff section{core};
   if (place.lane == Place::same_lane) {
-    Strand* spawner = core ? core->current() : nullptr;
-    place.lane = spawner ? own_lane(*spawner) : default_lane;
+    const Strand* spawner = core ? core->current() : nullptr;
+    if (!spawner)
+      place.lane = default_lane;
+    else if (spawner->in_usual_lane()) [[likely]]
+      place.lane = spawner->lane();
+    else
+      place = inherit(place.core, *spawner);
   }
   Strand& strand = promise.become_root(*this, where, place.lane, place.core);
   strand.keeps_frame = keeps_frame;

@@ -22,7 +22,9 @@ enum class OnError : std::uint8_t {
 
 // Where a new task runs.
 struct Place {
-  Core* core = nullptr;     // the only core on which it may run; null: any
+  // The only core on which it may run. Null: any, or in the lane of a reservation, inherited with
+  // it, the reservation's.
+  Core* core = nullptr;
   LaneId lane = same_lane;  // see lane.hpp; the default is that of the task which starts it
 
   static constexpr LaneId same_lane = std::numeric_limits<LaneId>::max();

@@ -61,6 +61,10 @@ struct Strand {
   bool set_lane_unless_hurried(LaneId lane) noexcept {
     return !(change_home(lane_mask, lane, hurried_bit) & hurried_bit);
   }
+  // In a lane of a group that is its own.
+  [[nodiscard]] bool in_usual_lane() const noexcept {
+    return !(home() & (hurried_bit | reservation_lane_bit));
+  }
   // Others have lent it a lane. It is in no core's home() then, so a wake goes to the scheduler.
   [[nodiscard]] bool hurried() const noexcept { return home() & hurried_bit; }
   // Returns what it was before.
@@ -177,8 +181,9 @@ void make_ready(Core& core, Runnable& runnable) noexcept {
       if constexpr (order == Order::next) return core.push_next(runnable);
     }
     if (home == core.pinned_home()) {
+      if constexpr (order == Order::last) return core.push_pinned(runnable);
+      if constexpr (order == Order::forked) return core.push_pinned_fork(runnable);
       if constexpr (order == Order::next) return core.push_next(runnable);
-      return core.push_pinned(runnable);
     }
   }
   hooks::make_ready(&core, runnable, order);

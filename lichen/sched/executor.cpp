@@ -304,10 +304,8 @@ void Executor::make_ready(Runnable& runnable, Order order) noexcept {
 
 void Executor::queue(Lane& lane, Runnable& runnable, bool pinned, Order order) noexcept {
   coro::LaneQueues& queues = queues_of(lane);
-  if (pinned)
-    queues.pinned.push_back(runnable);
-  else if (order == Order::forked)
-    queues.forks.push_front(runnable);
+  if (order == Order::forked)
+    (pinned ? queues.pinned : queues.forks).push_front(runnable);
   else
     queues.ready.push_back(runnable);
   if (trace_.on()) [[unlikely]]

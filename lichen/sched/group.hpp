@@ -21,6 +21,7 @@ using coro::LaneId;
 class Registry;
 
 inline constexpr std::uint32_t max_groups = 4'096;
+static_assert(max_groups * qos_count < coro::reservation_lane_bit);
 
 struct GroupOptions {
   std::string_view name = {};  // the first 31 bytes are kept

@@ -187,7 +187,8 @@ bool Executor::listen(std::uint64_t now) noexcept {
 
 bool Executor::should_set_aside(std::uint64_t now) noexcept {
   // It no longer belongs to the lane that has its turn: what was lent to it was taken back.
-  if (current_->lane() != lane_->id && (has_turn_work() || !schedule_.empty())) return true;
+  if (&schedule_.lane(current_->lane()) != lane_ && (has_turn_work() || !schedule_.empty()))
+    return true;
   if (schedule_.overtaken(*lane_, charged_until_ns_, now)) return true;
   // The core's events are seen on its home worker only.
   if (worker_ != &home_ && home_.state == Worker::State::idle &&

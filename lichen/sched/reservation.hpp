@@ -27,7 +27,7 @@ class Registry;
 class Schedule;
 
 inline constexpr std::uint32_t max_reservations = 1'024;
-inline constexpr LaneId first_reservation_lane = 0xC000;
+using coro::first_reservation_lane;
 // The capacity of the biggest core there is; others have a part of it.
 inline constexpr std::uint32_t full_capacity = 1'024;
 

@@ -83,9 +83,10 @@ class Schedule {
   Schedule(const Schedule&) = delete;
   Schedule& operator=(const Schedule&) = delete;
 
-  // This core's record of a lane, made on first use. An id that nobody has, a reservation of
-  // another core, or want of memory (counted) gives the default group's lane of the same class
-  // (user_initiated where the id has none).
+  // This core's record of a lane, made on first use. A reservation of another core gives its
+  // group's lane of class user_interactive. An id that nobody has, or want of memory (both
+  // counted), gives the default group's lane of the same class (user_initiated where the id has
+  // none).
   Lane& lane(LaneId id) noexcept;
   [[nodiscard]] Lane& event_lane() noexcept { return event_; }
 

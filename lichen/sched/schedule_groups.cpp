@@ -16,11 +16,14 @@ Lane& Schedule::lane(LaneId id) noexcept {
     Reservation* reservation = registry_.reservation_of(id);
     if (!reservation || reservation->schedule_ != this) return fallback(id);
     Lane& lane = reservation->lane_;
-    if (!lane.share) {
-      LocalGroup* local = local_for(reservation->group().index());
-      if (!local) return fallback(id);
-      lane.share = &local->shares[static_cast<unsigned>(Qos::user_interactive)];
-    }
+    const bool mine = reservation->schedule_ == this;
+    if (mine && lane.share) [[likely]]
+      return lane;
+    LocalGroup* local = local_for(reservation->group().index());
+    if (!local) return fallback(id);
+    Share& share = local->shares[static_cast<unsigned>(Qos::user_interactive)];
+    if (!mine) return share.lane;
+    lane.share = &share;
     return lane;
   }
   LocalGroup* local = local_for((id - 1U) / qos_count);

@@ -157,6 +157,61 @@ TEST_P(Bands, AFrameThatWasNotWaitedForIsNotLost) {
   }());
 }
 
+// What a frame starts means to run where its reservation does, though others are idle there.
+struct WhereItRan {
+  std::atomic<unsigned> elsewhere{0};
+  std::atomic<unsigned> in_other_lanes{0};
+
+  void note(const coro::Core* core, LaneId lane) {
+    if (coro::this_core() != core) ++elsewhere;
+    if (coro::this_core()->current()->lane() != lane) ++in_other_lanes;
+  }
+};
+
+Task<Result<void>> note_often(WhereItRan& into, coro::Core* core, LaneId lane, unsigned children) {
+  for (int i = 0; i < 30; ++i) {
+    into.note(core, lane);
+    co_await yield();
+  }
+  if (children == 0) co_return Result<void>{};
+  Scope scope;
+  for (unsigned i = 0; i < children; ++i) scope.spawn(note_often(into, core, lane, 0));
+  auto fork = note_often(into, core, lane, 0);
+  scope.fork(fork);
+  co_return co_await scope.join();
+}
+
+TEST_P(Bands, ChildrenOfAFrameStayOnItsCore) {
+  run([]() -> Task<Result<void>> {
+    auto ui = CO_TRY(make_group({.name = "ui", .foreground = true}));
+    auto frames = CO_TRY(co_await Frames::reserve(*ui, {.period = 4ms, .budget = 2ms}));
+    WhereItRan ran;
+    coro::Core* core = coro::this_core();
+    const LaneId lane = frames.reservation().lane();
+    for (int i = 0; i < 10; ++i) {
+      CO_TRY(co_await frames.next());
+      Scope scope;
+      for (int child = 0; child < 8; ++child) scope.spawn(note_often(ran, core, lane, 8));
+      CO_TRY(co_await with_timeout(1h, note_often(ran, core, lane, 0)));
+      const auto [one, other] =
+          CO_TRY(co_await when_all(note_often(ran, core, lane, 2), note_often(ran, core, lane, 0)));
+      CO_TRY(one);
+      CO_TRY(other);
+      CO_TRY(co_await scope.join());
+    }
+    EXPECT_EQ(ran.elsewhere, 0U);
+    EXPECT_EQ(ran.in_other_lanes, 0U);
+    Machine& machine = Machine::current();
+    sched::Executor& last = machine.core(machine.cores() - 1);
+    Scope scope;
+    WhereItRan moved;
+    scope.spawn(note_often(moved, &last, lane, 0), &last);
+    CO_TRY(co_await scope.join());
+    EXPECT_EQ(moved.elsewhere, 0U) << "who is told where to run does";
+    co_return Result<void>{};
+  }());
+}
+
 TEST_P(Bands, TheImpossibleIsRefused) {
   run([]() -> Task<Result<void>> {
     auto ui = CO_TRY(make_group({.name = "ui", .foreground = true}));
