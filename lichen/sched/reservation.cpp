@@ -16,13 +16,16 @@ std::uint64_t count(std::chrono::nanoseconds time) {
 std::uint64_t scale(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(a) * b / c);
 }
+std::uint64_t scale_up(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(a) * b + (c - 1)) / c);
+}
 
 }  // namespace
 
 std::uint64_t Admission::demand_ppm(const ReservationOptions& options) const noexcept {
   const auto deadline = options.deadline.count() ? options.deadline : options.period;
   const std::uint64_t whole = count(deadline) * capacity_;
-  return scale(count(options.budget) * full_capacity, 1'000'000, whole) + 1;
+  return scale_up(count(options.budget) * full_capacity, 1'000'000, whole);
 }
 
 bool Admission::admit(std::uint64_t ppm) noexcept {

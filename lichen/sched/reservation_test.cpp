@@ -92,6 +92,24 @@ TEST_F(Reserve, AdmitsSevenTenthsOfACore) {
   EXPECT_TRUE(Reservation::create(schedule, group, {.period = 10ms, .budget = 4ms}));
 }
 
+TEST_F(Reserve, AdmitsWhatFillsTheCoreExactly) {
+  auto whole = Reservation::create(schedule, group, {.period = 10ms, .budget = 7ms});
+  ASSERT_TRUE(whole);
+  EXPECT_TRUE(Reservation::create(schedule, group, {.period = 1s, .budget = 10us})
+                  .failed_with(Error::limit_reached));
+  whole->reset();
+  auto one = Reservation::create(schedule, group, {.period = 10ms, .budget = 4ms});
+  EXPECT_TRUE(Reservation::create(schedule, group, {.period = 8'333us, .budget = 2'499'900ns}));
+}
+
+TEST_F(Reserve, IsOfItsGroupOnOtherCores) {
+  auto app = *Group::create(registry, {.name = "app"});
+  auto made = *Reservation::create(schedule, *app, {.period = 10ms, .budget = 1ms});
+  EXPECT_EQ(schedule.lane(made->lane()).id, made->lane());
+  EXPECT_EQ(&little.lane(made->lane()), &little.lane(app->lane(Qos::user_interactive)));
+  EXPECT_EQ(little.statistics().lanes_missing, 0u);
+}
+
 TEST_F(Reserve, SmallCoresNeedLonger) {
   EXPECT_TRUE(Reservation::create(little, group, {.period = 10ms, .budget = 2ms})
                   .failed_with(Error::limit_reached));
@@ -130,7 +148,8 @@ TEST_F(Reserve, IsPartOfItsGroupsLimit) {
   EXPECT_TRUE(Reservation::create(schedule, *limited, {.period = 10ms, .budget = 1ms})
                   .failed_with(Error::limit_reached));
   EXPECT_EQ(schedule.admission().admitted_ppm(), 0u);
-  EXPECT_TRUE(Reservation::create(schedule, *limited, {.period = 10ms, .budget = 800us}));
+  EXPECT_TRUE(Reservation::create(schedule, *limited, {.period = 10ms, .budget = 900us}))
+      << "a tenth of the limit stays for fair work";
 }
 
 TEST_F(Reserve, ThereIsAMost) {
