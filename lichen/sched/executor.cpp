@@ -48,12 +48,32 @@ Runnable* Executor::pick() noexcept {
 Runnable* Executor::pick_shared() noexcept {
   // Pinned tasks and those that may move take turns.
   pinned_turn_ = !pinned_turn_;
-  if (pinned_turn_ && !here_.pinned.empty()) return &here_.pinned.pop_front();
+  if (pinned_turn_ && !here_.pinned.empty())
+    if (Runnable* runnable = pick_pinned()) return runnable;
   // What was published while others are idle is theirs, unless nothing else is left.
   if (!batch_ && (!others_hungry() || here_.ready.empty())) batch_ = take_batch();
   if (batch_) return std::exchange(batch_, batch_->next);
   if (!here_.ready.empty()) return &here_.ready.pop_front();
-  return here_.pinned.empty() ? nullptr : &here_.pinned.pop_front();
+  if (here_.pinned.empty()) return nullptr;
+  if (Runnable* runnable = pick_pinned()) return runnable;
+  return &here_.pinned.pop_front();
+}
+
+// Of those that were set aside and the others each have a slice in turn, however many they are:
+// else short ones would run one in a slice of who computes. Null: it is the turn of others, and
+// none of them is pinned.
+Runnable* Executor::pick_pinned() noexcept {
+  if (lane_->others_until_ns == 0) [[likely]]
+    return &here_.pinned.pop_front();
+  const std::uint64_t now = lane_->run_ns.get();
+  if (lane_->others_until_ns == Lane::from_now_on) lane_->others_until_ns = now + rotate_ns;
+  if (now >= lane_->others_until_ns) {
+    lane_->others_until_ns = 0;
+    return &here_.pinned.pop_front();
+  }
+  for (Runnable* each = here_.pinned.front(); each; each = each->next)
+    if (!is_preempted(*each)) return here_.pinned.remove(*each->strand);
+  return nullptr;
 }
 
 // The oldest published batch of the installed lane. Those of other lanes were published when their
@@ -307,7 +327,7 @@ void Executor::queue(Lane& lane, Runnable& runnable, bool pinned, Order order) n
   if (order == Order::forked)
     (pinned ? queues.pinned : queues.forks).push_front(runnable);
   else
-    queues.ready.push_back(runnable);
+    (pinned ? queues.pinned : queues.ready).push_back(runnable);
   if (trace_.on()) [[unlikely]]
     trace_.record(hal::now_ns(), TraceKind::wake, lane.id,
                   reinterpret_cast<std::uintptr_t>(runnable.strand), index_);

@@ -215,6 +215,7 @@ class Executor final : public coro::Core {
   }
   coro::Runnable* pick() noexcept;
   coro::Runnable* pick_shared() noexcept;
+  coro::Runnable* pick_pinned() noexcept;
   coro::Runnable* take_batch() noexcept;
   template <bool traced>
   unsigned run_batch() noexcept;

@@ -56,6 +56,11 @@ struct Lane {
   coro::LaneQueues queues;             // the executor's
   base::ListNode waiting;              // the same: among those with work that are not installed
   Utilisation load;                    // the same: of this core, where the placement wants to know
+  // The same: tasks that are set aside wait for the others until run_ns has come to that, after the
+  // slice of one of them was over; 0: they do not. Only where several cores share, and not in the
+  // event lane.
+  std::uint64_t others_until_ns = 0;
+  static constexpr std::uint64_t from_now_on = ~std::uint64_t{0};  // for a slice
 
   LaneCounter run_ns;  // all time that was charged to it
   LaneCounter picks;

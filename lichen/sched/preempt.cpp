@@ -210,10 +210,12 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   coro::LaneQueues& queues = queues_of(lane);
   // Stacks stay with their core.
   coro::RunQueue& queue = coro::cores_share ? queues.pinned : queues.ready;
-  if (now - batch_began_ns_ >= rotate_ns)
+  if (now - batch_began_ns_ >= rotate_ns) {
     queue.push_back(runnable);
-  else
+    if (coro::cores_share && lane.kind != LaneKind::event) lane.others_until_ns = Lane::from_now_on;
+  } else {
     queue.push_front(runnable);
+  }
   has_work_now(lane, now);
   watch_.preempted(current_->spawned_at, now - batch_began_ns_);
   if (current_->watch() != 0) [[unlikely]]

@@ -127,6 +127,7 @@ Result<Reservation::Handle> Reservation::create(Schedule& schedule, Group& group
   lane.group = &group;
   lane.share = nullptr;
   lane.exhausted = false;
+  lane.others_until_ns = 0;
   for (LaneCounter* counter :
        {&lane.run_ns, &lane.picks, &lane.overruns, &lane.throttlings, &lane.boosts})
     counter->reset();

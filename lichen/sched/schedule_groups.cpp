@@ -14,7 +14,7 @@ Lane& Schedule::lane(LaneId id) noexcept {
   if (id == coro::event_lane) return event_;
   if (id >= first_reservation_lane) {
     Reservation* reservation = registry_.reservation_of(id);
-    if (!reservation || reservation->schedule_ != this) return fallback(id);
+    if (!reservation) return fallback(id);
     Lane& lane = reservation->lane_;
     const bool mine = reservation->schedule_ == this;
     if (mine && lane.share) [[likely]]
@@ -114,6 +114,7 @@ void Schedule::refresh(LocalGroup& local, std::uint64_t now) noexcept {
   if (renewed) {
     for (Share& share : local.shares) {
       share.last = share.elsewhere.last = nullptr;
+      share.lane.others_until_ns = 0;
       for (LaneCounter* counter : {&share.run_ns, &share.lane.run_ns, &share.lane.picks,
                                    &share.lane.throttlings, &share.lane.boosts})
         counter->reset();

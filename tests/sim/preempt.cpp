@@ -181,6 +181,43 @@ Task<Result<void>> equals(World& world) {
   co_return co_await scope.join();
 }
 
+// Short ones of the lane of one that computes have as much of its core as that, however often they
+// let go of it.
+Task<Result<void>> turns(World& world) {
+  if (world.machine.cores() == 1) co_return Result<void>{};
+  auto group = CO_TRY(sched::make_group({.name = "group"}));
+  const auto lane = group->lane(Qos::utility);
+  constexpr unsigned each = 4, rounds = 300;
+  constexpr std::uint64_t step = 10 * us;
+  Work work;
+  Scope hogs;
+  for (unsigned core = 0; core < world.machine.cores(); ++core)
+    hogs.spawn(hog(work, 1 * ms), {.core = &world.machine.core(core), .lane = lane});
+  CO_TRY(co_await sleep_for(20ms));
+  const std::uint64_t began = hal::now_ns();
+  const std::uint64_t before = work.done;
+  Scope shorts;
+  for (unsigned i = 0; i < each * world.machine.cores(); ++i)
+    shorts.spawn(
+        []() -> Task<> {
+          for (unsigned round = 0; round < rounds; ++round) {
+            hal::sim::compute(step);
+            co_await yield();
+          }
+        }(),
+        {.core = world.random.below(2) ? nullptr : &world.machine.core(i % world.machine.cores()),
+         .lane = lane});
+  CO_TRY(co_await shorts.join());
+  const std::uint64_t took = hal::now_ns() - began;
+  const std::uint64_t computed = work.done - before;
+  work.over = true;
+  hal::sim::note("short tasks were done within", took);
+  hal::sim::note("others computed meanwhile", computed);
+  check(took <= 4 * each * rounds * step, "short tasks have their part of a core");
+  check(computed * 4 >= took * world.machine.cores(), "and so has who computes");
+  co_return co_await hogs.join();
+}
+
 // Everything else, while somebody in a hurry comes in between at any step.
 Task<Result<void>> storms(World& world) {
   auto background = CO_TRY(sched::make_group({.name = "background"}));

@@ -66,6 +66,7 @@ Task<Result<void>> streams(World& world);
 Task<Result<void>> hurries(World& world);
 Task<Result<void>> alarms(World& world);
 Task<Result<void>> equals(World& world);
+Task<Result<void>> turns(World& world);
 Task<Result<void>> storms(World& world);
 Task<Result<void>> shares(World& world);
 Task<Result<void>> shares_anywhere(World& world);

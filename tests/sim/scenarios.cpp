@@ -40,6 +40,7 @@ std::span<const Scenario> scenarios() noexcept {
       Scenario{"alarms", "timers that are set beside tasks that never come back", alarms, equal},
       Scenario{"equals", "equals from other cores beside one that has computed alone for long",
                equals, equal},
+      Scenario{"turns", "short tasks beside one of their lane that never comes back", turns, equal},
       Scenario{"storms", "all of the above, preempted at any step", storms, wild, true},
       Scenario{"shares", "weights of 1 to 3: shares of 1 to 3", shares, equal},
       Scenario{"shares_anywhere", "the same, where the tasks were not placed", shares_anywhere,
