@@ -48,8 +48,11 @@ struct Fault {
   CoreId core = no_core;
   const char* what = "";       // for people
   std::uintptr_t address = 0;  // of the memory that was meant; 0: none, or not known
-  std::uintptr_t at = 0;       // of the instruction
-  std::size_t overrun = 0;     // the size of the core's own stack, if it was that which overran
+  std::uintptr_t at = 0;       // of the instruction; 0: not in the program's code
+  // Of the call that went there, if that is not in the program's code and the HAL prints no calls
+  // itself; 0: not known.
+  std::uintptr_t caller = 0;
+  std::size_t overrun = 0;  // the size of the core's own stack, if it was that which overran
   // What the flow had in its registers, and what it left on its stack last; both may be empty.
   std::span<const std::uintptr_t> registers{};
   std::span<const std::uintptr_t> stack{};

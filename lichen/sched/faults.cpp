@@ -99,17 +99,23 @@ void Executor::on_fault(const hal::Fault& fault) noexcept {
 }
 
 void Executor::faulted(const hal::Fault& fault) noexcept {
-  const std::uintptr_t at = fault.at - reinterpret_cast<std::uintptr_t>(__executable_start);
+  const auto in_image = [](std::uintptr_t at) {
+    return at - reinterpret_cast<std::uintptr_t>(__executable_start);
+  };
+  std::array<char, 48> room;
+  const std::string_view place =
+      fault.at == 0 ? "where the program has no code"
+                    : base::format_to(room, "at image+{:#x}", in_image(fault.at)).text;
   hal::StackPool* stacks = machine_.stacks();
   const bool on_carrier = fault.address && stacks && stacks->in_guard(fault.address);
   const std::size_t overrun = on_carrier ? machine_.options_.stack_size : fault.overrun;
   const std::string_view group = lane_->group ? lane_->group->name() : "runtime";
   if (overrun != 0)
-    say("lichen: panic: core {}: the stack of {} KiB is used up, at image+{:#x}\n", index_,
-        overrun / kib, at);
+    say("lichen: panic: core {}: the stack of {} KiB is used up, {}\n", index_, overrun / kib,
+        place);
   else if (*fault.what)
-    say("lichen: core {}: {}, address {:#x}, at image+{:#x}\n", index_, fault.what, fault.address,
-        at);
+    say("lichen: core {}: {}, address {:#x}, {}\n", index_, fault.what, fault.address, place);
+  if (fault.caller != 0) say("  called from image+{:#x}\n", in_image(fault.caller));
   if (current_) {
     say("  by a task of {}\n", group);
     say_where_awaited(*current_, fault);

@@ -36,6 +36,14 @@ const volatile int largest = INT_MAX;
 using Function = void (*)();
 const volatile std::uintptr_t nowhere = 0x1234;
 
+// Unchecked: the check would read what lies before the function.
+[[gnu::noinline, clang::no_sanitize("function")]] void call_nothing() {
+  const volatile Function function = nullptr;
+  function();
+  volatile int not_last = 0;  // or the call would be a jump
+  (void)not_last;
+}
+
 void offend(std::string_view how) {
   volatile int start = 0;
   if (how == "read-nowhere") start = *reinterpret_cast<volatile int*>(nowhere);
@@ -50,6 +58,7 @@ void offend(std::string_view how) {
     auto pages = hal::allocate_pages(1);
     reinterpret_cast<Function>(pages->data())();
   }
+  if (how == "call-nothing") call_nothing();
   if (how == "stack") (void)deeper(&start, 1'000'000);
   if (how == "overwrite") overwrite(64);
   if (how == "undefined") start = largest + 1;

@@ -217,6 +217,13 @@ def check_crash():
         at = found.end()
 
 
+def check_wild_call():
+    """Of a call of nothing the line that called."""
+    said, status = ends(boot(arguments.faults, words=["call-nothing", "task"]))
+    expect(status == 99, f"{status}: {said}")
+    expect(re.search(r"called from image\+0x\w+\n +in .*call_nothing\(.* at tests/boot/faults\.cpp:\d+", said), said)
+
+
 def check_taken_port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -92,6 +92,22 @@ TEST_F(FaultDeathTest, AnyOtherFaultIsTheHostsAndTheTaskIsNamed) {
               ".*spawned at fault_test.cpp:[0-9]+");
 }
 
+TEST_F(FaultDeathTest, OfACallOfNothingTheCallerIsNamed) {
+  auto main = []() -> Task<Result<void>> {
+    Scope scope;
+    scope.spawn([]() -> Task<> {
+      void (*volatile nothing)() = nullptr;
+      nothing();
+      co_return;
+    }());
+    co_return co_await scope.join();
+  };
+  EXPECT_EXIT(run(main()), testing::KilledBySignal(SIGSEGV),
+              "core 0: a bad memory access, address 0x0, where the program has no code\n"
+              "  called from image.0x[0-9a-f]{1,8}\n.*by a task of .*\n"
+              ".*spawned at fault_test.cpp:[0-9]+");
+}
+
 TEST_F(FaultDeathTest, ASignalThatSomebodySendsIsNoFault) {
   auto main = []() -> Task<Result<void>> {
     raise(SIGSEGV);

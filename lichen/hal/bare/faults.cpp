@@ -29,6 +29,12 @@ bool is_code(std::uintptr_t at) noexcept {
          at < reinterpret_cast<std::uintptr_t>(lichen_text_end);
 }
 
+void print_call(std::uintptr_t return_address) noexcept {
+  std::array<char, 64> room;
+  const std::uintptr_t from = return_address - reinterpret_cast<std::uintptr_t>(__executable_start);
+  write_console(base::format_to(room, "  called from image+{:#x}\n", from).text);
+}
+
 // The calls that led there, innermost first, as far as the frames can be followed.
 void print_calls(std::uintptr_t frame_pointer) noexcept {
   std::array<char, 64> room;
@@ -48,8 +54,7 @@ void print_calls(std::uintptr_t frame_pointer) noexcept {
       again = 0;
       last = record.return_address;
       ++lines;
-      const std::uintptr_t from = last - reinterpret_cast<std::uintptr_t>(__executable_start);
-      write_console(base::format_to(room, "  called from image+{:#x}\n", from).text);
+      print_call(last);
     }
     if (record.outer_frame <= frame_pointer) break;
     frame_pointer = record.outer_frame;
@@ -98,12 +103,15 @@ void detail::take_fault(const char* what, bool at_memory, std::uintptr_t address
   const auto stack = reinterpret_cast<std::uintptr_t>(mine.stack.data());
   const bool below_stack =
       at_memory && !mine.stack.empty() && address < stack && address >= stack - page_size;
+  // Who jumps to where there is no code has left no frame there.
+  if (const std::uintptr_t caller = return_address_of(frame); !is_code(at) && is_code(caller))
+    print_call(caller);
   print_calls(frame_pointer_of(frame));
   if (FaultHandler handler = fault_handler.load())
     handler({.core = mine.core,
              .what = what,
              .address = at_memory ? address : 0,
-             .at = at,
+             .at = is_code(at) ? at : 0,
              .overrun = below_stack ? mine.stack.size() : 0,
              .registers = registers_of(frame),
              .stack = words_from(stack_pointer_of(const_cast<TrapFrame&>(frame))),

@@ -26,6 +26,8 @@ struct CallRecord {
 };
 std::uintptr_t frame_pointer_of(const TrapFrame& frame) noexcept;
 std::uintptr_t call_record_at(std::uintptr_t frame_pointer) noexcept;
+// Where a function returns to that has just been called and has done nothing yet; 0: not known.
+std::uintptr_t return_address_of(const TrapFrame& frame) noexcept;
 // All that a coroutine frame's address may be in.
 std::span<const std::uintptr_t> registers_of(const TrapFrame& frame) noexcept;
 inline std::uintptr_t instruction_of(const TrapFrame& frame) noexcept {

@@ -13,6 +13,10 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/hal/linux/local.hpp"
 
+// Where the program begins, and where its code ends, from the linker.
+extern "C" const char __executable_start[];
+extern "C" const char etext[];
+
 namespace lichen::hal {
 
 namespace {
@@ -39,6 +43,18 @@ bool below_own_stack(const detail::Local& local, std::uintptr_t address) noexcep
          address < local.stack_begin + page_size;
 }
 
+std::uintptr_t if_code(std::uintptr_t at) noexcept {
+  const bool code = at > reinterpret_cast<std::uintptr_t>(__executable_start) &&
+                    at < reinterpret_cast<std::uintptr_t>(etext);
+  return code ? at : 0;
+}
+
+// Of a call to where there is no code: the call itself was well, so its stack is.
+std::uintptr_t caller_of(void* record) noexcept {
+  return if_code(
+      *reinterpret_cast<const std::uintptr_t*>(detail::stack_pointer_of_interrupted(record)));
+}
+
 void on_fault(int signal, siginfo_t* info, void* record) {
   // From here on the host does what it does: once this returns the instruction faults again.
   struct sigaction action{};
@@ -54,10 +70,12 @@ void on_fault(int signal, siginfo_t* info, void* record) {
   const auto* cause = std::ranges::find(causes, signal, &Cause::signal);
   const bool memory = signal == SIGSEGV || signal == SIGBUS;
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  const std::uintptr_t at = detail::address_of_interrupted(record);
   handler({.core = local.core,
            .what = cause->name,
            .address = memory ? address : 0,
-           .at = detail::address_of_interrupted(record),
+           .at = if_code(at),
+           .caller = memory && address == at ? caller_of(record) : 0,
            .overrun = memory && below_own_stack(local, address) ? local.stack_size : 0});
 }
 

@@ -37,6 +37,7 @@ void find_own_stack(Local& local) noexcept;
 
 // Where the flow stood, and makes it call `entry` when it goes on; `record` is a ucontext_t.
 std::uintptr_t address_of_interrupted(void* record) noexcept;
+std::uintptr_t stack_pointer_of_interrupted(void* record) noexcept;
 void redirect_interrupted(void* record, void (*entry)() noexcept) noexcept;
 // The same for a flow that stands before a system call: it calls `before`, makes its call, and
 // calls `after`, before an instruction of its own comes. Once more for one that stands before that

@@ -56,6 +56,7 @@ constexpr std::uintptr_t system_call_size = 2;  // bytes of the instruction
 }  // namespace
 
 std::uintptr_t address_of_interrupted(void* record) noexcept { return reg(record, REG_RIP); }
+std::uintptr_t stack_pointer_of_interrupted(void* record) noexcept { return reg(record, REG_RSP); }
 
 Registers registers_of(void* record) noexcept {
   constexpr std::array<int, register_count> in_dwarf_order{

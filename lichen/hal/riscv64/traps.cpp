@@ -80,6 +80,7 @@ std::uintptr_t frame_pointer_of(const TrapFrame& frame) noexcept { return frame.
 std::uintptr_t call_record_at(std::uintptr_t frame_pointer) noexcept {
   return frame_pointer - 2 * sizeof(std::uintptr_t);
 }
+std::uintptr_t return_address_of(const TrapFrame& frame) noexcept { return frame.x[0]; }
 std::span<const std::uintptr_t> registers_of(const TrapFrame& frame) noexcept { return frame.x; }
 
 void print_registers(const TrapFrame& f) noexcept {

@@ -142,6 +142,10 @@ std::uintptr_t& instruction_of(TrapFrame& frame) noexcept { return frame.rip; }
 
 std::uintptr_t frame_pointer_of(const TrapFrame& frame) noexcept { return frame.rbp; }
 std::uintptr_t call_record_at(std::uintptr_t frame_pointer) noexcept { return frame_pointer; }
+std::uintptr_t return_address_of(const TrapFrame& frame) noexcept {
+  const bool readable = frame.rsp % sizeof(std::uintptr_t) == 0 && is_readable(frame.rsp);
+  return readable ? *reinterpret_cast<const std::uintptr_t*>(frame.rsp) : 0;
+}
 std::span<const std::uintptr_t> registers_of(const TrapFrame& frame) noexcept {
   return {&frame.r15, &frame.rax + 1};
 }
