@@ -52,7 +52,7 @@ int main(int count, char** words) {
   if (!options) return image::exit_status(options.error());
   if (options->help) {
     image::write_help(&print, host_help);
-    return 0;
+    return std::fflush(stdout) == 0 ? 0 : 1;
   }
   image::NetWish net;
   for (const std::string_view wish : options->net)

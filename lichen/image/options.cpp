@@ -29,6 +29,8 @@ constexpr std::string_view help_end =
     "  --help             this text\n"
     "Exit status: 0 ended well, 1 failed while running, 2 wrong arguments.\n";
 
+constexpr std::size_t most_stack_size = 1 << 30;
+
 enum Exit : std::uint8_t { ended_well = 0, failed = 1, wrong_arguments = 2 };
 
 bool parse_number(std::string_view text, std::size_t& number) {
@@ -71,8 +73,9 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
     options.run.cores = static_cast<unsigned>(number);
   } else if (option == "--stack-size") {
     if (!parse_size(value, options.run.stack_size) ||
-        options.run.stack_size < sched::MachineOptions::least_stack_size)
-      return "a size such as 512K is wanted, at least 16K";
+        options.run.stack_size < sched::MachineOptions::least_stack_size ||
+        options.run.stack_size > most_stack_size)
+      return "a size such as 512K is wanted, from 16K to 1G";
   } else if (option == "--poll") {
     if (!parse_number(value, number) || number > 1'000'000)
       return "a number of microseconds up to 1000000 is wanted";
@@ -85,7 +88,7 @@ std::string_view take_value(ProgramOptions& options, std::string_view option,
     if (value.empty()) return "a value is missing";
     options.net.push_back(value);
   } else if (option == "--disk") {
-    if (value.empty()) return "FILE or FILE:ro is wanted";
+    if (value.empty() || value == ":ro") return "FILE or FILE:ro is wanted";
     options.disks.push_back(value);
   } else if (!parse_level(value)) {
     return "debug, info, warning, error or nothing is wanted";

@@ -138,12 +138,16 @@ def check_port_of_another_site(world):
 def check_wrong_arguments(world):
     for words, status in ((("--port", "x"), 2), (("--port", "65536"), 2), (("--rubbish",), 2),
                           (("--root",), 2), (("--cores", "x"), 2), (("--memory", "1X"), 2),
+                          (("--stack-size", "999999G"), 2), (("--disk", ":ro"), 2), (("--disk", "/dev"), 2),
                           (("--port", "0", "--root", "/nothing/here"), 1),
                           (("--port", "0", "--root", "/etc/passwd"), 1)):
         outcome = subprocess.run([world.program, *words], capture_output=True, text=True,
                                  check=False, timeout=40)
         expect(outcome.returncode == status, f"{words}: {outcome.returncode}: {outcome.stderr}")
         expect(words[0] in outcome.stderr or words[-1] in outcome.stderr, f"{words}: {outcome.stderr}")
+    with open("/dev/full", "w") as full:
+        outcome = subprocess.run([world.program, "--help"], stdout=full, check=False, timeout=40)
+    expect(outcome.returncode == 1, f"help that nobody can have: {outcome.returncode}")
 
 
 def check_interrupt_during_a_transfer(world):

@@ -21,7 +21,8 @@ find_fault() {  # scenario, what the report says
 find_fault lost_wake 'deadlock: all cores wait'
 find_fault torn_count 'every step counted'
 # Wrong arguments are told from failures.
-for wrong in '--seed x' '--scenario nothing' '--seeds 0' '--seed 1 --seeds 2' '--what'; do
+for wrong in '--seed x' '--seed -1' '--seed 1x' '--seed' '--seed 18446744073709551616' '--scenario nothing' \
+  '--seeds 0' '--seeds 2 --from 18446744073709551615' '--seed 1 --seeds 2' '--seed 1 --hash' '--trace' '--what'; do
   status=0
   # shellcheck disable=SC2086  # several words
   "$sim_run" $wrong >/dev/null 2>&1 || status=$?

@@ -5,12 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "tests/sim/run.hpp"
@@ -207,10 +210,10 @@ int wrong(const char* what) {
 }
 
 bool read_number(const char* text, std::uint64_t& into) {
-  if (!text || *text < '0' || *text > '9') return false;
-  char* end = nullptr;
-  into = std::strtoull(text, &end, 10);
-  return *end == '\0';
+  if (!text) return false;
+  const std::string_view word = text;
+  const auto [end, error] = std::from_chars(word.begin(), word.end(), into);
+  return error == std::errc{} && end == word.end();
 }
 
 }  // namespace
@@ -235,16 +238,16 @@ int main(int argc, char** argv) {
     } else if (word == "--hash") {
       choice.hash = true;
     } else if (word == "--seed") {
-      if (!read_number(next, choice.from)) return wrong("--seed wants a number");
+      if (!read_number(next, choice.from)) return wrong("--seed wants a number below 2^64");
       choice.single = true;
       ++i;
     } else if (word == "--seeds") {
       if (!read_number(next, choice.count) || choice.count == 0)
-        return wrong("--seeds wants a number above zero");
+        return wrong("--seeds wants a number above zero and below 2^64");
       many = true;
       ++i;
     } else if (word == "--from") {
-      if (!read_number(next, choice.from)) return wrong("--from wants a number");
+      if (!read_number(next, choice.from)) return wrong("--from wants a number below 2^64");
       many = true;
       ++i;
     } else if (word == "--scenario") {
@@ -258,7 +261,11 @@ int main(int argc, char** argv) {
       return wrong((std::string{word} + ": not understood").c_str());
     }
   }
-  if (choice.single && many) return wrong("--seed does not go with --seeds and --from");
+  if (choice.single && (many || choice.hash))
+    return wrong("--seed does not go with --seeds, --from and --hash");
+  if (choice.switches && !choice.single) return wrong("--trace goes with --seed");
+  if (choice.count - 1 > UINT64_MAX - choice.from)
+    return wrong("--from and --seeds: the last seed is 2^64 or more");
   if (choice.scenarios.empty())
     for (const Scenario& each : scenarios())
       if (!each.broken) choice.scenarios.push_back(&each);

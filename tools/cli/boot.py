@@ -22,6 +22,9 @@ GRACE = 10  # seconds that a machine has to end when it is asked to
 AGAIN = 0.5  # seconds until it is asked again: its firmware loses what is typed
 REQUESTS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPT = b"\x03"  # Ctrl-C on its console
+MOST_CORES = 64  # of a Lichen machine
+MOST_MEMORY = 1 << 20  # MiB
+LONGEST = 86400  # seconds
 
 
 def add_to(commands):
@@ -43,8 +46,7 @@ def add_to(commands):
 
 
 def run(words):
-    if words.cores < 1 or words.memory < 1:
-        raise Failed("--cores and --memory want a number from 1 on", 2)
+    check(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     target = qemu.target_of(words.on)
     path = pathlib.Path(words.app)
@@ -79,9 +81,21 @@ def run(words):
             return machine.stop()
 
 
+def check(words):
+    """What can be told to be wrong before anything is built."""
+    if not 1 <= words.cores <= MOST_CORES:
+        raise Failed(f"--cores {words.cores}: a number from 1 to {MOST_CORES} is wanted", 2)
+    if not 1 <= words.memory <= MOST_MEMORY:
+        raise Failed(f"--memory {words.memory}: a number of MiB from 1 to {MOST_MEMORY} is wanted", 2)
+    if words.port is not None and not 0 <= words.port <= 65535:
+        raise Failed(f"--port {words.port}: a number from 0 to 65535 is wanted", 2)
+    if not 0 <= words.seconds <= LONGEST:
+        raise Failed(f"--seconds {words.seconds:g}: a number from 0 to {LONGEST} is wanted", 2)
+    qemu.check_words(words.words)
+    qemu.check_disks(words.disk)
+
+
 def free_port(wanted):
-    if not 0 <= wanted <= 65535:
-        raise Failed(f"--port {wanted}: a number from 0 to 65535 is wanted", 2)
     with socket.socket() as probe:
         # As a server does: connections that have ended do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,7 +146,7 @@ class Machine:
     def read_console(self):
         try:
             self.show_console()
-        except BrokenPipeError:
+        except OSError:  # a pipe that is closed, a disk that is full
             self.unheard = True
             self.process.kill()
 

@@ -48,27 +48,64 @@ def symbols_of(image):
 
 def find_app(word):
     """The app's folder, which has a lichen_app() of the same name."""
+    if not word:
+        raise Failed("the app's folder is wanted, such as apps/site", 2)
     for folder in (pathlib.Path(word), ROOT / word, ROOT / "apps" / word):
-        folder = folder.resolve()
-        recipe = folder / "CMakeLists.txt"
-        if not recipe.is_file():
-            continue
-        if not re.search(rf"lichen_app\(\s*{re.escape(folder.name)}\b", recipe.read_text()):
-            raise Failed(f"{recipe} has no lichen_app({folder.name} ...)")
+        try:
+            folder = folder.resolve()
+            recipe = folder / "CMakeLists.txt"
+            if not recipe.is_file():
+                continue
+            text = recipe.read_text(errors="replace")
+        except OSError as why:
+            raise Failed(f"{word} is no app: {why.strerror}", 2) from why
+        if not re.search(rf"lichen_app\(\s*{re.escape(folder.name)}\b", text):
+            raise Failed(f"{word} is no app: its CMakeLists.txt has no lichen_app({folder.name} ...)", 2)
         return folder
     raise Failed(f"{word} is no app: there is no CMakeLists.txt in such a folder", 2)
+
+
+def find_files(word):
+    if word is None:
+        return None
+    folder = pathlib.Path(word).resolve()
+    if not word:
+        raise Failed("--files: a folder is wanted", 2)
+    if not is_folder(folder):
+        raise Failed(f"--files {word}: there is no such folder", 2)
+    return folder
+
+
+def is_folder(path):
+    try:
+        return path.is_dir()
+    except OSError:  # of a name that is too long, say
+        return False
+
+
+def place_for(out):
+    """Where the image goes: whether it can be written there is asked before it is built."""
+    path = pathlib.Path(out)
+    try:
+        if not out:
+            raise Failed("--out: the name of a file is wanted", 2)
+        if path.exists() and not path.is_file():
+            raise Failed(f"--out {out}: there is something that is no file", 2)
+        path = path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as why:
+        raise Failed(f"--out {out}: cannot be written ({why.strerror})", 2) from why
+    if not os.access(path.parent, os.W_OK):
+        raise Failed(f"--out {out}: cannot be written (no right to)", 2)
+    return path
 
 
 def make(app, target, files=None, out=None, disks=False):
     """Returns the path of the image."""
     folder = find_app(app)
     name = folder.name
-    if out and pathlib.Path(out).exists() and not pathlib.Path(out).is_file():
-        raise Failed(f"--out {out}: there is something that is no file", 2)
-    if files is not None:
-        files = pathlib.Path(files).resolve()
-        if not files.is_dir():
-            raise Failed(f"--files {files}: there is no such folder", 2)
+    image = place_for(str(ROOT / "build/images" / f"{name}-{target}") if out is None else out)
+    files = find_files(files)
     set_up()
     build = ROOT / "build" / f"image-{target}"
     build.mkdir(parents=True, exist_ok=True)
@@ -76,8 +113,6 @@ def make(app, target, files=None, out=None, disks=False):
     with open(build / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         built = build_app(folder, target, build, files, disks)
-        image = pathlib.Path(out).resolve() if out else ROOT / "build/images" / f"{name}-{target}"
-        image.parent.mkdir(parents=True, exist_ok=True)
         copy_stripped(built, image)
     return image
 

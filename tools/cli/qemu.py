@@ -29,11 +29,7 @@ def least_memory(machine, image):
 def command(machine, image, words, cores=1, memory=128, port=None, disks=()):
     """`memory`: MiB, or with a unit. `port`: of 127.0.0.1, which leads to the same port of the machine,
     or such a pair. `disks`: files, read-only ones with :ro behind."""
-    if any(" " in word or not word for word in words):
-        raise Failed("the loader's command line has no quotes: no word may be empty or have a space", 2)
-    if len(" ".join(words).encode()) > LONGEST_LINE:
-        raise Failed(f"the loader's command line has at most {LONGEST_LINE} bytes: these words are more",
-                     2)
+    check_words(words)
     program = machine.replace("qemu-", "qemu-system-")
     if not shutil.which(program):
         raise Failed(f"{program} is not installed; `tools/setup image` installs it", 3)
@@ -59,9 +55,23 @@ def command(machine, image, words, cores=1, memory=128, port=None, disks=()):
     return line
 
 
+def check_words(words):
+    if any(not word or not word.isprintable() or " " in word for word in words):
+        raise Failed("the loader's command line has no quotes: no word may be empty, have a space or what "
+                     "cannot be printed", 2)
+    if len(" ".join(words).encode()) > LONGEST_LINE:
+        raise Failed(f"the loader's command line has at most {LONGEST_LINE} bytes: these words are more",
+                     2)
+
+
+def file_of_disk(name):
+    """Its path, and whether it is only read."""
+    return name.removesuffix(":ro"), name.endswith(":ro")
+
+
 def disk(machine, number, name):
-    path, read_only = name.removesuffix(":ro"), name.endswith(":ro")
-    check_disk(path, read_only)
+    check_disk(name)
+    path, read_only = file_of_disk(name)
     device = "virtio-blk-pci,disable-legacy=on" if machine == "qemu-x86_64" else "virtio-blk-device"
     escaped = path.replace(",", ",,")
     return ["-drive", f"if=none,id=disk{number},format=raw,discard=unmap,file={escaped}"
@@ -70,10 +80,22 @@ def disk(machine, number, name):
             "-device", f"{device},drive=disk{number},werror=report"]
 
 
-def check_disk(path, read_only):
+def check_disks(names):
+    files = [os.path.realpath(file_of_disk(name)[0]) for name in names]
+    for name, file in zip(names, files):
+        check_disk(name)
+        path, read_only = file_of_disk(name)
+        if not read_only and files.count(file) > 1:
+            raise Failed(f"--disk {path}: it is given twice; only with :ro can it be several disks", 2)
+
+
+def check_disk(name):
     """What would go wrong is said before QEMU says it in its own words."""
+    path, read_only = file_of_disk(name)
     def fail(why, status=2):
         raise Failed(f"--disk {path}: {why}", status)
+    if not path:
+        fail("FILE or FILE:ro is wanted")
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -26,8 +26,8 @@ def add_to(commands):
 
 def run(words):
     with Symbols(words.image) as symbols:
-        for line in sys.stdin:
-            line = line.rstrip("\r\n")
+        for raw in sys.stdin.buffer:  # a console says what it likes
+            line = raw.decode(errors="replace").rstrip("\r\n")
             print("\n".join([line, *symbols.explain(line)]), flush=True)
     return 0
 
