@@ -207,7 +207,8 @@ function(lichen_app name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/apps)
 endfunction()
 
-# lichen_test(name SOURCES ... DEPENDS ...): a GoogleTest executable, one ctest entry.
+# lichen_test(name SOURCES ... DEPENDS ...): a GoogleTest executable, one ctest entry. LICHEN_ONE_THREAD: the tests of
+# this folder have one thread, in which ThreadSanitizer finds nothing.
 if(LICHEN_TESTS)
   enable_testing()
   if(NOT LICHEN_BARE)
@@ -216,6 +217,9 @@ if(LICHEN_TESTS)
 endif()
 function(lichen_test name)
   if(NOT LICHEN_TESTS OR LICHEN_FUZZ OR LICHEN_BARE)  # tests/boot runs them on bare machines
+    return()
+  endif()
+  if(LICHEN_ONE_THREAD AND LICHEN_SANITIZE MATCHES thread)
     return()
   endif()
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
