@@ -1,4 +1,7 @@
 // Loans: priority inheritance, as coro::hooks want it.
+#include <cstdint>
+
+#include "lichen/base/hash.hpp"
 #include "lichen/coro/loan.hpp"
 #include "lichen/sched/machine.hpp"
 
@@ -41,13 +44,28 @@ using coro::Strand;
 
 RARE unsigned Loans::band_of(LaneId lane) noexcept { return machine_.band_of(lane); }
 
+RARE Loans::List& Loans::loans_to(const Strand& debtor) noexcept {
+  return loans_[base::hash(reinterpret_cast<std::uintptr_t>(&debtor)) % loans_.size()];
+}
+
+RARE void Loans::set_passed_on(Loan& loan, bool passed_on) noexcept {
+  loan.passed_on = passed_on;
+  loan.node.unlink();
+  List& loans = loans_to(*loan.to);
+  if (passed_on)
+    loans.push_back(loan);
+  else
+    loans.push_front(loan);
+}
+
 RARE void Loans::lend(Loan& loan, Strand& to, Lent lent) noexcept {
   SpinGuard guard{lock_};
   const Loan* other = &loan;
   if (!loan.to) {
     other = nullptr;
-    for (const Loan& each : loans_)
-      if (each.to == &to) other = &each;
+    if (to.hurried())
+      for (const Loan& each : loans_to(to))
+        if (each.to == &to) other = &each;
   }
   const unsigned band = band_of(lent.lane);
   if (band >= band_of(loan.to ? loan.lane : other ? other->base : to.lane())) return;
@@ -62,12 +80,12 @@ RARE void Loans::lend(Loan& loan, Strand& to, Lent lent) noexcept {
     loan.base = other ? other->base : before;
     loan.base_hurried = other ? other->base_hurried : hurried;
     loan.to = &to;
-    loans_.push_back(loan);
+    loans_to(to).push_back(loan);
   }
   lent.levels = 0;
   loan.asked = lent;
   loan.lane = lent.lane;
-  loan.passed_on = true;
+  set_passed_on(loan, true);
   if (band >= band_of(before)) {
     // Others lend it more: it counts when they have that back.
     if (loan.lane >= first_reservation_lane) loan.lane = coro::event_lane;
@@ -75,8 +93,9 @@ RARE void Loans::lend(Loan& loan, Strand& to, Lent lent) noexcept {
   }
   Executor& here = Executor::current();
   here.schedule().lane(before).count_boost();
-  loan.passed_on = move(to, loan.lane);
-  if (!loan.passed_on) here.will_pass_loans_on();
+  if (move(to, loan.lane)) return;
+  set_passed_on(loan, false);
+  here.will_pass_loans_on();
 }
 
 RARE bool Loans::move(Strand& strand, LaneId& lane) noexcept {
@@ -103,7 +122,7 @@ RARE void Loans::take_back(Loan& loan) noexcept {
   loan.node.unlink();
   LaneId lane = loan.base;
   bool hurried = loan.base_hurried;
-  for (const Loan& other : loans_) {
+  for (const Loan& other : loans_to(to)) {
     if (other.to != &to) continue;
     hurried = true;
     if (band_of(other.lane) < band_of(lane)) lane = other.lane;
@@ -118,7 +137,7 @@ RARE bool Loans::raise(Strand& strand, Lent lent) noexcept {
   SpinGuard guard{lock_};
   const LaneId lane = lent.fair;
   const unsigned band = band_of(lane);
-  for (Loan& loan : loans_) {
+  for (Loan& loan : loans_to(strand)) {
     if (loan.to != &strand || band_of(loan.base) <= band) continue;
     loan.base = lane;
     loan.base_hurried = true;
@@ -135,7 +154,7 @@ RARE bool Loans::raise(Strand& strand, Lent lent) noexcept {
 
 RARE LaneId Loans::own_lane(const Strand& strand) noexcept {
   SpinGuard guard{lock_};
-  for (const Loan& loan : loans_)
+  for (const Loan& loan : loans_to(strand))
     if (loan.to == &strand) return loan.base;
   return strand.lane();
 }
@@ -145,7 +164,7 @@ RARE Lent Loans::lent_lane(const Strand& strand) noexcept {
   // Without a loan it was raised, to a fair lane.
   Lent lent{.lane = strand.lane(), .fair = machine_.fair_lane(strand.lane())};
   const Loan* most = nullptr;
-  for (const Loan& loan : loans_) {
+  for (const Loan& loan : loans_to(strand)) {
     if (loan.to != &strand) continue;
     if (most && band_of(most->lane) <= band_of(loan.lane)) continue;
     most = &loan;
@@ -158,7 +177,7 @@ RARE void Loans::set_own_lane(Strand& strand, LaneId lane) noexcept {
   SpinGuard guard{lock_};
   LaneId best = lane;
   bool hurried = false;
-  for (Loan& loan : loans_) {
+  for (Loan& loan : loans_to(strand)) {
     if (loan.to != &strand) continue;
     hurried = true;
     loan.base = lane;
@@ -176,15 +195,15 @@ RARE Strand* Loans::lock_debtor(Lent& lent) noexcept __attribute__((no_thread_sa
     {
       SpinGuard guard{lock_};
       Loan* open = nullptr;
-      for (Loan& loan : loans_) {
-        if (loan.passed_on) continue;
-        open = &loan;
-        break;
+      for (List& loans : loans_) {
+        open = loans.front();
+        if (open && !open->passed_on) break;
+        open = nullptr;
       }
       if (!open) return nullptr;
       // It lives: to end, it would have to take the loan back first.
       if (open->to->lock.try_lock()) {
-        open->passed_on = true;
+        set_passed_on(*open, true);
         lent = open->asked;
         return open->to;
       }

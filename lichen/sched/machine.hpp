@@ -80,9 +80,15 @@ class Loans {
   // Locks and returns the debtor of a loan that is still to be passed on; null: there is none.
   coro::Strand* lock_debtor(coro::Lent& lent) noexcept;
 
+  // By debtor, so that thousands cost no more than a few; those still to be passed on stand first.
+  using List = base::List<coro::Loan, &coro::Loan::node>;
+  [[nodiscard]] List& loans_to(const coro::Strand& debtor) noexcept;
+  void set_passed_on(coro::Loan& loan, bool passed_on) noexcept
+      __attribute__((requires_capability(lock_)));
+
   Machine& machine_;
   coro::SpinLock lock_;
-  base::List<coro::Loan, &coro::Loan::node> loans_;
+  std::array<List, 256> loans_;
 };
 
 class Machine {

@@ -77,6 +77,44 @@ TEST(Loans, ReachAllChildrenThatAreReady) {
   }());
 }
 
+// Each to a debtor of its own. With a walk through all of them for each this takes seconds.
+TEST(Loans, ToThousandsAtATime) {
+  run_on(1, []() -> Task<Result<void>> {
+    constexpr unsigned count = 10'000;
+    auto low = CO_TRY(make_group({.name = "low"}));
+    auto high = CO_TRY(make_group({.name = "high", .foreground = true}));
+    const LaneId own = low->lane(Qos::background);
+    const LaneId urgent = high->lane(Qos::user_interactive);
+    const auto mutexes = std::make_unique<Mutex[]>(count);
+    Latch locked{count};
+    Latch asked{count};
+    Event goes_on;
+    unsigned hurried = 0;
+    Scope all;
+    for (unsigned i = 0; i < count; ++i)
+      all.spawn(
+          [](Mutex& mutex, Latch& holds, Event& go, LaneId lane, LaneId before,
+             unsigned& right) -> Task<Result<void>> {
+            {
+              auto guard = CO_TRY(co_await mutex.lock());
+              holds.count_down();
+              CO_TRY(co_await go.wait());
+              right += lane_here() == lane;
+            }
+            right += lane_here() == before;
+            co_return Result<void>{};
+          }(mutexes[i], locked, goes_on, urgent, own, hurried),
+          {.lane = own});
+    CO_TRY(co_await locked.wait());
+    for (unsigned i = 0; i < count; ++i) all.spawn(lock_once(mutexes[i], &asked), {.lane = urgent});
+    CO_TRY(co_await asked.wait());
+    goes_on.set();
+    CO_TRY(co_await all.join());
+    EXPECT_EQ(hurried, 2 * count);
+    co_return Result<void>{};
+  }());
+}
+
 // Three who wait for what one task has: each loan counts until that one ends, in any order.
 TEST(Loans, OfSeveralTheMostUrgentThatIsLeftCounts) {
   run_on(1, []() -> Task<Result<void>> {
