@@ -14,10 +14,20 @@ Carriers::~Carriers() {
   }
 }
 
+void Carriers::add_free(Carrier& carrier) noexcept {
+  carrier.next_free = std::exchange(free_, &carrier);
+  ++free_count_;
+}
+
+std::size_t Carriers::left(unsigned cores) const noexcept {
+  return free_count_ + (pool_ ? pool_->left() / cores : 0);
+}
+
 Carrier* Carriers::prepare() noexcept {
   if (free_) {
     Carrier* carrier = free_;
     free_ = carrier->next_free;
+    --free_count_;
     return carrier;
   }
   if (!pool_) return nullptr;
@@ -40,13 +50,11 @@ void Carriers::set_aside(Carrier& next) noexcept {
 
 void Carriers::resume(Carrier& carrier) noexcept {
   Carrier& mine = *std::exchange(running_, &carrier);
-  mine.next_free = std::exchange(free_, &mine);
+  add_free(mine);
   hal::switch_to(mine.context, carrier.context);
 }
 
-void Carriers::give_back(Carrier& carrier) noexcept {
-  carrier.next_free = std::exchange(free_, &carrier);
-}
+void Carriers::give_back(Carrier& carrier) noexcept { add_free(carrier); }
 
 void Carriers::finish() noexcept {
   resume(first_);
@@ -58,8 +66,9 @@ void Carriers::leave_to_first() noexcept {
   while (*link && *link != &first_) link = &(*link)->next_free;
   if (!*link) hal::panic("a machine ended while a task was set aside");
   *link = first_.next_free;
+  --free_count_;
   Carrier& mine = *std::exchange(running_, &first_);
-  mine.next_free = std::exchange(free_, &mine);
+  add_free(mine);
   hal::switch_to(mine.context, first_.context);
   __builtin_unreachable();
 }

@@ -31,6 +31,8 @@ class Carriers {
   [[nodiscard]] Carrier& running() noexcept { return *running_; }
   [[nodiscard]] bool on_first() const noexcept { return running_ == &first_; }
 
+  // How many prepare() may have yet if `cores` share evenly what the pool has left.
+  [[nodiscard]] std::size_t left(unsigned cores) const noexcept;
   // A carrier to go on with; null when no stack is left.
   [[nodiscard]] Carrier* prepare() noexcept;
   // Sets the running carrier aside and goes on with one from prepare(); returns when the one set
@@ -47,12 +49,15 @@ class Carriers {
   [[noreturn]] void finish() noexcept;
 
  private:
+  void add_free(Carrier& carrier) noexcept;
+
   hal::StackPool* const pool_;  // null: none to be had
   const hal::ContextEntry loop_;
   void* const executor_;
   Carrier first_;
   Carrier* running_ = &first_;
   Carrier* free_ = nullptr;
+  std::size_t free_count_ = 0;
 };
 
 }  // namespace lichen::sched

@@ -48,6 +48,8 @@ Runnable* Executor::pick() noexcept {
 Runnable* Executor::pick_shared() noexcept {
   // Pinned tasks and those that may move take turns.
   pinned_turn_ = !pinned_turn_;
+  if (stacks_are_few_ && !here_.pinned.empty() && is_preempted(*here_.pinned.front())) [[unlikely]]
+    return &here_.pinned.pop_front();
   if (pinned_turn_ && !here_.pinned.empty())
     if (Runnable* runnable = pick_pinned()) return runnable;
   // What was published while others are idle is theirs, unless nothing else is left.

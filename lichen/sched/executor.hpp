@@ -277,6 +277,7 @@ class Executor final : public coro::Core {
   void arm(std::uint64_t deadline_ns) noexcept;
   static void after_interrupt() noexcept;
   static void resume_preempted(void* frame) noexcept;
+  static void bring_preempted_forward(coro::RunQueue& queue) noexcept;
   static bool is_preempted(coro::Runnable& runnable) noexcept;
   static void run_carrier(void* executor) noexcept;
 
@@ -343,6 +344,7 @@ class Executor final : public coro::Core {
   unsigned wake_slot_picks_ = 0;
   unsigned fork_picks_ = 0;
   bool pinned_turn_ = false;
+  bool stacks_are_few_ = false;  // when a task was set aside last
   unsigned fruitless_polls_ = 0;
 
   std::uint64_t plan_again_ns_ = 0;

@@ -216,6 +216,9 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   } else {
     queue.push_front(runnable);
   }
+  stacks_are_few_ = worker_->carriers.left(machine_.cores()) <= machine_.options_.stacks / 4;
+  if (stacks_are_few_) [[unlikely]]
+    bring_preempted_forward(queue);
   has_work_now(lane, now);
   watch_.preempted(current_->spawned_at, now - batch_began_ns_);
   if (current_->watch() != 0) [[unlikely]]
@@ -226,6 +229,13 @@ void Executor::set_aside(Carrier& next, std::uint64_t now) noexcept {
   request_preemption();  // ends the batch of the loop that goes on
   add(preemptions_, 1);
   worker_->carriers.set_aside(next);
+}
+
+// Where few stacks are left, a lane of which tasks were set aside goes on with the first of them
+// rather than with others, of which each may need a stack, too: the last would keep the core.
+void Executor::bring_preempted_forward(coro::RunQueue& queue) noexcept {
+  for (coro::Runnable* each = queue.front(); each; each = each->next)
+    if (is_preempted(*each)) return queue.push_front(*queue.remove(*each->strand));
 }
 
 void Executor::resume_preempted(void* frame) noexcept {

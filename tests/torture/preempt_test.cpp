@@ -182,10 +182,33 @@ TEST_P(Preempt, AStormOfInterruptsBreaksNothing) {
   storm.join();
 }
 
+// More of them than there are stacks, in two lanes and on all cores.
+TEST_P(Preempt, MoreThatNeverComeBackThanStacksStopNobody) {
+  auto body = []() -> Task<Result<void>> {
+    auto group = CO_TRY(sched::make_group({}));
+    auto other = CO_TRY(sched::make_group({}));
+    std::atomic<bool> done{false};
+    Scope hogs;
+    for (int i = 0; i < 100; ++i)
+      hogs.spawn(hog_until(done), {.lane = (i % 2 ? group : other)->lane(sched::Qos::utility)});
+    for (int i = 0; i < 20; ++i) CO_TRY(co_await sleep_for(20ms));
+    done = true;
+    co_return co_await hogs.join();
+  };
+  run(body(), {.stacks = 8});
+  EXPECT_GT(preemptions, 0U);
+}
+
+// Of two groups, which share the core: who is set aside in one has the only stack when the other
+// has its turn.
 TEST_P(Preempt, WithoutStacksTasksRunToTheirEnd) {
   auto body = []() -> Task<Result<void>> {
+    auto a = CO_TRY(sched::make_group({}));
+    auto b = CO_TRY(sched::make_group({}));
+    auto c = CO_TRY(sched::make_group({}));
+    const std::array groups{&*a, &*b, &*c};
     Scope scope;
-    for (int i = 0; i < 12; ++i)
+    for (unsigned i = 0; i < 12; ++i)
       scope.spawn(
           []() -> Task<> {
             const auto until = std::chrono::steady_clock::now() + 8ms;
@@ -196,7 +219,7 @@ TEST_P(Preempt, WithoutStacksTasksRunToTheirEnd) {
             }
             co_return;
           }(),
-          &Machine::current().core(0));
+          {.core = &Machine::current().core(0), .lane = groups[i % 3]->lane(sched::Qos::utility)});
     co_return co_await scope.join();
   };
   run(body(), {.stacks = 1});
@@ -208,17 +231,20 @@ TEST_P(Preempt, WithoutStacksTasksRunToTheirEnd) {
 TEST_P(Preempt, WithoutStacksFramesWait) {
   auto body = []() -> Task<Result<void>> {
     auto front = CO_TRY(sched::make_group({.foreground = true}));
-    auto back = CO_TRY(sched::make_group({}));
+    auto a = CO_TRY(sched::make_group({}));
+    auto b = CO_TRY(sched::make_group({}));
+    auto c = CO_TRY(sched::make_group({}));
+    const std::array groups{&*a, &*b, &*c};
     auto& core = Machine::current().core(0);
     Scope scope;
-    for (int i = 0; i < 6; ++i)
+    for (unsigned i = 0; i < 6; ++i)
       scope.spawn(
           []() -> Task<> {
             for (volatile int spin = 0; spin < 16'000'000; spin = spin + 1)
               if (spin % 10'000 == 0) breathe();
             co_return;
           }(),
-          {.core = &core, .lane = back->lane(sched::Qos::utility)});
+          {.core = &core, .lane = groups[i % 3]->lane(sched::Qos::utility)});
     scope.spawn([](sched::Group& group) -> Task<Result<void>> {
       auto frames = CO_TRY(co_await sched::Frames::reserve(
           group, {.period = 2ms, .budget = 500us, .core = &Machine::current().core(0)}));

@@ -93,6 +93,11 @@ std::size_t StackPool::taken() const noexcept {
   return state_->count - state_->free.size();
 }
 
+std::size_t StackPool::left() const noexcept {
+  const detail::SpinGuard guard{state_->lock};
+  return state_->free.size();
+}
+
 bool StackPool::in_guard(std::uintptr_t address) const noexcept {
   const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(state_->window);
   return offset < state_->stride * state_->count && offset % state_->stride < page_size;

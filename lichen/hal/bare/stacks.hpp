@@ -31,6 +31,7 @@ class StackPool {
   Result<std::span<std::byte>> take() noexcept;
   void give_back(std::span<std::byte> stack) noexcept;
   [[nodiscard]] std::size_t taken() const noexcept;
+  [[nodiscard]] std::size_t left() const noexcept;
   // Whether the address lies in the page below one of the stacks. Takes no lock.
   [[nodiscard]] bool in_guard(std::uintptr_t address) const noexcept;
 

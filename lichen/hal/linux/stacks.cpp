@@ -76,6 +76,11 @@ std::size_t StackPool::taken() const noexcept {
   return state_->count - state_->free.size();
 }
 
+std::size_t StackPool::left() const noexcept {
+  const std::lock_guard lock{state_->mutex};
+  return state_->free.size();
+}
+
 bool StackPool::in_guard(std::uintptr_t address) const noexcept {
   const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(state_->memory.data());
   return offset < state_->memory.size() && offset % state_->stride < page_size;
