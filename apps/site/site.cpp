@@ -6,9 +6,11 @@
 //   /api/tasks     suspended tasks with their async stacks (JSON; ?limit=N, default 100)
 //   /api/memory    frames and objects by size (JSON)
 //   /events        the state as server-sent events (?every=MS, default 500)
-//   /trace         what all cores do from now on, for Perfetto (?seconds=N, default 2)
+//   /trace         what all cores do from now on, for Perfetto (?seconds=N, default 2); 503 while
+//                  another one is recorded
 //
 // With --demo frames it draws frames beside code that never gives way.
+#include <atomic>
 #include <charconv>
 #include <cstdint>
 #include <memory>
@@ -55,6 +57,7 @@ struct Site {
   Arguments arguments;
   io::Address address;
   coro::Event stopping;
+  std::atomic<bool> recording{false};       // a trace
   std::vector<net::http::Server*> servers;  // one a core, null before it serves
   std::unique_ptr<FrameDemo> demo;          // null: none
 };
@@ -168,12 +171,17 @@ class SiteHandler final : public net::http::Handler {
     }
     const auto seconds = std::chrono::seconds{
         std::clamp<std::uint64_t>(query_number(request.query(), "seconds", 2), 1, 60)};
-    const std::string recorded = CO_TRY(co_await record_trace(seconds, site_.stopping));
+    // One takes megabytes for as long as it lasts, also when its client has gone.
+    if (site_.recording.exchange(true))
+      co_return co_await response.send_error(Status::service_unavailable);
+    const auto recorded = co_await record_trace(seconds, site_.stopping);
+    site_.recording = false;
+    if (!recorded) co_return recorded.error();
     response.status(Status::ok)
         .field("Content-Type", "application/octet-stream")
         .field("Content-Disposition", "attachment; filename=\"lichen.pftrace\"")
         .field("Cache-Control", "no-store");
-    co_return co_await response.send(recorded);
+    co_return co_await response.send(*recorded);
   }
 
   Site& site_;

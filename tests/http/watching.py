@@ -31,6 +31,7 @@ def check_trace(world):
             recorder.send(b"GET /trace?seconds=1 HTTP/1.1\r\nHost: h\r\n\r\n")
             for _ in range(20):
                 expect(site.ask("/a.txt").status == 200, "served while it records")
+            expect(site.ask("/trace").status == 503, "one at a time")
             got = recorder.response()
         expect(got.status == 200 and got.whole, f"{got.status}")
         expect("lichen.pftrace" in got.fields["content-disposition"], f"{got.fields}")
