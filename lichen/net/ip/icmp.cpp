@@ -120,6 +120,9 @@ void Stack::receive_error(const Arrival& arrival, const wire::IcmpMessage& messa
   if (quote->from.is_ipv4() != ipv4 || quote->to.is_ipv4() != ipv4)
     return counters.count(wire::Drop::bad_address);
   if (owner_of(quote->from) == nullptr) return counters.count(Drop::not_believed);
+  // RFC 8201 section 4: whoever says less than the least is not heard, by transports neither.
+  if (failure.kind == FailureKind::too_big && !ipv4 && failure.mtu < least_ipv6_mtu)
+    return counters.count(Drop::not_believed);
   report(*quote, failure, arrival.interface);
 }
 

@@ -90,6 +90,12 @@ void Stack::input_ipv4(Interface& interface, Bytes bytes, const Origin& origin) 
               packet->traffic_class, packet->payload});
 }
 
+// Whether it is ours, at whichever interface; link-local addresses are of one link.
+bool Stack::is_own(Interface& interface, const wire::IpAddress& address) noexcept {
+  return interface.find(address) != nullptr ||
+         (!address.is_link_local() && owner_of(address) != nullptr);
+}
+
 bool Stack::accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet, const Origin& origin,
                          bool& to_group) noexcept {
   Counters& counters = interface.counters;
@@ -108,7 +114,7 @@ bool Stack::accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet, c
     counters.count(Drop::martian_destination);
     return false;
   }
-  if (interface.find(packet.from) != nullptr) {
+  if (is_own(interface, packet.from)) {
     counters.count(Drop::own_source);
     return false;
   }
@@ -231,7 +237,7 @@ bool Stack::accepts_ipv6(Interface& interface, const wire::Ipv6Packet& packet) n
     counters.count(Drop::martian_source);
     return false;
   }
-  if (interface.find(packet.from) != nullptr) {
+  if (is_own(interface, packet.from)) {
     counters.count(Drop::own_source);
     return false;
   }

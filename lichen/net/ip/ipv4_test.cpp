@@ -50,6 +50,16 @@ TEST_F(Ipv4, Martians) {
   EXPECT_TRUE(device.sent.empty());
 }
 
+// RFC 1122 section 3.2.1.3: nor an address that we have at another interface.
+TEST_F(Ipv4, OurOtherAddressIsNoSource) {
+  TestDevice beside;
+  Interface* const second = *stack->add_interface({.output = beside, .mac = peer_mac}, now);
+  ASSERT_TRUE(stack->add_address(*second, {.address = ip("10.7.0.1"), .bits = 24}, Probe::no, now));
+  receive_ipv4({.protocol = 1, .from = {{10, 7, 0, 1}}, .to = {}},
+               icmp({wire::icmp::echo_request, 0, 0}, {}));
+  EXPECT_EQ(dropped(Drop::own_source), 1u);
+}
+
 TEST_F(Ipv4, FramesForOthers) {
   receive_ipv4({.protocol = 99, .from = {}, .to = {}}, eight, {{2, 0, 0, 0, 0, 9}});
   EXPECT_EQ(dropped(Drop::other_station), 1u);

@@ -450,6 +450,7 @@ TEST_F(PathMtus, PacketTooBig) {
   too_big(1'400);
   EXPECT_EQ(mtu("2600::1"), 1'300u);
   too_big(600);
+  EXPECT_EQ(dropped(Drop::not_believed), 1u);
   EXPECT_EQ(mtu("2600::1"), 1'300u);
   EXPECT_EQ(mtu("2600::2"), 1'500u);
   device.sent.clear();

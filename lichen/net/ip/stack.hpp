@@ -261,6 +261,7 @@ class Stack final : Neighbours::Link, Reassembly::Owner {
   void input_ipv4(Interface& interface, Bytes bytes, const Origin& origin) noexcept;
   void input_ipv6(Interface& interface, Bytes bytes, const Origin& origin) noexcept;
   // `to_group`: whether it is for all or many.
+  [[nodiscard]] bool is_own(Interface& interface, const wire::IpAddress& address) noexcept;
   bool accepts_ipv4(Interface& interface, const wire::Ipv4Packet& packet, const Origin& origin,
                     bool& to_group) noexcept;
   bool accepts_ipv6(Interface& interface, const wire::Ipv6Packet& packet) noexcept;
