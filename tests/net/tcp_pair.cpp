@@ -52,6 +52,10 @@ bool PairEnd::transmit(const Outgoing& segment) noexcept {
     const auto check_bytes = base::bytes_of(check);
     packet.insert(packet.end(), check_bytes.begin(), check_bytes.end());
     ++packets;
+    if (const std::uint32_t end = header.sequence + static_cast<std::uint32_t>(part.size()) +
+                                  (header.has(flag::syn) || header.has(flag::fin) ? 1 : 0);
+        !header.has(flag::rst) && (packets == 1 || Seq{end} > Seq{sent_}))
+      sent_ = end;
     if (!out_.send(packet, now_)) wrong = "the link refused a packet";
   } while (at < payload.size());
   return true;
@@ -87,6 +91,35 @@ void PairEnd::arrive(std::span<const std::byte> packet, Seq iss) {
   wire::TcpSegment here = *segment;
   here.payload = payload.bytes();
   connection->input(now_, here, std::move(payload), wire::ecn_of(ip->traffic_class));
+}
+
+// RFC 5961: resets beside the mark, SYNs, acknowledgments of what was never sent, and of what was
+// long ago; empty segments anywhere.
+void PairEnd::forge(Random& random) {
+  if (!connection || connection->state() <= State::syn_received) return;
+  const std::uint32_t expected = (peer_iss + 1 + static_cast<std::uint32_t>(received) +
+                                  connection->readable() + (connection->at_end() ? 1 : 0))
+                                     .value;
+  wire::TcpSegment forged;
+  forged.from_port = path_.remote.port;
+  forged.to_port = path_.local.port;
+  const auto near = [&](std::uint32_t mark, std::uint64_t most) {
+    const auto off = static_cast<std::uint32_t>(1 + random.below(most));
+    return random.chance(0.5) ? mark + off : mark - off;
+  };
+  forged.sequence = near(expected, random.chance(0.8) ? 3'000 : 1u << 31);
+  forged.acknowledgment = sent_;
+  forged.window = static_cast<std::uint16_t>(random());
+  switch (random.below(4)) {
+    case 0: forged.flags = flag::rst; break;
+    case 1: forged.flags = flag::rst | flag::ack; break;
+    case 2: forged.flags = random.chance(0.5) ? flag::syn : flag::syn | flag::ack; break;
+    default:
+      forged.flags = flag::ack;
+      forged.acknowledgment = sent_ + 1 + static_cast<std::uint32_t>(random.below(1u << 30));
+      break;
+  }
+  connection->input(now_, forged, {});
 }
 
 // RFC 9293 section 3.10.7.1.
@@ -135,9 +168,21 @@ Pair::Pair(const PairOptions& chosen)
   second_end.total = chosen.second_bytes;
 }
 
+// A packet of long ago, as one that has lost its way, or a forged one.
+void Pair::meddle(PairEnd& end) {
+  if (!random.chance(options.meddled / 1e6)) return;
+  ++forged;
+  if (!end.heard.empty() && random.chance(0.5))
+    end.arrive(end.heard[random.below(end.heard.size())], {});
+  else
+    end.forge(random);
+}
+
 PairResult Pair::run() {
   const auto our_iss = Seq{static_cast<std::uint32_t>(random())};
   const auto their_iss = Seq{static_cast<std::uint32_t>(random())};
+  first.peer_iss = their_iss;
+  second_end.peer_iss = our_iss;
   first.make(static_cast<std::uint32_t>(random()));
   first.connection->connect(now, our_iss);
   std::uint64_t next_read = 0;
@@ -162,6 +207,12 @@ PairResult Pair::run() {
            end.connection->error() != Error::closed;
   };
 
+  const auto hear = [&](PairEnd& end, std::span<const std::byte> packet, Seq iss) {
+    if (options.meddled > 0 && end.heard.size() < 50 && random.chance(0.2))
+      end.heard.emplace_back(packet.begin(), packet.end());
+    end.arrive(packet, iss);
+  };
+
   PairResult result;
   for (;;) {
     for (PairEnd* end : {&first, &second_end}) {
@@ -173,20 +224,18 @@ PairResult Pair::run() {
     for (const PairEnd* end : {&first, &second_end})
       if (end->connection) next = std::min(next, end->connection->deadline());
     if (options.slow_reader && next_read > now) next = std::min(next, next_read);
-    if (next == never) {
+    const bool too_long = next != never && next - second > options.limit;
+    if (next == never || too_long) {
+      result.reason = too_long ? "it takes too long" : "nothing will ever happen again";
       // One may have given up, and never opened, or sent nothing of which the other could tell.
-      result.reason = "nothing will ever happen again";
       for (const PairEnd* end : {&second_end, &first})
         if (has_failed(*end)) result.reason = name(end->connection->error());
       break;
     }
     now = std::max(now, next);
-    if (now - second > options.limit) {
-      result.reason = "it takes too long";
-      break;
-    }
-    while (auto packet = there.receive(now)) second_end.arrive(*packet, their_iss);
-    while (auto packet = back.receive(now)) first.arrive(*packet, our_iss);
+    while (auto packet = there.receive(now)) hear(second_end, *packet, their_iss);
+    while (auto packet = back.receive(now)) hear(first, *packet, our_iss);
+    for (PairEnd* end : {&first, &second_end}) meddle(*end);
     for (PairEnd* end : {&first, &second_end})
       if (end->connection && end->connection->deadline() <= now) end->connection->advance(now);
   }

@@ -43,10 +43,13 @@ class PairEnd final : public Output {
   bool transmit(const Outgoing& segment) noexcept override;
   // A packet from the link.
   void arrive(std::span<const std::byte> packet, Seq iss);
+  // What an attacker may send at most: nothing that is exactly what is expected.
+  void forge(Random& random);
   // What the app does when it gets a chance. `chunk`: how much at most.
   void run_app(std::size_t chunk, bool read);
 
   Config config;
+  Seq peer_iss;
   TestMemory memory;
   TestBuffers buffers;
   std::unique_ptr<Connection> connection;
@@ -59,6 +62,7 @@ class PairEnd final : public Output {
   std::array<std::uint64_t, wire::drop_count> drops{};
   std::uint64_t frame_errors = 0;
   std::uint64_t packets = 0;
+  std::vector<std::vector<std::byte>> heard;  // some of what has arrived
 
  private:
   void refuse(const wire::TcpSegment& segment);
@@ -67,6 +71,7 @@ class PairEnd final : public Output {
   std::uint64_t& now_;
   Path path_;
   std::uint64_t stream_;
+  std::uint32_t sent_ = 0;  // behind the last number that was
   TestPools pools_;
   Resources resources_;
 };
@@ -87,6 +92,9 @@ struct PairOptions {
   std::uint64_t limit = 3'600 * second;
   // How many objects each end's pools may hold.
   std::size_t pool_most = 100'000;
+  // Of a million turns, in how many somebody else sends a segment: one that was on its way before,
+  // or one that is forged by who knows addresses and ports, and guesses near the numbers.
+  std::uint32_t meddled = 0;
 };
 
 class Pair {
@@ -95,10 +103,15 @@ class Pair {
   PairResult run();
 
   PairOptions options;
+  std::uint64_t forged = 0;
+
   std::uint64_t now = second;
   hal::sim::Link there, back;
   PairEnd first, second_end;
   Random random;
+
+ private:
+  void meddle(PairEnd& end);
 };
 
 }  // namespace lichen::net::tcp

@@ -102,6 +102,24 @@ TEST(TcpSimulation, StreamsArriveWholeOrFailWithAReason) {
   std::printf("\n");
 }
 
+// RFC 5961, RFC 7323 section 5, RFC 9293 section 3.4.1: packets that have lost their way and
+// return, and segments of somebody who sees nothing, cost time at most.
+TEST(TcpSimulation, NobodyElseEndsAStream) {
+  const std::uint64_t first = from_environment("LICHEN_TCP_FIRST_SEED", 1);
+  const std::uint64_t seeds = from_environment("LICHEN_TCP_SEEDS", 500);
+  std::uint64_t forged = 0;
+  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    PairOptions options = some_options(seed);
+    options.meddled = 200'000;
+    options.link.lost = std::min(options.link.lost, 50'000u);
+    Pair pair{options};
+    const PairResult result = pair.run();
+    forged += pair.forged;
+    ASSERT_TRUE(result.whole) << "seed " << seed << ": " << result.reason;
+  }
+  EXPECT_GT(forged, seeds * 5);
+}
+
 TEST(TcpSimulation, TheSameSeedIsTheSameRun) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Pair a{some_options(seed)};
