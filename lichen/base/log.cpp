@@ -7,6 +7,7 @@ namespace lichen::base::log {
 namespace {
 
 constinit std::atomic<Sink> current_sink{nullptr};
+constinit std::atomic<Sink> default_sink{nullptr};
 
 bool is_control(char character) noexcept {
   const auto code = static_cast<unsigned char>(character);
@@ -29,8 +30,14 @@ std::string_view name(Level level) noexcept {
 void set_sink(Sink sink) noexcept { current_sink.store(sink, std::memory_order_release); }
 
 void set_default_sink(Sink sink) noexcept {
+  default_sink.store(sink, std::memory_order_release);
   Sink none = nullptr;
   current_sink.compare_exchange_strong(none, sink, std::memory_order_acq_rel);
+}
+
+bool fit_for_handlers() noexcept {
+  const Sink sink = current_sink.load(std::memory_order_acquire);
+  return sink == nullptr || sink == default_sink.load(std::memory_order_acquire);
 }
 
 void set_level(Level level) noexcept { detail::level.store(level, std::memory_order_relaxed); }

@@ -43,8 +43,10 @@ using Sink = void (*)(Level level, std::string_view line) noexcept;
 // Set by the composition root, at any time. Without a sink (null, as at the start) lines are
 // dropped.
 void set_sink(Sink sink) noexcept;
-// The same, unless there is one already.
+// The same, unless there is one already. It MUST be fit for interrupt handlers.
 void set_default_sink(Sink sink) noexcept;
+// Whether an interrupt handler may log: lines go to the default sink, or are dropped.
+[[nodiscard]] bool fit_for_handlers() noexcept;
 // Lines below this level are dropped; info at the start.
 void set_level(Level level) noexcept;
 

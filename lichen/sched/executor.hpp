@@ -312,6 +312,7 @@ class Executor final : public coro::Core {
   void faulted(const hal::Fault& fault) noexcept;
   void look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
                       std::uintptr_t at, bool others_waited) noexcept;
+  void look_for_stall_in_handler(std::uint64_t now) noexcept;
   [[nodiscard]] TaskName name_of(const coro::Strand* strand) const noexcept;
   const coro::Strand* note_run(coro::Runnable& runnable) noexcept;
   void note(std::uint64_t now, TraceKind kind, const coro::Strand* strand,

@@ -15,12 +15,30 @@ const coro::Strand* Executor::note_run(coro::Runnable& runnable) noexcept {
 
 void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro::Strand* running,
                               std::uintptr_t at, bool others_waited) noexcept {
+  if (stalls_.log_late(now) && !stalls_.due(since, now)) return;
   if (!others_waited && !has_turn_work() && schedule_.empty()) return;
   const std::uint64_t kept = stalls_.kept_since(since, now, StallMonitor::host_had(now));
   if (!stalls_.is_stall(now - since - kept)) return;
   stalls_.report(since, now, kept, lane_->id, lane_->group ? lane_->group->name() : "runtime",
                  running, name_of(running), at);
   if (trace_.on()) note(now, TraceKind::stall, running, now - since - kept);
+}
+
+// In an interrupt handler: the running task is in code that must not be left, and may never come
+// out of it. Outside of sections, so nothing of the core's is in the middle of a change.
+void Executor::look_for_stall_in_handler(std::uint64_t now) noexcept {
+  const std::uint64_t since = batch_now_ns_;
+  if (stalls_.is_late() || !stalls_.due(since, now)) [[likely]]
+    return;
+  if (!has_turn_work() && schedule_.empty() && posted_.empty() && timers_.first_set() > now) return;
+  const std::uint64_t kept = stalls_.kept_since(since, now, StallMonitor::host_had(now));
+  if (!stalls_.is_stall(now - since - kept)) return;
+  begin_suspension();  // so that the locks which are taken now look at no requests
+  stalls_.report_in_handler(since, now, kept, lane_->id,
+                            lane_->group ? lane_->group->name() : "runtime", current_,
+                            name_of(current_), hal::interrupted_at());
+  if (trace_.on()) note(now, TraceKind::stall, current_, now - since - kept);
+  begin_run();
 }
 
 TaskName Executor::name_of(const coro::Strand* strand) const noexcept {

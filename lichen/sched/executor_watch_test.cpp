@@ -277,6 +277,50 @@ TEST_P(WatchedMachine, ReportsAfterwardsWhoCouldNotBeInterrupted) {
   })) << logged;
 }
 
+// Fit for handlers.
+std::array<char, 1 << 14> told;
+std::atomic<std::size_t> told_size{0};
+void tell(base::log::Level, std::string_view line) noexcept {
+  const std::size_t at = told_size.fetch_add(line.size());
+  if (at + line.size() <= told.size()) std::ranges::copy(line, told.begin() + at);
+}
+
+bool is_told(std::initializer_list<std::string_view> texts) {
+  const std::string_view all{told.data(), std::min(told_size.load(), told.size())};
+  return std::ranges::all_of(texts, [&](std::string_view text) { return all.contains(text); });
+}
+
+// In code that is not to be interrupted, until somebody has said so.
+Task<Result<void>> hold_until_told(bool& in_time) {
+  const auto watch = CO_TRY(co_await watch_task("endless"));
+  const std::uint64_t until = hal::now_ns() + 60'000'000'000;
+  while (!in_time && hal::now_ns() < until)
+    in_time = is_told({"was held for", "by \"endless\" of greedy while others waited",
+                       "spawned at executor_watch_test.cpp"});
+  co_return Result<void>{};
+}
+
+TEST_P(WatchedMachine, ReportsWhoNeverComesOutOfCodeThatMustNotBeLeft) {
+#if __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "it keeps signals back";
+#endif
+  base::log::set_sink(nullptr);
+  base::log::set_default_sink(&tell);
+  told_size = 0;
+  bool in_time = false;
+  run([](bool& told_in_time) -> Task<Result<void>> {
+    Executor& here = Executor::current();
+    here.stalls().set_threshold(5ms);
+    auto group = CO_TRY(make_group({.name = "greedy"}));
+    Scope scope;
+    const Place place{.core = &here, .lane = group->lane(Qos::utility)};
+    scope.spawn(hold_until_told(told_in_time), place);
+    scope.spawn(give_way(10), place);
+    co_return co_await scope.join();
+  }(in_time));
+  EXPECT_TRUE(in_time);
+}
+
 // --- watched tasks
 // ---------------------------------------------------------------------------------
 

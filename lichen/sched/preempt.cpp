@@ -44,7 +44,9 @@ void Executor::interrupted(hal::Interrupt interrupt) noexcept {
   if (preemption_off()) return note_request();
   if (in_short_section()) return look_again();
   if (!in_app_text(hal::interrupted_at())) {
-    if (!is_stuck(hal::now_ns())) {
+    const std::uint64_t now = hal::now_ns();
+    if (!is_stuck(now)) {
+      look_for_stall_in_handler(now);
       // It may come to a section's end, or suspend, before the next interrupt.
       request_preemption();
       return look_again();

@@ -14,6 +14,24 @@ extern "C" const char __executable_start[];
 
 namespace lichen::sched {
 
+namespace {
+
+Stall stall_of(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns, LaneId lane,
+               const coro::Strand* strand, const TaskName& task, std::uintptr_t at,
+               const char* call) noexcept {
+  Stall stall{.since_ns = since,
+              .held_ns = now - since - kept_ns,
+              .kept_ns = kept_ns,
+              .lane = lane,
+              .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0,
+              .task = task,
+              .call = call};
+  if (strand) stall.line_count = coro::trace_ancestors(*strand, stall.lines);
+  return stall;
+}
+
+}  // namespace
+
 std::uint64_t StallMonitor::next_look(std::uint64_t since) const noexcept {
   const std::uint64_t threshold = threshold_ns_.load(std::memory_order_relaxed);
   if (threshold == 0) return std::numeric_limits<std::uint64_t>::max();
@@ -29,33 +47,50 @@ std::uint64_t StallMonitor::host_had(std::uint64_t now) noexcept {
 void StallMonitor::report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns,
                           LaneId lane, std::string_view group, const coro::Strand* strand,
                           const TaskName& task, std::uintptr_t at, const char* call) noexcept {
-  Stall stall{.since_ns = since,
-              .held_ns = now - since - kept_ns,
-              .kept_ns = kept_ns,
-              .lane = lane,
-              .at = at ? at - reinterpret_cast<std::uintptr_t>(__executable_start) : 0,
-              .task = task,
-              .call = call};
-  if (strand) stall.line_count = coro::trace_ancestors(*strand, stall.lines);
-  reported_since_ = since;
-  reported_held_ = now - since;
-  const std::uint64_t number = count_.load(std::memory_order_relaxed);
+  const Stall stall = stall_of(since, now, kept_ns, lane, strand, task, at, call);
+  keep(stall, now);
+  log(stall, group, now);
+}
+
+void StallMonitor::report_in_handler(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns,
+                                     LaneId lane, std::string_view group,
+                                     const coro::Strand* strand, const TaskName& task,
+                                     std::uintptr_t at) noexcept {
+  const Stall stall = stall_of(since, now, kept_ns, lane, strand, task, at, "");
+  keep(stall, now);
+  if (base::log::fit_for_handlers()) return log(stall, group, now);
+  late_group_ = format<32>("{}", group);
+  late_ = true;
+}
+
+bool StallMonitor::log_late(std::uint64_t now) noexcept {
+  if (!late_) return false;
+  late_ = false;
+  Stall stall;
   {
     coro::SpinGuard guard{lock_};
-    stalls_[number % kept] = stall;
-    count_.store(number + 1, std::memory_order_relaxed);
+    stall = stalls_[(count_.load(std::memory_order_relaxed) - 1) % kept];
   }
+  log(stall, late_group_.view(), now);
+  return true;
+}
+
+void StallMonitor::keep(const Stall& stall, std::uint64_t now) noexcept {
+  reported_since_ = stall.since_ns;
+  reported_held_ = now - stall.since_ns;
+  const std::uint64_t number = count_.load(std::memory_order_relaxed);
+  coro::SpinGuard guard{lock_};
+  stalls_[number % kept] = stall;
+  count_.store(number + 1, std::memory_order_relaxed);
+}
+
+void StallMonitor::log(const Stall& stall, std::string_view group, std::uint64_t now) noexcept {
   // A program that stalls all the time would say little else.
   if (logged_ns_ != 0 && now - logged_ns_ < log_pause_ns) {
     ++not_logged_;
     return;
   }
   logged_ns_ = now;
-  log(stall, group);
-  not_logged_ = 0;
-}
-
-void StallMonitor::log(const Stall& stall, std::string_view group) noexcept {
   const auto more =
       not_logged_ ? format<48>(" ({} more since the last report)", not_logged_) : format<48>("");
   const auto kept = stall.kept_ns >= 1'000'000
@@ -76,6 +111,7 @@ void StallMonitor::log(const Stall& stall, std::string_view group) noexcept {
   std::array<char, base::log::max_line> text;
   for (std::size_t i = 0; i < stall.line_count; ++i)
     base::log::warning("{}", coro::format_line(stall.lines[i], text));
+  not_logged_ = 0;
 }
 
 std::vector<Stall> StallMonitor::latest() const {

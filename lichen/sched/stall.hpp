@@ -3,8 +3,10 @@
 // A core that runs one task for long interrupts itself now and then, to see whether something else
 // has its turn (executor.hpp); it looks here at the same moments, so a machine that is idle, or
 // runs nothing else, is not woken for it. Whoever is found is reported where it stands: in the
-// middle of its own code it cannot end, so its stack of awaits can be read. Who was in a section
-// that must not be preempted is reported when it leaves that.
+// middle of its own code it cannot end, so its stack of awaits can be read. Who is in code that
+// must not be left, a library's, is reported by the interrupt handler that finds it there: it may
+// never come out. The log hears of it at once if its sink is fit for handlers, else when the core
+// looks again. Who was in a section that must not be preempted is reported when it leaves that.
 //
 // On a core that a host shares with others, the time in which those ran is told apart: it holds up
 // nobody who would not have waited for it anyway. Since the clock of the core's own time costs a
@@ -58,13 +60,13 @@ class StallMonitor {
 
   // On the core, if something else is ready: whether to report that it was last in its loop at
   // `since`, unless the host had it. Once for each time it is held, and again whenever that has
-  // become twice as long.
+  // become twice as long; or that it is to be logged late.
   [[nodiscard]] bool due(std::uint64_t since, std::uint64_t now) noexcept {
     const std::uint64_t threshold = threshold_ns_.load(std::memory_order_relaxed);
     const std::uint64_t held = now - since;
     if (threshold == 0 || held < threshold) [[likely]]
       return false;
-    return since != reported_since_ || held >= 2 * reported_held_;
+    return since != reported_since_ || held >= 2 * reported_held_ || late_;
   }
   // On the core, before it runs what may hold it.
   void note_host(std::uint64_t now) noexcept {
@@ -95,6 +97,13 @@ class StallMonitor {
   void report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns, LaneId lane,
               std::string_view group, const coro::Strand* strand, const TaskName& task,
               std::uintptr_t at, const char* call = "") noexcept;
+  // The same in an interrupt handler.
+  void report_in_handler(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns, LaneId lane,
+                         std::string_view group, const coro::Strand* strand, const TaskName& task,
+                         std::uintptr_t at) noexcept;
+  // On the core, outside of handlers: logs what a handler could not. Whether there was any.
+  bool log_late(std::uint64_t now) noexcept;
+  [[nodiscard]] bool is_late() const noexcept { return late_; }
 
   // On any thread: how many were reported, and the latest of them, oldest first.
   [[nodiscard]] std::uint64_t count() const noexcept {
@@ -107,7 +116,8 @@ class StallMonitor {
   static constexpr std::uint64_t log_pause_ns = 1'000'000'000;
   static constexpr std::uint64_t note_pause_ns = 5'000'000;
 
-  void log(const Stall& stall, std::string_view group) noexcept;
+  void keep(const Stall& stall, std::uint64_t now) noexcept;
+  void log(const Stall& stall, std::string_view group, std::uint64_t now) noexcept;
 
   const std::uint32_t core_;
   std::atomic<std::uint64_t> threshold_ns_{static_cast<std::uint64_t>(default_threshold.count())};
@@ -117,6 +127,8 @@ class StallMonitor {
   std::uint64_t reported_held_ = 0;
   std::uint64_t logged_ns_ = 0;
   std::uint64_t not_logged_ = 0;
+  bool late_ = false;  // a handler has reported the latest stall, and it is not logged yet
+  TaskName late_group_;
   std::atomic<std::uint64_t> count_{0};
 
   mutable coro::SpinLock lock_;

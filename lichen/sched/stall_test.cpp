@@ -96,6 +96,28 @@ TEST_F(StallTest, SaysSoWhenItDoesNotKnowTheTask) {
   EXPECT_THAT(logged, HasSubstr("in code of the runtime or the host"));
 }
 
+TEST_F(StallTest, LogsWhatAHandlerHasFoundWhenItMay) {
+  const auto report_in_handler = [this](std::uint64_t since) {
+    monitor.report_in_handler(since, since + 33 * ms, 0, 7, "a group", nullptr, {}, 0);
+  };
+  report_in_handler(1'000 * ms);
+  EXPECT_EQ(monitor.count(), 1U);
+  EXPECT_EQ(logged, "") << "the sink is not fit for handlers";
+  EXPECT_TRUE(monitor.is_late());
+  EXPECT_TRUE(monitor.log_late(1'040 * ms));
+  EXPECT_THAT(logged, HasSubstr("core 3 was held for 33 ms by a task of a group"));
+  EXPECT_FALSE(monitor.log_late(1'040 * ms));
+  EXPECT_EQ(monitor.count(), 1U);
+
+  logged.clear();
+  base::log::set_sink(nullptr);
+  base::log::set_default_sink(
+      [](base::log::Level, std::string_view line) noexcept { logged += line; });
+  report_in_handler(3'000 * ms);
+  EXPECT_THAT(logged, HasSubstr("core 3 was held for 33 ms by a task of a group"));
+  EXPECT_FALSE(monitor.is_late());
+}
+
 TEST_F(StallTest, KeepsTheLatestAndCountsAll) {
   for (std::uint64_t i = 1; i <= 20; ++i) report(i * 1'000 * ms, i * 1'000 * ms + 20 * ms + i);
   EXPECT_EQ(monitor.count(), 20U);
