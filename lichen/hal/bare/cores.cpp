@@ -121,17 +121,20 @@ void wait(CoreId self, std::uint64_t deadline_ns) noexcept {
   if (word.compare_exchange_strong(expected, waiting)) {
     Local& mine = local();
     const std::uint64_t began = now_ns();
+    std::uint64_t too_early = no_deadline;  // the timer was set for what is over
     sleep_unless([&] {
       // From here on a wake is an interrupt, which ends the sleep.
       if (word.load() != waiting || now_ns() >= deadline_ns) return true;
-      if (deadline_ns != no_deadline) {
-        mine.waiting_ns = deadline_ns;
-        detail::set_timer(std::min(deadline_ns, mine.armed_ns));
-      }
+      mine.waiting_ns = deadline_ns;
+      if (mine.timer_ns < std::min(deadline_ns, mine.armed_ns)) too_early = mine.timer_ns;
+      detail::set_timer_by(mine, mine.leaves_timer);
       return false;
     });
     mine.waiting_ns = no_deadline;
-    mine.waited_ns += now_ns() - began;
+    const std::uint64_t ended = now_ns();
+    // Whose sleeps are long is not woken in vain time and again.
+    if (too_early != no_deadline) mine.leaves_timer = ended < too_early;
+    mine.waited_ns += ended - began;
   }
   word.exchange(running);
 }

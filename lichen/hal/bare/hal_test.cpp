@@ -102,6 +102,38 @@ TEST(Interrupts, EndASleep) {
   ASSERT_TRUE(register_interrupt(Interrupt::deadline, nullptr));
 }
 
+// Whatever the timer was set for before.
+TEST(Interrupts, ComeForTheLatestDeadlineOnly) {
+  taken.store(0);
+  ASSERT_TRUE(register_interrupt(Interrupt::deadline, count_interrupt));
+  const auto sleep_until = [](std::uint64_t deadline) {
+    while (now_ns() < deadline) wait(0, deadline);
+  };
+  for (int i = 0; i < 20; ++i) {
+    interrupts_off();
+    const std::uint64_t begin = now_ns();
+    ASSERT_TRUE(arm_deadline(0, begin + 1'000'000));
+    ASSERT_TRUE(arm_deadline(0, begin + 3'000'000));  // later
+    interrupts_on();
+    while (taken.load() == 0) wait(0, no_deadline);
+    EXPECT_GE(now_ns(), begin + 3'000'000);
+    ASSERT_TRUE(arm_deadline(0, now_ns() + 3'600'000'000'000));
+    ASSERT_TRUE(arm_deadline(0, now_ns() + 500'000));  // sooner
+    while (taken.load() == 1) wait(0, no_deadline);
+    interrupts_off();
+    ASSERT_TRUE(arm_deadline(0, now_ns() + 1'000'000));
+    ASSERT_TRUE(arm_deadline(0, no_deadline));
+    interrupts_on();
+    // Sleeps that end before and behind what the timer may still be set for.
+    sleep_until(now_ns() + (i % 3 == 0 ? 100'000 : 2'000'000));
+    ASSERT_TRUE(arm_deadline(0, now_ns() + 3'600'000'000'000));
+    sleep_until(now_ns() + 1'500'000);
+    ASSERT_TRUE(arm_deadline(0, no_deadline));
+    EXPECT_EQ(taken.exchange(0), 2);
+  }
+  ASSERT_TRUE(register_interrupt(Interrupt::deadline, nullptr));
+}
+
 TEST(Time, GoesOnAndWaitsEnd) {
   std::uint64_t last = now_ns();
   for (int i = 0; i < 10'000; ++i) {

@@ -61,11 +61,19 @@ void take_timer(Local& mine, detail::TrapFrame& frame) noexcept {
   if (due) mine.armed_ns = no_deadline;
   if (mine.waiting_ns <= now) mine.waiting_ns = no_deadline;
   // The timer may be early, and cannot be set as far ahead as we would like.
-  detail::set_timer(std::min(mine.armed_ns, mine.waiting_ns));
+  mine.timer_ns = std::min(mine.armed_ns, mine.waiting_ns);
+  detail::set_timer(mine.timer_ns);
   if (due) call_handler(Interrupt::deadline, mine, frame);
 }
 
 }  // namespace
+
+void detail::set_timer_by(Local& mine, bool leaves_earlier) noexcept {
+  const std::uint64_t by = std::min(mine.armed_ns, mine.waiting_ns);
+  if (by == mine.timer_ns || (by > mine.timer_ns && leaves_earlier)) return;
+  mine.timer_ns = by;
+  set_timer(by);
+}
 
 void detail::take_interrupt(Signal signal, TrapFrame& frame) noexcept {
   Local& mine = local();
@@ -132,7 +140,7 @@ Result<void> arm_deadline(CoreId core, std::uint64_t deadline_ns) noexcept {
   const bool were_on = interrupts_are_on();
   detail::mask_interrupts();
   mine.armed_ns = deadline_ns;
-  detail::set_timer(std::min(deadline_ns, mine.waiting_ns));
+  detail::set_timer_by(mine, true);
   if (were_on) detail::unmask_interrupts();
   return {};
 }
