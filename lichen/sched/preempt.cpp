@@ -85,8 +85,8 @@ void Executor::take_alarm() noexcept {
 void Executor::after_interrupt() noexcept { current().reconsider(); }
 
 // The task is in code that must not be left. It is soon out of it, or never was in any other: the
-// further apart are the looks, unless a frame may be due. Also in interrupt handlers: takes no
-// lock.
+// further apart are the looks, unless a frame may be due; and the first comes late enough for most
+// batches to be over. Also in interrupt handlers: takes no lock.
 void Executor::look_again() noexcept {
   add(retries_, 1);
   note_refusal();
@@ -94,13 +94,16 @@ void Executor::look_again() noexcept {
   const std::uint64_t timer = timers_.first_set();
   const std::uint64_t due = std::min(timer, decision_ns_);
   const bool called = interrupt_sent_.load(std::memory_order_relaxed);
-  const bool needed =
-      others_of_turn() || !schedule_.empty() || !posted_.empty() || due <= now || told_ || called;
+  const bool pressing = !posted_.empty() || due <= now || called;
+  const bool needed = pressing || others_of_turn() || !schedule_.empty() || told_;
   const bool urgent = (timer <= now || called) && frames_reserved();
   const unsigned doublings = urgent ? urgent_retry_doublings : retry_doublings;
   std::uint64_t look = needed ? now + (retry_ns << std::min(retries_in_a_row_++, doublings))
                               : std::min(due, now + (machine_.first_look_ns() << std::min(
                                                          fruitless_looks_++, look_doublings)));
+  // What began only now mostly ends sooner than a timer is set and comes.
+  if (needed && !pressing && !frames_reserved())
+    look = std::max(look, batch_began_ns_ + listen_after_ns);
   if (timer > now) look = std::min(look, timer);
   // One that stays in a call of the host's is looked at again when it is stuck there.
   const std::uint64_t stuck_at_ns = stuck_since_ns_ + machine_.stuck_after_ns();
