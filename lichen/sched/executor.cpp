@@ -158,6 +158,7 @@ void Executor::loop() noexcept {
     count = trace_.on() ? run_batch<true>() : run_batch<false>();
     add(batches_, 1);
     ready_seen_.store(here_.size() + schedule_.ready(), std::memory_order_relaxed);
+    if (schedule_.empty()) waiting_seen_.store(here_.size(), std::memory_order_relaxed);
     if (coro::cores_share) look_for_idle_cores();
     if (count == batch_limit || preemption_requested() || !schedule_.empty()) continue;
     if (!steal()) idle(count);

@@ -411,7 +411,8 @@ class Executor final : public coro::Core {
   Counter unseen_ns_{0};
   Counter withheld_ns_{0};
   Counter timers_fired_{0};
-  Counter ready_seen_{0};
+  Counter ready_seen_{0};    // what is ready, of lanes that wait for their turn each as one
+  Counter waiting_seen_{0};  // tasks that wait, in all lanes: see even_out()
   LaneLoads lane_loads_;
   Utilisation utilisation_;
   Watch watch_;

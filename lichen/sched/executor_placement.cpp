@@ -44,7 +44,7 @@ class Machine::View final : public CoresView {
     return machine_.core(core).ring_.size();
   }
   std::size_t waiting(unsigned core) const noexcept override {
-    return machine_.core(core).ready_seen_.load(std::memory_order_relaxed);
+    return machine_.core(core).waiting_seen_.load(std::memory_order_relaxed);
   }
   std::size_t waiting(unsigned core, LaneId lane) const noexcept override {
     return machine_.core(core).lane_loads_.of(lane);
@@ -142,7 +142,9 @@ Work Executor::work_of(const Lane& lane, std::uint64_t now) const noexcept {
 
 // A task keeps this core. What waits behind it and has not begun goes to a core with less to do
 // while it still can, for once it has been preempted its stack stays here. First lane by lane, so
-// that each has work on every core: that is what shares by weight rest on.
+// that each has work on every core: that is what shares by weight rest on. All cores count tasks
+// alike, or two would each find that the other has fewer, and what is sent to and fro loses its
+// place in the order each time.
 void Executor::even_out(std::uint64_t now) noexcept {
   std::size_t mine = 0;
   lane_loads_.clear();
@@ -158,7 +160,7 @@ void Executor::even_out(std::uint64_t now) noexcept {
     lane_loads_.set(lane.id, lane_loads_.of(lane.id) + count);
     mine += count;
   });
-  ready_seen_.store(mine, std::memory_order_relaxed);
+  waiting_seen_.store(mine, std::memory_order_relaxed);
   if (mine == 0) return;
 
   for_each_lane([&](Lane& lane) {
@@ -171,8 +173,8 @@ void Executor::even_out(std::uint64_t now) noexcept {
   if (Executor* other = machine_.lighter_core(index_, now)) {
     for_each_lane([&](Lane& lane) {
       if (lane_loads_.of(lane.id) > other->lane_loads_.of(lane.id) &&
-          ready_seen_.load(std::memory_order_relaxed) >
-              other->ready_seen_.load(std::memory_order_relaxed) + 1)
+          waiting_seen_.load(std::memory_order_relaxed) >
+              other->waiting_seen_.load(std::memory_order_relaxed) + 1)
         give_away(*other, lane, 1);
     });
   }
@@ -190,8 +192,8 @@ void Executor::give_away(Executor& other, Lane& lane, std::size_t count) noexcep
     other.post(queue.pop_front());
   }
   // As it will see itself soon: nobody else is to send it more for the same reason.
-  add(other.ready_seen_, given);
-  add(ready_seen_, -given);
+  add(other.waiting_seen_, given);
+  add(waiting_seen_, -given);
   other.lane_loads_.set(lane.id, other.lane_loads_.of(lane.id) + given);
   lane_loads_.set(lane.id, lane_loads_.of(lane.id) - given);
 }

@@ -304,6 +304,36 @@ Task<Result<void>> starving(World& world) {
   co_return Result<void>{};
 }
 
+// Several hogs in each bucket, on whatever core: who sleeps beside them wakes soon.
+Task<Result<void>> sleepers(World& world) {
+  std::array<sched::Group::Handle, 2> groups{
+      CO_TRY(sched::make_group({.name = "foreground", .foreground = true})),
+      CO_TRY(sched::make_group({.name = "background"}))};
+  const sched::ScheduleParameters parameters;
+  std::uint64_t bound = world.slack_ns;
+  for (const std::uint64_t window : parameters.window_ns) bound += window;
+  for (const std::uint64_t warp : parameters.warp_ns) bound += warp;
+  bound += parameters.latency_ns[static_cast<unsigned>(Qos::user_initiated)];
+  Work work;
+  Scope hogs;
+  for (unsigned i = 0; i < (world.machine.cores() > 1 ? 32U : 12U); ++i)
+    hogs.spawn(
+        hog(work, 500 * us),
+        {.lane = groups[i / sched::qos_count % 2]->lane(static_cast<Qos>(i % sched::qos_count))});
+  std::uint64_t longest = 0;
+  for (unsigned i = 0; i < 20; ++i) {
+    const Deadline deadline = Deadline::after(Duration{world.random.below(100 * ms)});
+    CO_TRY(co_await sleep_until(deadline));
+    longest = std::max(longest, hal::now_ns() - deadline.ns);
+  }
+  hal::sim::note("woken late by", longest);
+  hal::sim::note("bound", bound);
+  work.over = true;
+  CO_TRY(co_await hogs.join());
+  check(longest <= bound, "who sleeps beside hogs wakes within its bucket's latency");
+  co_return Result<void>{};
+}
+
 // Two apps take turns in the foreground.
 Task<Result<void>> switches(World& world) {
   std::array<sched::Group::Handle, 2> groups{CO_TRY(sched::make_group({.name = "left"})),

@@ -71,6 +71,7 @@ Task<Result<void>> storms(World& world);
 Task<Result<void>> shares(World& world);
 Task<Result<void>> shares_anywhere(World& world);
 Task<Result<void>> starving(World& world);
+Task<Result<void>> sleepers(World& world);
 Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);
 Task<Result<void>> frames_beside_calls(World& world);

@@ -47,6 +47,8 @@ std::span<const Scenario> scenarios() noexcept {
                equal},
       Scenario{"starving", "hogs in every bucket: none waits longer than its latency", starving,
                equal},
+      Scenario{"sleepers", "many hogs in every bucket, on any core: who sleeps wakes soon",
+               sleepers, equal},
       Scenario{"switches", "apps that go to the foreground and back", switches, equal},
       Scenario{"frames", "reserved frames beside hogs: none is late", frames, equal},
       Scenario{"frames_beside_calls", "frames beside code that is seldom to be left",
