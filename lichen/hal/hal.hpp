@@ -66,6 +66,7 @@ static_assert(Offers<&yield_to_host, void() noexcept>);
 // Time.
 static_assert(Offers<&now_ns, std::uint64_t() noexcept>);
 static_assert(Offers<&core_time_ns, std::uint64_t() noexcept>);
+static_assert(Offers<&taken_ns, std::uint64_t() noexcept>);
 static_assert(Offers<&arm_deadline, Result<void>(CoreId, std::uint64_t) noexcept>);
 // Interrupts.
 static_assert(Offers<&register_interrupt, Result<void>(Interrupt, InterruptHandler) noexcept>);

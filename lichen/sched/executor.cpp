@@ -125,6 +125,7 @@ void Executor::run_loop(EventSource& events) noexcept {
   home_.state = Worker::State::running;
   Worker::set_current(&home_);
   charged_until_ns_ = batch_now_ns_ = hal::now_ns();
+  begin_own_time(batch_now_ns_);
   utilisation_.set(true, batch_now_ns_);
   set_turn(lane_->id);
   loop();
@@ -274,31 +275,6 @@ void Executor::install(Lane& lane, std::uint64_t now) noexcept {
     note(now, TraceKind::lane_installed, nullptr,
          waiting_argument(static_cast<std::uint32_t>(schedule_.ready()),
                           static_cast<std::uint32_t>(here_.size())));
-}
-
-void Executor::clock_the_host(std::uint64_t now) noexcept {
-  host_ns_ = now - hal::core_time_ns();
-  waited_ns_ = 0;
-}
-
-// A frame's budget is for what it does itself: if the host gives the core to somebody else in the
-// middle, or another one that holds a lock which the frame needs, the frame has not used it up, and
-// goes on as a frame. Fair classes pay for it alike.
-void Executor::leave_out_the_host(std::uint64_t now) noexcept {
-  if (!running_ || lane_->kind != LaneKind::frame) return;
-  const std::uint64_t before = host_ns_;
-  const std::uint64_t waited = waited_ns_;
-  clock_the_host(now);
-  // The two clocks are not read at the same moment: it may be a little less than nothing.
-  const auto kept = static_cast<std::int64_t>(host_ns_ - before + waited);
-  if (kept > 0)
-    charged_until_ns_ += std::min(static_cast<std::uint64_t>(kept), now - charged_until_ns_);
-}
-
-void Executor::wait_for_the_host() noexcept {
-  const std::uint64_t before = hal::core_time_ns();
-  hal::yield_to_host();
-  waited_ns_ += hal::core_time_ns() - before;
 }
 
 void Executor::uninstall() noexcept {
@@ -526,6 +502,7 @@ void Executor::idle(unsigned ran) noexcept {
   }
   fruitless_looks_ = 0;
   utilisation_.set(false, started);
+  idled_ = true;
   const bool wants_work = machine_.cores() > 1 && usable_;
   if (wants_work) machine_.announce_idle(index_);
   bool found = false;

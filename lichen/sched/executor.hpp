@@ -11,6 +11,7 @@
 // A task that does not come back is preempted (preempt.cpp).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -184,6 +185,11 @@ class Executor final : public coro::Core {
   static constexpr std::uint64_t deaf_ns = 500'000;
   // A core that goes on on another thread comes back to its own after this time at the latest.
   static constexpr std::uint64_t stand_in_ns = 4'000'000;
+  // The host takes a core for milliseconds: what ran for less was not interrupted by it.
+  static constexpr std::uint64_t may_be_taken_after_ns = 1'000'000;
+  static constexpr std::uint64_t least_taken_ns = 200'000;
+  // So often the core's own time is read in any case, before something runs.
+  static constexpr std::uint64_t read_own_ns = 5'000'000;
   // For so long a plan of looks holds for further batches, and a lone lane need not be charged.
   static constexpr std::uint64_t plan_for_ns = 200'000;
   // A task that had to be set aside, but for want of a stack, is looked at again after this time:
@@ -235,7 +241,26 @@ class Executor final : public coro::Core {
   // Lanes.
   void install(Lane& lane, std::uint64_t now) noexcept;
   void clock_the_host(std::uint64_t now) noexcept;
-  void leave_out_the_host(std::uint64_t now) noexcept;
+  // It is charged until here, or the host was asked what it had until here.
+  [[nodiscard]] std::uint64_t looked_at_until() const noexcept {
+    return std::max(charged_until_ns_, own_read_ns_);
+  }
+  void leave_out_of_frame(std::uint64_t now) noexcept;
+  void leave_out_of_fair(std::uint64_t now) noexcept;
+  // Of what the running lane is to be charged: what the host has had of it.
+  void leave_out_the_host(std::uint64_t now) noexcept {
+    if (!running_) return;
+    if (lane_->kind == LaneKind::frame)
+      leave_out_of_frame(now);
+    else if (now - looked_at_until() >= may_be_taken_after_ns) [[unlikely]]
+      leave_out_of_fair(now);
+  }
+  void begin_own_time(std::uint64_t now) noexcept;
+  void read_own_time(std::uint64_t now) noexcept;
+  void note_own_time(std::uint64_t now) noexcept {
+    if (now - own_read_ns_ >= read_own_ns) [[unlikely]]
+      read_own_time(now);
+  }
   void uninstall() noexcept;
   [[nodiscard]] Lane& lane_of(const coro::Runnable& runnable) noexcept;
   void queue(Lane& lane, coro::Runnable& runnable, bool pinned, coro::Order order) noexcept;
@@ -338,6 +363,11 @@ class Executor final : public coro::Core {
   // long the lane has waited for other cores which the host has taken away.
   std::uint64_t host_ns_ = 0;
   std::uint64_t waited_ns_ = 0;
+  // The core's own time as it was last read, when, and what the host had taken when that was asked.
+  std::uint64_t own_ns_ = 0;
+  std::uint64_t own_read_ns_ = 0;
+  std::uint64_t taken_ns_ = 0;
+  bool idled_ = false;  // since it was read
   std::uint64_t batch_began_ns_ = 0;
   std::uint64_t polled_ns_ = 0;
   std::uint64_t put_off_poll_ns_ = 0;  // since then, for a near timer; 0: it is not

@@ -1,4 +1,6 @@
 // What the executor tells its observers.
+#include <algorithm>
+
 #include "lichen/hal/hal.hpp"
 #include "lichen/sched/executor.hpp"
 #include "lichen/sched/machine.hpp"
@@ -17,7 +19,8 @@ void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro
                               std::uintptr_t at, bool others_waited) noexcept {
   if (stalls_.log_late(now) && !stalls_.due(since, now)) return;
   if (!others_waited && !has_turn_work() && schedule_.empty()) return;
-  const std::uint64_t kept = stalls_.kept_since(since, now, StallMonitor::host_had(now));
+  const std::uint64_t host_had = now - std::min(now, hal::core_time_ns());
+  const std::uint64_t kept = stalls_.kept_since(since, now, host_had);
   if (!stalls_.is_stall(now - since - kept)) return;
   stalls_.report(since, now, kept, lane_->id, lane_->group ? lane_->group->name() : "runtime",
                  running, name_of(running), at);

@@ -143,9 +143,9 @@ void Executor::reconsider() noexcept {
     const std::uint64_t since = batch_now_ns_;
     told = told || told_;
     look_for_events(now);
-    leave_out_the_host(now);
     if (stalls_.due(since, now)) [[unlikely]]
       look_for_stall(since, now, current_, interrupted_at_, false);
+    leave_out_the_host(now);
     if (is_to_wait(now)) {
       hal::pause();
       continue;
@@ -271,7 +271,7 @@ void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(exe
 // When the task that runs next is to be interrupted if it has not come back by then.
 void Executor::plan_look(std::uint64_t now) noexcept {
   if (!running_) return;
-  if (!machine_.preempts()) return stalls_.note_host(now);
+  if (!machine_.preempts()) return note_own_time(now);
   const bool others = others_of_turn();
   // What was planned for the batches before will do for a while.
   if (now < plan_again_ns_ && armed_ns_ <= look_at_ns_ && schedule_.empty() && timers_.empty() &&
@@ -279,7 +279,7 @@ void Executor::plan_look(std::uint64_t now) noexcept {
     timers_.watch_from(coro::no_deadline);
     return timers_.plan_look(look_at_ns_);
   }
-  stalls_.note_host(now);
+  note_own_time(now);
   plan_again_ns_ = now + plan_for_ns;
   decision_ns_ = std::max(schedule_.next_decision(*lane_, charged_until_ns_, now),
                           std::exchange(no_stack_until_ns_, 0));

@@ -414,10 +414,7 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
   if (share.queue) share.queue->charge(share, ran_ns);
   clutch_.charge(ran_ns, now);
   frame_balance_.fair_ran(ran_ns);
-  if (local.guarantee_permille != 0) {
-    local.group->guarantee_charge(ran_ns, now, guarantee_window(local));
-    owed_left_ -= std::min(owed_left_, ran_ns);
-  }
+  if (local.guarantee_permille != 0) pay_guarantee(local, ran_ns, now);
   if (local.limited) {
     const ScheduleParameters& parameters = registry_.parameters();
     // A chunk is good for the period in which it was taken.

@@ -123,6 +123,10 @@ class Schedule {
   // The same charge, but the lane goes on running.
   void charge(Lane& running, std::uint64_t ran_ns, std::uint64_t now) noexcept;
 
+  // The host had the core for so long while the lane had its turn, which is not charged to it. To a
+  // guarantee it is, which is a part of what the host leaves, not of what it takes.
+  void host_took(const Lane& running, std::uint64_t ns, std::uint64_t now) noexcept;
+
   // Whether something else would run if the running lane were put back now; `since` is when it was
   // picked or last charged. Also true when it may not go on although nothing else is ready (its
   // group has met its limit). If it is false the lane goes on and has been charged until now: what
@@ -213,6 +217,7 @@ class Schedule {
   bool take_chunk(LocalGroup& local, std::uint64_t now) noexcept;
   void return_chunk(LocalGroup& local) noexcept;
   void throttle(LocalGroup& local, std::uint64_t now) noexcept;
+  void pay_guarantee(LocalGroup& local, std::uint64_t ns, std::uint64_t now) noexcept;
   LocalGroup* owed(std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t owed_at(const LocalGroup& local) const noexcept;
   [[nodiscard]] std::uint64_t owed_ns(const LocalGroup& local, std::uint64_t now) const noexcept;

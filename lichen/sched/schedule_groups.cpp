@@ -250,6 +250,17 @@ void Schedule::update_comeback() noexcept {
 
 // --- guarantees ------------------------------------------------------------------------------
 
+void Schedule::host_took(const Lane& running, std::uint64_t ns, std::uint64_t now) noexcept {
+  if (!running.share) return;
+  LocalGroup& local = *running.share->local;
+  if (local.guarantee_permille != 0) pay_guarantee(local, ns, now);
+}
+
+void Schedule::pay_guarantee(LocalGroup& local, std::uint64_t ns, std::uint64_t now) noexcept {
+  local.group->guarantee_charge(ns, now, guarantee_window(local));
+  owed_left_ -= std::min(owed_left_, ns);
+}
+
 std::uint64_t Schedule::owed_at(const LocalGroup& local) const noexcept {
   return local.group->served_until() +
          registry_.parameters().guarantee_slice_ns * 1'000 / local.guarantee_permille;

@@ -6,7 +6,6 @@
 #include "lichen/base/format.hpp"
 #include "lichen/base/log.hpp"
 #include "lichen/coro/strand.hpp"
-#include "lichen/hal/hal.hpp"
 
 // Where the program's image begins, from the linker: addresses in it are told from there, since a
 // debugger or symbolizer does not know where it was loaded.
@@ -36,12 +35,6 @@ std::uint64_t StallMonitor::next_look(std::uint64_t since) const noexcept {
   const std::uint64_t threshold = threshold_ns_.load(std::memory_order_relaxed);
   if (threshold == 0) return std::numeric_limits<std::uint64_t>::max();
   return since + (since == reported_since_ ? 2 * reported_held_ : threshold);
-}
-
-std::uint64_t StallMonitor::host_had(std::uint64_t now) noexcept {
-  // The two clocks are not read at the same moment.
-  const std::uint64_t own = hal::core_time_ns();
-  return now > own ? now - own : 0;
 }
 
 void StallMonitor::report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns,

@@ -68,15 +68,8 @@ class StallMonitor {
       return false;
     return since != reported_since_ || held >= 2 * reported_held_ || late_;
   }
-  // On the core, before it runs what may hold it.
-  void note_host(std::uint64_t now) noexcept {
-    if (now >= note_again_ns_) [[unlikely]]
-      note_host(now, host_had(now));
-  }
-  void note_host(std::uint64_t now, std::uint64_t kept_ns) noexcept {
-    noted_kept_ns_ = kept_ns;
-    note_again_ns_ = now + note_pause_ns;
-  }
+  // On the core, before it runs what may hold it, now and then: what the host has had in all.
+  void note_host(std::uint64_t kept_ns) noexcept { noted_kept_ns_ = kept_ns; }
   // Of the time since `since`, when note_host() was last due: what the host had, at most, if it
   // has had `kept_ns` in all. And whether what is left is worth a report.
   [[nodiscard]] std::uint64_t kept_since(std::uint64_t since, std::uint64_t now,
@@ -86,8 +79,6 @@ class StallMonitor {
   [[nodiscard]] bool is_stall(std::uint64_t held_ns) const noexcept {
     return held_ns >= threshold_ns_.load(std::memory_order_relaxed);
   }
-  // What the host has had of this core in all; the calling one.
-  [[nodiscard]] static std::uint64_t host_had(std::uint64_t now) noexcept;
   // When due() may become true, for the one who plans the next interrupt.
   [[nodiscard]] std::uint64_t next_look(std::uint64_t since) const noexcept;
 
@@ -114,14 +105,12 @@ class StallMonitor {
  private:
   static constexpr std::size_t kept = 8;
   static constexpr std::uint64_t log_pause_ns = 1'000'000'000;
-  static constexpr std::uint64_t note_pause_ns = 5'000'000;
 
   void keep(const Stall& stall, std::uint64_t now) noexcept;
   void log(const Stall& stall, std::string_view group, std::uint64_t now) noexcept;
 
   const std::uint32_t core_;
   std::atomic<std::uint64_t> threshold_ns_{static_cast<std::uint64_t>(default_threshold.count())};
-  std::uint64_t note_again_ns_ = 0;
   std::uint64_t noted_kept_ns_ = 0;
   std::uint64_t reported_since_ = 0;
   std::uint64_t reported_held_ = 0;

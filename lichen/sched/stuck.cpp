@@ -87,7 +87,7 @@ void Executor::take_core() noexcept {
   coro::set_this_core(this);
   const std::uint64_t now = hal::now_ns();
   if (lane_->kind == LaneKind::frame) clock_the_host(now);
-  stalls_.note_host(now, StallMonitor::host_had(now));  // each thread has a clock of its own
+  begin_own_time(now);
   batch_began_ns_ = now;  // a task that was handed over has a turn of its own
   // Makes up for interrupts that the thread got which was the core before.
   look_at_ns_ = std::min(look_at_ns_, now + retry_ns);
@@ -95,6 +95,7 @@ void Executor::take_core() noexcept {
 }
 
 void Executor::give_core(Worker& to, Carrier* task) noexcept {
+  leave_out_the_host(hal::now_ns());
   to.wanted = task;
   to.state = Worker::State::running;
   worker_ = &to;

@@ -273,6 +273,95 @@ Task<Result<void>> share(World& world, bool placed) {
 Task<Result<void>> shares(World& world) { co_return co_await share(world, true); }
 Task<Result<void>> shares_anywhere(World& world) { co_return co_await share(world, false); }
 
+// A core that the host gives and takes in turn, both for so long: in the middle of who computes,
+// and now and then once more when the kernel asks what the host has had.
+class TakenCore {
+ public:
+  void compute(std::uint64_t piece_ns) noexcept {
+    hal::sim::compute(piece_ns);
+    given_ns_ += piece_ns;
+    if (given_ns_ < turn_ns_) return;
+    given_ns_ = 0;
+    turns_ = (turns_ + 1) % lengths.size();
+    turn_ns_ = lengths[turns_];
+    hal::sim::take_core(turn_ns_);
+    if (turns_ == 0) hal::sim::take_core_when_asked(turn_ns_);
+  }
+
+ private:
+  static constexpr std::array<std::uint64_t, 3> lengths{4 * ms, 3 * ms, 8 * ms};
+  std::uint64_t given_ns_ = 0;
+  std::size_t turns_ = 0;
+  std::uint64_t turn_ns_ = lengths[0];
+};
+
+Task<Result<void>> hog_on(TakenCore& core, Work& work) {
+  for (; !work.over.load(); work.done.fetch_add(100 * us)) core.compute(100 * us);
+  co_return Result<void>{};
+}
+
+// Half of the time it waits in calls of the host's, with its core.
+Task<Result<void>> hog_that_blocks(Work& work) {
+  for (; !work.over.load(); work.done.fetch_add(2 * ms)) {
+    hal::sim::compute(1 * ms);
+    hal::sim::block(1 * ms);
+  }
+  co_return Result<void>{};
+}
+
+// Two apps beside what the host runs on the same cores: each gets its share of what is left.
+Task<Result<void>> robbed_shares(World& world) {
+  auto one = CO_TRY(sched::make_group({.name = "one", .weight = 100}));
+  auto three = CO_TRY(sched::make_group({.name = "three", .weight = 300}));
+  Work work_of_one;
+  Work work_of_three;
+  std::vector<TakenCore> cores(world.machine.cores());
+  Scope hogs;
+  for (unsigned core = 0; core < world.machine.cores(); ++core) {
+    coro::Core* const where = &world.machine.core(core);
+    hogs.spawn(hog_on(cores[core], work_of_one), {.core = where, .lane = one->lane(Qos::utility)});
+    hogs.spawn(hog_on(cores[core], work_of_three),
+               {.core = where, .lane = three->lane(Qos::utility)});
+  }
+  CO_TRY(co_await sleep_for(2s));
+  work_of_one.over = work_of_three.over = true;
+  const std::uint64_t of_one = work_of_one.done;
+  const std::uint64_t of_three = work_of_three.done;
+  hal::sim::note("of one", of_one);
+  hal::sim::note("of three", of_three);
+  const std::uint64_t all = of_one + of_three;
+  check(of_one * 100 >= all * 24 && of_one * 100 <= all * 26,
+        "weights are shares of what the host leaves");
+  CO_TRY(co_await hogs.join());
+  const std::uint64_t charged = one->statistics().fair_ns() + three->statistics().fair_ns();
+  const std::uint64_t done = work_of_one.done + work_of_three.done;
+  hal::sim::note("charged", charged);
+  check(charged * 100 <= done * 101, "nobody is charged for what the host takes");
+  co_return Result<void>{};
+}
+
+// Who keeps a core while it waits in the host has had it for as long.
+Task<Result<void>> blocked_shares(World& world) {
+  std::array<sched::Group::Handle, 2> groups{CO_TRY(sched::make_group({.name = "waits"})),
+                                             CO_TRY(sched::make_group({.name = "computes"}))};
+  std::array<Work, 2> works;
+  Scope hogs;
+  for (unsigned core = 0; core < world.machine.cores(); ++core) {
+    coro::Core* const where = &world.machine.core(core);
+    hogs.spawn(hog_that_blocks(works[0]), {.core = where, .lane = groups[0]->lane(Qos::utility)});
+    hogs.spawn(hog(works[1], 1 * ms), {.core = where, .lane = groups[1]->lane(Qos::utility)});
+  }
+  CO_TRY(co_await sleep_for(1s));
+  works[0].over = works[1].over = true;
+  const std::uint64_t waiting = works[0].done;
+  const std::uint64_t all = waiting + works[1].done;
+  hal::sim::note("of who waits", waiting);
+  hal::sim::note("of both", all);
+  check(waiting * 100 >= all * 47 && waiting * 100 <= all * 53,
+        "to wait in the host with the core is to have it");
+  co_return co_await hogs.join();
+}
+
 // Work in every bucket on a core, or on each of two: none waits longer than its latency, and the
 // windows of all.
 Task<Result<void>> starving(World& world) {

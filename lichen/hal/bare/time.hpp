@@ -19,6 +19,9 @@ std::int64_t wall_clock_ns() noexcept;
 // instructions it took, where each takes a nanosecond.
 std::uint64_t core_time_ns() noexcept;
 
+// For how long in all a host has kept the calling core from running: here there is none.
+inline std::uint64_t taken_ns() noexcept { return 0; }
+
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
 // invalid_state (no handler is registered).

@@ -20,6 +20,7 @@
 
 #include "lichen/base/error_map.hpp"
 #include "lichen/hal/linux/local.hpp"
+#include "lichen/hal/linux/time.hpp"
 
 namespace lichen::hal {
 
@@ -258,5 +259,13 @@ void wake(CoreId core) noexcept {
 }
 
 void yield_to_host() noexcept { sched_yield(); }
+
+// The second number is the time spent on a run queue (Documentation/scheduler/sched-stats.rst).
+std::uint64_t taken_ns() noexcept {
+  std::array<char, 96> text{};
+  if (!read_text("/proc/thread-self/schedstat", text)) return 0;
+  const char* const waited = std::strchr(text.data(), ' ');
+  return waited ? std::strtoull(waited, nullptr, 10) : 0;
+}
 
 }  // namespace lichen::hal

@@ -1,10 +1,12 @@
 #include "lichen/hal/hal.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <thread>
 
 namespace lichen::hal {
 namespace {
@@ -25,6 +27,37 @@ TEST(Cores, AllRunAndWakesAreNotLost) {
   EXPECT_EQ(token.load(), 4'000);
   EXPECT_EQ(this_core(), no_core);
   EXPECT_TRUE(start_cores({.count = 0}, entry).failed_with(Error::invalid_argument));
+}
+
+// Two threads that want one processor; then one that wants none.
+TEST(Cores, WhatTheHostTakesIsNotWhatTheyWaitFor) {
+  auto entry = [](CoreId core) {
+    cpu_set_t allowed;
+    ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    int first = 0;
+    while (!CPU_ISSET(first, &allowed)) ++first;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    if (taken_ns() == 0) GTEST_SKIP() << "the host does not say";
+    std::atomic<bool> over{false};
+    std::thread other{[&] {
+      while (!over.load()) continue;
+    }};
+    const std::uint64_t before = taken_ns();
+    while (taken_ns() < before + 10'000'000) continue;
+    over = true;
+    other.join();
+
+    const std::uint64_t began = now_ns();
+    const std::uint64_t until_then = taken_ns();
+    wait(core, began + 50'000'000);
+    const std::uint64_t taken = taken_ns() - until_then;
+    EXPECT_LE(taken + 50'000'000, now_ns() - began);
+    ASSERT_EQ(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+  };
+  ASSERT_TRUE(start_cores({.count = 1}, entry));
 }
 
 std::atomic<int> taken{0};

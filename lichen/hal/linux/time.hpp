@@ -17,6 +17,11 @@ std::uint64_t now_ns() noexcept;
 // between two moments in which it did not wait() count. A system call.
 std::uint64_t core_time_ns() noexcept;
 
+// For how long in all the host has kept the calling core, its thread, from running although that
+// wanted to; what the thread has waited for in calls of the host's is none of it. 0 where the host
+// does not say. Opens a file.
+std::uint64_t taken_ns() noexcept;
+
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
 // invalid_state (no handler is registered), no_memory.

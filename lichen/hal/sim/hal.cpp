@@ -58,9 +58,21 @@ std::uint64_t now_ns() noexcept {
 }
 
 std::uint64_t core_time_ns() noexcept {
+  Machine& machine = Machine::instance();
+  SimCore* core = machine.running();
+  if (const std::uint64_t taken = core ? std::exchange(core->taken_when_asked_ns, 0) : 0) {
+    core->stalled_ns += taken;
+    machine.spend({taken, taken}, machine.timing().ahead, Machine::kernel_text);
+  }
   const std::uint64_t now = now_ns();
-  const SimCore* core = Machine::instance().running();
-  return core ? now - core->stalled_ns : now;
+  return core ? now - core->stalled_ns - core->blocked_ns : now;
+}
+
+std::uint64_t taken_ns() noexcept {
+  Machine& machine = Machine::instance();
+  machine.call(machine.timing().call_cost);
+  const SimCore* core = machine.running();
+  return core ? core->stalled_ns : 0;
 }
 
 Result<void> arm_deadline(CoreId id, std::uint64_t deadline_ns) noexcept {

@@ -314,6 +314,15 @@ void Machine::take_core(std::uint64_t ns, bool says_so) noexcept {
   settle(timing().ahead, reinterpret_cast<std::uintptr_t>(app_text().data()));
 }
 
+void Machine::block(std::uint64_t ns) noexcept {
+  if (!running_) return;
+  charge_steps();
+  emit(*running_, "is blocked", ns);
+  running_->blocked_ns += ns;
+  advance(*running_, running_->clock + ns);
+  settle(timing().ahead, kernel_text);
+}
+
 void Machine::wait(std::uint64_t deadline_ns) noexcept {
   SimCore& core = *running_;
   ++core.statistics.waits;

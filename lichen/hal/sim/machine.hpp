@@ -39,7 +39,9 @@ struct SimCore {
   void (*after)() noexcept = nullptr;
   std::uint64_t steps_to_stall = never;
   std::uint64_t stalled_ns = 0;
+  std::uint64_t blocked_ns = 0;
   std::uint64_t taken_when_arming_ns = 0;
+  std::uint64_t taken_when_asked_ns = 0;
   std::uint64_t part_step = 0;  // time of steps below a nanosecond, in 1/1024
   void* slot = nullptr;         // base::core_slot() while another core runs
   Context start;
@@ -78,6 +80,7 @@ class Machine {
   void step(std::uintptr_t at) noexcept;
   void compute(std::uint64_t work_ns) noexcept;
   void take_core(std::uint64_t ns, bool says_so) noexcept;
+  void block(std::uint64_t ns) noexcept;
   void wait(std::uint64_t deadline_ns) noexcept;
   void wake(CoreId id) noexcept;
   // Delivers what has arrived, if the core has interrupts on.

@@ -53,8 +53,14 @@ const Options& options() noexcept { return Machine::instance().options(); }
   Machine::instance().take_core(ns, says_so);
 }
 
+void block(std::uint64_t ns) noexcept { Machine::instance().block(ns); }
+
 void take_core_when_arming(std::uint64_t ns) noexcept {
   if (SimCore* core = Machine::instance().running()) core->taken_when_arming_ns = ns;
+}
+
+void take_core_when_asked(std::uint64_t ns) noexcept {
+  if (SimCore* core = Machine::instance().running()) core->taken_when_asked_ns = ns;
 }
 
 std::span<const std::byte> app_text() noexcept {

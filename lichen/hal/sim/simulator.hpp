@@ -88,8 +88,12 @@ void compute(std::uint64_t work_ns) noexcept;
 // The host takes the running core away for so long, in the middle of an app's work; says_so: and
 // core_time_ns() tells.
 void take_core(std::uint64_t ns, bool says_so = true) noexcept;
-// The same when the running core next sets its timer; it does not say so.
+// The work waits in a call of the host's for so long: its core does not run, and nobody took it.
+void block(std::uint64_t ns) noexcept;
+// The host takes the core when it next sets its timer; it does not say so.
 void take_core_when_arming(std::uint64_t ns) noexcept;
+// And when it is next asked for the core's own time; it says so.
+void take_core_when_asked(std::uint64_t ns) noexcept;
 
 // A point at which another core may go on.
 void step() noexcept;

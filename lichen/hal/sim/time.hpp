@@ -12,8 +12,10 @@ namespace lichen::hal {
 // is ahead lets the others catch up first.
 std::uint64_t now_ns() noexcept;
 
-// As now_ns(), without the time in which the core was stalled.
+// As now_ns(), without the time in which the core was stalled or blocked.
 std::uint64_t core_time_ns() noexcept;
+// For how long in all the core was stalled.
+std::uint64_t taken_ns() noexcept;
 
 // Raises Interrupt::deadline on the running core some seeded time after the moment given, once;
 // replaces the one armed before; no_deadline disarms. Errors: invalid_argument (not this core),
