@@ -3,6 +3,8 @@
 // too: who holds the next mutex, who serves the next channel, the children that it joins.
 #pragma once
 
+#include <cstdint>
+
 #include "lichen/base/list.hpp"
 #include "lichen/coro/lane.hpp"
 #include "lichen/coro/strand.hpp"
@@ -17,7 +19,9 @@ struct Loan {
   Lent asked;                  // as it was before it came to another core
   bool base_hurried = false;   // `base` was given by hooks::raise()
   bool passed_on = false;      // to whom `to` waits for
-  base::ListNode node;         // among all loans
+  std::uint32_t number =
+      0;                // of those that are still to be passed on: the order in which they came
+  base::ListNode node;  // among all loans
 };
 
 namespace hooks {

@@ -7,6 +7,15 @@
 
 namespace lichen::sched {
 
+namespace {
+
+// What the host has had of the calling core in all. The two clocks are not read at the same moment.
+std::uint64_t host_had(std::uint64_t now) noexcept {
+  return now - std::min(now, hal::core_time_ns());
+}
+
+}  // namespace
+
 // It begins, or goes on.
 const coro::Strand* Executor::note_run(coro::Runnable& runnable) noexcept {
   const coro::Strand* strand = runnable.strand;
@@ -19,8 +28,7 @@ void Executor::look_for_stall(std::uint64_t since, std::uint64_t now, const coro
                               std::uintptr_t at, bool others_waited) noexcept {
   if (stalls_.log_late(now) && !stalls_.due(since, now)) return;
   if (!others_waited && !has_turn_work() && schedule_.empty()) return;
-  const std::uint64_t host_had = now - std::min(now, hal::core_time_ns());
-  const std::uint64_t kept = stalls_.kept_since(since, now, host_had);
+  const std::uint64_t kept = stalls_.kept_since(since, now, host_had(now));
   if (!stalls_.is_stall(now - since - kept)) return;
   stalls_.report(since, now, kept, lane_->id, lane_->group ? lane_->group->name() : "runtime",
                  running, name_of(running), at);
@@ -34,7 +42,7 @@ void Executor::look_for_stall_in_handler(std::uint64_t now) noexcept {
   if (stalls_.is_late() || !stalls_.due(since, now)) [[likely]]
     return;
   if (!has_turn_work() && schedule_.empty() && posted_.empty() && timers_.first_set() > now) return;
-  const std::uint64_t kept = stalls_.kept_since(since, now, StallMonitor::host_had(now));
+  const std::uint64_t kept = stalls_.kept_since(since, now, host_had(now));
   if (!stalls_.is_stall(now - since - kept)) return;
   begin_suspension();  // so that the locks which are taken now look at no requests
   stalls_.report_in_handler(since, now, kept, lane_->id,

@@ -52,10 +52,9 @@ RARE void Loans::set_passed_on(Loan& loan, bool passed_on) noexcept {
   loan.passed_on = passed_on;
   loan.node.unlink();
   List& loans = loans_to(*loan.to);
-  if (passed_on)
-    loans.push_back(loan);
-  else
-    loans.push_front(loan);
+  if (passed_on) return loans.push_back(loan);
+  loan.number = ++last_number_;
+  loans.push_front(loan);
 }
 
 RARE void Loans::lend(Loan& loan, Strand& to, Lent lent) noexcept {
@@ -194,12 +193,11 @@ RARE Strand* Loans::lock_debtor(Lent& lent) noexcept __attribute__((no_thread_sa
   for (unsigned tries = 0;; ++tries) {
     {
       SpinGuard guard{lock_};
+      // The latest, wherever in memory its debtor lies: what happens is the same in each run.
       Loan* open = nullptr;
-      for (List& loans : loans_) {
-        open = loans.front();
-        if (open && !open->passed_on) break;
-        open = nullptr;
-      }
+      for (List& loans : loans_)
+        if (Loan* each = loans.front(); each && !each->passed_on)
+          if (!open || each->number > open->number) open = each;
       if (!open) return nullptr;
       // It lives: to end, it would have to take the loan back first.
       if (open->to->lock.try_lock()) {

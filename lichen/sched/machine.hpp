@@ -89,6 +89,7 @@ class Loans {
   Machine& machine_;
   coro::SpinLock lock_;
   std::array<List, 256> loans_;
+  std::uint32_t last_number_ = 0;
 };
 
 class Machine {

@@ -296,7 +296,7 @@ class TakenCore {
 };
 
 Task<Result<void>> hog_on(TakenCore& core, Work& work) {
-  for (; !work.over.load(); work.done.fetch_add(100 * us)) core.compute(100 * us);
+  for (; !work.over.load(); work.done.fetch_add(250 * us)) core.compute(250 * us);
   co_return Result<void>{};
 }
 
@@ -317,7 +317,7 @@ Task<Result<void>> robbed_shares(World& world) {
   Work work_of_three;
   std::vector<TakenCore> cores(world.machine.cores());
   Scope hogs;
-  for (unsigned core = 0; core < world.machine.cores(); ++core) {
+  for (unsigned core = 0; core < std::min(2U, world.machine.cores()); ++core) {
     coro::Core* const where = &world.machine.core(core);
     hogs.spawn(hog_on(cores[core], work_of_one), {.core = where, .lane = one->lane(Qos::utility)});
     hogs.spawn(hog_on(cores[core], work_of_three),
@@ -346,7 +346,7 @@ Task<Result<void>> blocked_shares(World& world) {
                                              CO_TRY(sched::make_group({.name = "computes"}))};
   std::array<Work, 2> works;
   Scope hogs;
-  for (unsigned core = 0; core < world.machine.cores(); ++core) {
+  for (unsigned core = 0; core < std::min(2U, world.machine.cores()); ++core) {
     coro::Core* const where = &world.machine.core(core);
     hogs.spawn(hog_that_blocks(works[0]), {.core = where, .lane = groups[0]->lane(Qos::utility)});
     hogs.spawn(hog(works[1], 1 * ms), {.core = where, .lane = groups[1]->lane(Qos::utility)});
@@ -410,7 +410,7 @@ Task<Result<void>> sleepers(World& world) {
         hog(work, 500 * us),
         {.lane = groups[i / sched::qos_count % 2]->lane(static_cast<Qos>(i % sched::qos_count))});
   std::uint64_t longest = 0;
-  for (unsigned i = 0; i < 20; ++i) {
+  for (unsigned i = 0; i < 10; ++i) {
     const Deadline deadline = Deadline::after(Duration{world.random.below(100 * ms)});
     CO_TRY(co_await sleep_until(deadline));
     longest = std::max(longest, hal::now_ns() - deadline.ns);
