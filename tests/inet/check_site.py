@@ -122,7 +122,16 @@ def check_curl(site, url, root, folder):
     expect(together == page * 200, "200 requests, 30 at a time, were not answered alike")
 
 
-def check_browser(programs, folder, url):
+def has_settled():
+    """Whether the device's own address of IPv6 is known to be nobody else's (proc(5), IFA_F_TENTATIVE)."""
+    with open("/proc/net/if_inet6", encoding="ascii") as addresses:
+        flags = [int(line.split()[4], 16) for line in addresses if line.split()[5] == DEVICE.decode()]
+    return flags and not any(each & 0x40 for each in flags)
+
+
+def check_browser(programs, folder, site, url):
+    # A browser gives up what it loads when an address of its machine comes or becomes valid.
+    wait_for("the device's own address", has_settled)
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     expect(browser, "Chromium is not installed: run tools/setup test")
     said, _ = programs.start(
@@ -133,20 +142,25 @@ def check_browser(programs, folder, url):
 
     wait_for("the browser", lambda: "DevTools listening" in said())
     page = check_page.open_page(url, os.path.join(folder, os.path.basename(browser) + ".log"))
-    wait_for("the page to be live", lambda: page.evaluate(
-        "document.getElementById('link').textContent") == "live")
-    wait_for("numbers that change", lambda: int(
-        page.evaluate("document.body.dataset.updates || 0")) >= 3)
+    try:
+        wait_for("the page to be live", lambda: page.evaluate(
+            "document.getElementById('link').textContent") == "live")
+        wait_for("numbers that change", lambda: int(
+            page.evaluate("document.body.dataset.updates || 0")) >= 3)
+    except Failed as reason:
+        shown = page.evaluate("document.documentElement.innerText")
+        raise Failed(f"{reason}; the page shows {shown!r}, and the site said {site.said()!r}") from None
 
 
 def serve_leases(programs, folder, address):
-    """For five seconds each (dnsmasq has no less than two minutes of its own). Yields what ends it."""
+    """To be renewed each second, asked of any server after three, and lost after thirty: a busy machine
+    may keep it from answering for long. Yields what ends it."""
     said, end = programs.start(
         shutil.which("dnsmasq", path=DNSMASQ_PATH), "--keep-in-foreground", "--conf-file=/dev/null",
         "--user=root", "--pid-file=", "--log-facility=-", "--no-resolv", "--no-hosts", "--no-ping",
         "--interface=lichen0", "--except-interface=lo", "--bind-interfaces", "--dhcp-authoritative",
         f"--dhcp-leasefile={folder}/leases", f"--dhcp-range={address},{address},120",
-        "--dhcp-option=option:T1,1", "--dhcp-option=option:T2,3", "--dhcp-option-force=51,5")
+        "--dhcp-option=option:T1,1", "--dhcp-option=option:T2,3", "--dhcp-option-force=51,30")
     wait_for("dnsmasq", lambda: "DHCP, IP range" in said())
     return end
 
@@ -217,7 +231,7 @@ def main():
             disks = site.state()["disks"]
             expect(disks == [{"sectors": 2, "sector_size": 512, "read_only": True}], f"disks: {disks}")
             check_curl(site, url, root, folder)
-            check_browser(programs, folder, url)
+            check_browser(programs, folder, site, url)
             end_leases()
             serve_leases(programs, folder, SECOND_ADDRESS)
             check_move(site, url)
