@@ -3,8 +3,6 @@
 // too: who holds the next mutex, who serves the next channel, the children that it joins.
 #pragma once
 
-#include <cstdint>
-
 #include "lichen/base/list.hpp"
 #include "lichen/coro/lane.hpp"
 #include "lichen/coro/strand.hpp"
@@ -19,9 +17,7 @@ struct Loan {
   Lent asked;                  // as it was before it came to another core
   bool base_hurried = false;   // `base` was given by hooks::raise()
   bool passed_on = false;      // to whom `to` waits for
-  std::uint32_t number =
-      0;                // of those that are still to be passed on: the order in which they came
-  base::ListNode node;  // among all loans
+  base::ListNode node;         // among all loans
 };
 
 namespace hooks {

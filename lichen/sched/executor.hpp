@@ -209,6 +209,9 @@ class Executor final : public coro::Core {
 
   enum class State : std::uint32_t { awake, parked };
   static constexpr std::uint8_t nothing_runs = 255;
+  // What of the foreground's somebody waits for, or more urgent.
+  static constexpr unsigned waited_for_band =
+      first_bucket_band + bucket_of(true, Qos::user_initiated);
 
   // The loop.
   void loop() noexcept;

@@ -3,6 +3,7 @@
 
 #include "lichen/base/hash.hpp"
 #include "lichen/coro/loan.hpp"
+#include "lichen/hal/hal.hpp"
 #include "lichen/sched/machine.hpp"
 
 // All of it is seldom needed, and an image need not be larger for it.
@@ -44,17 +45,21 @@ using coro::Strand;
 
 RARE unsigned Loans::band_of(LaneId lane) noexcept { return machine_.band_of(lane); }
 
+// By its place in a granule of memory: that is the same in each run of the simulator, as its
+// address is not, which would decide how many steps a look takes.
 RARE Loans::List& Loans::loans_to(const Strand& debtor) noexcept {
-  return loans_[base::hash(reinterpret_cast<std::uintptr_t>(&debtor)) % loans_.size()];
+  const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(&debtor) % hal::granule_size;
+  return loans_[base::hash(place) % loans_.size()];
 }
 
 RARE void Loans::set_passed_on(Loan& loan, bool passed_on) noexcept {
   loan.passed_on = passed_on;
   loan.node.unlink();
   List& loans = loans_to(*loan.to);
-  if (passed_on) return loans.push_back(loan);
-  loan.number = ++last_number_;
-  loans.push_front(loan);
+  if (passed_on)
+    loans.push_back(loan);
+  else
+    loans.push_front(loan);
 }
 
 RARE void Loans::lend(Loan& loan, Strand& to, Lent lent) noexcept {
@@ -193,11 +198,12 @@ RARE Strand* Loans::lock_debtor(Lent& lent) noexcept __attribute__((no_thread_sa
   for (unsigned tries = 0;; ++tries) {
     {
       SpinGuard guard{lock_};
-      // The latest, wherever in memory its debtor lies: what happens is the same in each run.
       Loan* open = nullptr;
-      for (List& loans : loans_)
-        if (Loan* each = loans.front(); each && !each->passed_on)
-          if (!open || each->number > open->number) open = each;
+      for (List& loans : loans_) {
+        open = loans.front();
+        if (open && !open->passed_on) break;
+        open = nullptr;
+      }
       if (!open) return nullptr;
       // It lives: to end, it would have to take the loan back first.
       if (open->to->lock.try_lock()) {

@@ -89,7 +89,6 @@ class Loans {
   Machine& machine_;
   coro::SpinLock lock_;
   std::array<List, 256> loans_;
-  std::uint32_t last_number_ = 0;
 };
 
 class Machine {

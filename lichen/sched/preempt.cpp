@@ -86,7 +86,8 @@ void Executor::after_interrupt() noexcept { current().reconsider(); }
 
 // The task is in code that must not be left. It is soon out of it, or never was in any other: the
 // further apart are the looks, unless a frame may be due; and the first comes late enough for most
-// batches to be over. Also in interrupt handlers: takes no lock.
+// batches to be over, unless a device may have something for who goes before what runs. Also in
+// interrupt handlers: takes no lock.
 void Executor::look_again() noexcept {
   add(retries_, 1);
   note_refusal();
@@ -94,7 +95,9 @@ void Executor::look_again() noexcept {
   const std::uint64_t timer = timers_.first_set();
   const std::uint64_t due = std::min(timer, decision_ns_);
   const bool called = interrupt_sent_.load(std::memory_order_relaxed);
-  const bool pressing = !posted_.empty() || due <= now || called;
+  const bool told_of_more =
+      told_ && running_band_.load(std::memory_order_relaxed) > waited_for_band;
+  const bool pressing = !posted_.empty() || due <= now || called || told_of_more;
   const bool needed = pressing || others_of_turn() || !schedule_.empty() || told_;
   const bool urgent = (timer <= now || called) && frames_reserved();
   const unsigned doublings = urgent ? urgent_retry_doublings : retry_doublings;

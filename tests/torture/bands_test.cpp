@@ -271,16 +271,17 @@ TEST_P(Bands, AGroupAtItsLimitLosesNobodyWhoIsWoken) {
     std::atomic<bool> done{false};
     Scope hogs;
     spawn_hogs(hogs, lane, done);
+    // Until it has been there: where the host leaves little, that takes longer.
     Scope sleepers;
     for (int i = 0; i < 4; ++i)
       sleepers.spawn(
-          []() -> Task<Result<void>> {
-            for (int times = 0; times < 8; ++times) CO_TRY(co_await sleep_for(6ms));
+          [](const Group& of) -> Task<Result<void>> {
+            for (int times = 0; times < 8 || of.statistics().throttlings == 0; ++times)
+              CO_TRY(co_await sleep_for(6ms));
             co_return Result<void>{};
-          }(),
+          }(*limited),
           {.lane = lane});
     CO_TRY(co_await sleepers.join());
-    EXPECT_GT(limited->statistics().throttlings, 0U);
     done = true;
     co_return co_await hogs.join();
   }());
