@@ -157,17 +157,6 @@ void use_one(World& world, HostileDevice::Queue& queue) {
   world.device.use(queue, which, size < 200 ? std::min(room, size) : size * 32);
 }
 
-void trouble(World& world) {
-  HostileDevice& device = world.device;
-  const unsigned what = world.input.byte();
-  if (what == 1) device.break_down();
-  if (what == 2) device.go_away();
-  device.restless = what % 4 == 3;
-  device.resets_late = what >= 128 ? what : 0;
-  device.config[what % 8] = static_cast<std::byte>(what);
-  device.cause.configuration = true;
-}
-
 Task<> step(World& world, Scope& tasks) {
   Choices& in = world.input;
   HostileDevice& device = world.device;
@@ -205,7 +194,7 @@ Task<> step(World& world, Scope& tasks) {
       device.scribble(queue, place, in.byte());
       break;
     }
-    case 12: trouble(world); break;
+    case 12: device.make_trouble(in.byte()); break;
     case 13: (co_await sleep_for(std::chrono::milliseconds{in.word() % 2'000})).ignore(); break;
     case 14: coro::test::frames_until_failure = in.below(4); break;
     default: use_one(world, queue); break;

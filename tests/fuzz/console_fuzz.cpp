@@ -151,16 +151,7 @@ Task<> step(World& world, Scope& tasks) {
       device.scribble(queue, place, in.byte());
       break;
     }
-    case 12: {
-      const unsigned what = in.byte();
-      if (what == 1) device.break_down();
-      if (what == 2) device.go_away();
-      device.restless = what % 4 == 3;
-      device.resets_late = what >= 128 ? what : 0;
-      device.config[what % 8] = static_cast<std::byte>(what);
-      device.cause.configuration = true;
-      break;
-    }
+    case 12: device.make_trouble(in.byte()); break;
     case 13: (co_await sleep_for(std::chrono::milliseconds{in.byte()})).ignore(); break;
     case 14: coro::test::frames_until_failure = in.below(4); break;
     default: break;

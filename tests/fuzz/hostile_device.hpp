@@ -253,6 +253,15 @@ class HostileDevice final : public Transport {
     finish_reset();
     gone = went_ = true;
   }
+  // Now and then what a driver has to ask for help against, and a change of its configuration.
+  void make_trouble(unsigned what) {
+    if (what == 1) break_down();
+    if (what == 2) go_away();
+    restless = what % 4 == 3;
+    resets_late = what >= 128 ? what : 0;
+    config[what % 8] = static_cast<std::byte>(what);
+    cause.configuration = true;
+  }
 
   [[nodiscard]] bool is_packed() const { return (accepted & feature::packed_ring) != 0; }
   [[nodiscard]] bool is_resetting() const { return resetting_; }
