@@ -1,5 +1,5 @@
-// Groups, classes, frames and what they lend each other, on the real machine. App text, as
-// preempt_test.cpp; the bounds are those of order, never of time.
+// Groups, classes and frames, on the real machine (what they lend each other: inherit_test.cpp).
+// App text, as preempt_test.cpp; the bounds are those of order, never of time.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -85,6 +85,12 @@ Task<Result<void>> compute_until_boosted(Group& group) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> hold_until_boosted(Mutex& lock, Event& holds, Group& group) {
+  auto guard = CO_TRY(co_await lock.lock());
+  holds.set();
+  co_return co_await compute_until_boosted(group);
+}
+
 // Somebody urgent waits for `outer`, whose holder waits for `wait_for(low, waits)`, which sets
 // `waits` when nothing but a computation is left. All of them are as urgent as each other.
 template <class WaitFor>
@@ -131,13 +137,7 @@ TEST_P(Inheritance, WhoHoldsAMutexPassesOnWhatItIsLentToWhoHoldsTheNext) {
     Mutex inner;
     Event locked;
     Scope scope;
-    scope.spawn(
-        [](Mutex& lock, Event& holds, Group& group) -> Task<Result<void>> {
-          auto guard = CO_TRY(co_await lock.lock());
-          holds.set();
-          co_return co_await compute_until_boosted(group);
-        }(inner, locked, low),
-        {.lane = low.lane(Qos::utility)});
+    scope.spawn(hold_until_boosted(inner, locked, low), {.lane = low.lane(Qos::utility)});
     CO_TRY(co_await locked.wait());
     waits.set();
     {
@@ -194,13 +194,7 @@ TEST_P(Inheritance, WhatIsLentReachesThoseForWhomASelectWaits) {
     Event locked;
     Event never;
     Scope scope;
-    scope.spawn(
-        [](Mutex& lock, Event& holds, Group& group) -> Task<Result<void>> {
-          auto guard = CO_TRY(co_await lock.lock());
-          holds.set();
-          co_return co_await compute_until_boosted(group);
-        }(inner, locked, low),
-        {.lane = low.lane(Qos::utility)});
+    scope.spawn(hold_until_boosted(inner, locked, low), {.lane = low.lane(Qos::utility)});
     CO_TRY(co_await locked.wait());
     waits.set();
     auto first = CO_TRY(co_await coro::select(never.wait(), inner.lock()));
