@@ -52,7 +52,7 @@ std::vector<Window> measure(const Plan& plan, const Pair& pair, unsigned windows
     }
     first.stop = second.stop = true;
   }};
-  on_machine(plan.cores, true, [&] [[clang::coro_wrapper]] (io::System&) {
+  on_machine({.cores = plan.cores}, [&] [[clang::coro_wrapper]] (io::System&) {
     return hog_both(plan, pair, first, second);
   });
   watcher.join();

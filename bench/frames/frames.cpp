@@ -115,7 +115,9 @@ Task<Result<void>> run_all(const Plan& plan, io::System& system, Background& bac
 
 void frames(const Args& args) {
   const Plan plan{args, std::thread::hardware_concurrency()};
-  const bool preempt = args.count("preempt", 1) != 0;
+  const RunOptions options{.cores = plan.cores,
+                           .preemption = args.count("preempt", 1) != 0,
+                           .realtime = args.count("realtime", 0) != 0};
   Background background{plan};
   const std::uint64_t start = now_ns();
   std::vector<Track> tracks;
@@ -124,11 +126,14 @@ void frames(const Args& args) {
   // On a thread that no hog keeps from running.
   Observed seen{};
   std::thread observer{[&] { seen = observe(plan, start, background); }};
-  on_machine(plan.cores, preempt, [&] [[clang::coro_wrapper]] (io::System & system) {
+  on_machine(options, [&] [[clang::coro_wrapper]] (io::System & system) {
     return run_all(plan, system, background, tracks);
   });
   observer.join();
-  Report::print(preempt ? "lichen" : "lichen, no preemption", plan, tracks, seen);
+  Report::print(options.realtime     ? "lichen, real-time"
+                : options.preemption ? "lichen"
+                                     : "lichen, no preemption",
+                plan, tracks, seen);
 }
 
 }  // namespace bench::frames

@@ -128,6 +128,7 @@ def calibrated():
 def contestants():
     """label: command, ours first."""
     found = {OURS: [built("bench_frames"), "frames"],
+             f"{OURS}, real-time": [built("bench_frames"), "frames", "--realtime", "1"],
              f"{OURS}, no preemption": [built("bench_frames"), "frames", "--preempt", "0"]}
     for label, (program, words) in PEERS.items():
         path = peer(program)

@@ -67,7 +67,8 @@ void idle(const Args& args) {
     const Activity after = activity();
     seen = {after.runs - before.runs, after.ns - before.ns};
   }};
-  on_machine(cores, true, [&] [[clang::coro_wrapper]] (io::System&) { return rest(seconds + 2); });
+  on_machine({.cores = cores},
+             [&] [[clang::coro_wrapper]] (io::System&) { return rest(seconds + 2); });
   watcher.join();
   std::printf(
       "{\"name\":\"idle\",\"variant\":\"%u cores, %.0f s\",\"wakeups\":%llu,\"cpu_us\":%.1f}\n",

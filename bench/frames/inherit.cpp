@@ -96,7 +96,7 @@ void inherit(const Args& args) {
     for (unsigned i = 0; i < plan.tracks; ++i) tracks.emplace_back(plan, i, start);
     Observed seen{};
     std::thread observer{[&] { seen = observe(plan, start, background); }};
-    on_machine(plan.cores, true, [&] [[clang::coro_wrapper]] (io::System&) {
+    on_machine({.cores = plan.cores}, [&] [[clang::coro_wrapper]] (io::System&) {
       return run_all(plan, background, tracks, inherits);
     });
     observer.join();

@@ -18,14 +18,15 @@ namespace bench::frames {
 
 using namespace lichen;
 
+// As the peers say it.
+inline constexpr int not_permitted = 77;
+
 // Runs main(system) on a machine of its own; says why and ends the process if that fails.
 template <class Main>
-void on_machine(unsigned cores, bool preempt, Main main) {
-  RunOptions options;
-  options.cores = cores;
-  options.preemption = preempt;
+void on_machine(const RunOptions& options, Main main) {
   const auto outcome = lichen::run(std::move(main), options);
   if (outcome) return;
+  if (options.realtime && outcome.failed_with(Error::access_denied)) std::exit(not_permitted);
   std::fprintf(stderr, "bench_frames: %s\n", std::string{base::describe(outcome.error())}.c_str());
   std::exit(1);
 }

@@ -41,7 +41,7 @@ Task<Result<void>> compute_alone(std::uint64_t iterations, double& ns) {
 void preempt(const Args& args) {
   const double seconds = args.number("seconds", 5);
   Turns turns;
-  on_machine(1, true,
+  on_machine({.cores = 1},
              [&] [[clang::coro_wrapper]] (io::System&) { return take_turns(turns, seconds); });
   turns.print("lichen", seconds);
 
@@ -51,7 +51,7 @@ void preempt(const Args& args) {
   for (int i = 0; i < 7; ++i)
     for (const bool on : {true, false}) {
       double ns = 0;
-      on_machine(1, on, [&] [[clang::coro_wrapper]] (io::System&) {
+      on_machine({.cores = 1, .preemption = on}, [&] [[clang::coro_wrapper]] (io::System&) {
         return compute_alone(iterations, ns);
       });
       (on ? with : without).push_back(ns);

@@ -63,10 +63,14 @@ static_assert(Offers<&wait, void(CoreId, std::uint64_t) noexcept>);
 static_assert(Offers<&wake, void(CoreId) noexcept>);
 static_assert(Offers<&pause, void() noexcept>);
 static_assert(Offers<&yield_to_host, void() noexcept>);
+static_assert(std::same_as<decltype(has_urgency), const bool>);
+static_assert(Offers<&set_urgent, void(CoreId, bool) noexcept>);
+static_assert(Offers<&urgent_from, void(CoreId, std::uint64_t) noexcept>);
 // Time.
 static_assert(Offers<&now_ns, std::uint64_t() noexcept>);
 static_assert(Offers<&core_time_ns, std::uint64_t() noexcept>);
 static_assert(Offers<&taken_ns, std::uint64_t() noexcept>);
+static_assert(Offers<&waits, std::uint64_t() noexcept>);
 static_assert(Offers<&arm_deadline, Result<void>(CoreId, std::uint64_t) noexcept>);
 // Interrupts.
 static_assert(Offers<&register_interrupt, Result<void>(Interrupt, InterruptHandler) noexcept>);

@@ -22,6 +22,8 @@ struct CoreOptions {
   bool pin = false;
   // Which processors, one for each core; null: the first ones the process may use.
   const unsigned* processors = nullptr;
+  // set_urgent() is going to be used.
+  bool urgency = false;
 };
 
 enum class Interrupt : std::uint8_t {

@@ -23,7 +23,10 @@ constexpr std::string_view host_help =
     "                     10.9.1.2/24, and so on), or what DHCP and routers offer; for up to 4\n"
     "                     devices, and served at all of them\n"
     "  --disk FILE[:ro]   a disk whose sectors are those of that file or block device; :ro: only\n"
-    "                     read. May be given several times\n";
+    "                     read. May be given several times\n"
+    "  --realtime         frames run before other processes (SCHED_FIFO); wants the right to "
+    "that:\n"
+    "                     root's, or what 'ulimit -r' grants\n";
 
 void print(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stdout); }
 

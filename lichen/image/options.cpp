@@ -107,6 +107,8 @@ Result<ProgramOptions> parse_options(std::span<char* const> words) {
       return options;
     } else if (word == "--no-preemption") {
       options.run.preemption = false;
+    } else if (word == "--realtime") {
+      options.run.realtime = true;
     } else if (word == "--cores" || word == "--stack-size" || word == "--memory" ||
                word == "--poll" || word == "--log" || word == "--net" || word == "--disk") {
       const std::string_view wrong = i + 1 == words.size()
@@ -120,6 +122,10 @@ Result<ProgramOptions> parse_options(std::span<char* const> words) {
     } else {
       options.rest.push_back(word);
     }
+  }
+  if (options.run.realtime && !options.run.preemption) {
+    refuse_option("--realtime", "without preemption nothing is in time");
+    return Error::invalid_argument;
   }
   return options;
 }

@@ -362,7 +362,10 @@ void Executor::post(Runnable& runnable) noexcept {
   if (running == nothing_runs) return;
   if (band >= running && band > heard_band_.load(std::memory_order_seq_cst)) return;
   // The latest may have met a bad moment and be put off by more than a frame can wait.
-  if (band == frame_band) interrupt_sent_.store(false, std::memory_order_seq_cst);
+  if (band == frame_band) {
+    interrupt_sent_.store(false, std::memory_order_seq_cst);
+    if (machine_.realtime()) hal::set_urgent(index_, true);
+  }
   interrupt();
 }
 
@@ -542,6 +545,7 @@ void Executor::park() noexcept {
   if (!has_work()) {
     add(parks_, 1);
     if (armed_ns_ != coro::no_deadline) arm(coro::no_deadline);
+    rank_rest();
     const bool traced = trace_.on();
     if (traced) note(hal::now_ns(), TraceKind::park, nullptr, 0);
     active_events_.load(std::memory_order_relaxed)->wait(next_event(batch_now_ns_));

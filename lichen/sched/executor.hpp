@@ -24,6 +24,7 @@
 #include "lichen/sched/batch_ring.hpp"
 #include "lichen/sched/event_source.hpp"
 #include "lichen/sched/frame_cache.hpp"
+#include "lichen/sched/frame_wait.hpp"
 #include "lichen/sched/hal_events.hpp"
 #include "lichen/sched/inbox.hpp"
 #include "lichen/sched/placement.hpp"
@@ -160,6 +161,7 @@ class Executor final : public coro::Core {
  private:
   friend class Machine;
   friend struct Worker;
+  friend class FrameWait;
   using Counter = std::atomic<std::uint64_t>;
 
   static constexpr unsigned batch_limit = 128;     // tasks between two looks at events and timers
@@ -188,6 +190,8 @@ class Executor final : public coro::Core {
   // The host takes a core for milliseconds: what ran for less was not interrupted by it.
   static constexpr std::uint64_t may_be_taken_after_ns = 1'000'000;
   static constexpr std::uint64_t least_taken_ns = 200'000;
+  // A frame that is that long overdue to be looked at has left the host waiting for long enough.
+  static constexpr std::uint64_t most_overrun_ns = 1'000'000;
   // So often the core's own time is read in any case, before something runs.
   static constexpr std::uint64_t read_own_ns = 5'000'000;
   // For so long a plan of looks holds for further batches, and a lone lane need not be charged.
@@ -258,6 +262,10 @@ class Executor final : public coro::Core {
     else if (now - looked_at_until() >= may_be_taken_after_ns) [[unlikely]]
       leave_out_of_fair(now);
   }
+  // What goes before other processes of the host, and from when on.
+  void rank_turn(std::uint64_t now) noexcept;
+  void rank_rest() noexcept;
+  void rank_overrun(std::uint64_t now) noexcept;
   void begin_own_time(std::uint64_t now) noexcept;
   void read_own_time(std::uint64_t now) noexcept;
   void note_own_time(std::uint64_t now) noexcept {
@@ -370,6 +378,8 @@ class Executor final : public coro::Core {
   std::uint64_t own_ns_ = 0;
   std::uint64_t own_read_ns_ = 0;
   std::uint64_t taken_ns_ = 0;
+  std::uint64_t waits_ = 0;  // of the thread, when what it had was last found to be less
+  FrameWaits frame_waits_;
   bool idled_ = false;  // since it was read
   std::uint64_t batch_began_ns_ = 0;
   std::uint64_t polled_ns_ = 0;

@@ -1,10 +1,20 @@
-// What the host has of a core while a lane has its turn there, and who pays for it.
+// What the host has of a core while a lane has its turn there, who pays for it, and who of ours
+// goes before the host.
 #include <algorithm>
+#include <utility>
 
 #include "lichen/hal/hal.hpp"
 #include "lichen/sched/executor.hpp"
+#include "lichen/sched/machine.hpp"
 
 namespace lichen::sched {
+
+FrameWait::FrameWait(Executor& core, std::uint64_t due_ns) noexcept : core_{core}, due_ns_{due_ns} {
+  if constexpr (hal::has_urgency) core_.frame_waits_.push(*this);
+}
+FrameWait::~FrameWait() {
+  if constexpr (hal::has_urgency) core_.frame_waits_.erase(*this);
+}
 
 void Executor::clock_the_host(std::uint64_t now) noexcept {
   host_ns_ = now - hal::core_time_ns();
@@ -30,10 +40,42 @@ void Executor::wait_for_the_host() noexcept {
   waited_ns_ += hal::core_time_ns() - before;
 }
 
+// Before something runs. Frames go before other processes; whatever else we have takes its turn
+// among them, until a frame is due.
+void Executor::rank_turn(std::uint64_t now) noexcept {
+  if (!machine_.realtime()) [[likely]]
+    return;
+  const bool frame = lane_->kind == LaneKind::frame && !lane_->exhausted;
+  const FrameWait* const next = frame_waits_.top();
+  std::uint64_t from = next ? next->due() : coro::no_deadline;
+  if (frame && from <= now) from = lane_->comeback();  // it has come to the one that was due
+  // First: who goes behind others may be kept from running at once.
+  hal::urgent_from(index_, from);
+  const bool urgent = frame || schedule_.frames_wait() || from <= hal::now_ns();
+  hal::set_urgent(index_, urgent);
+}
+
+// Before the core sleeps: who is woken for a frame does not stand in line.
+void Executor::rank_rest() noexcept {
+  if (!machine_.realtime()) [[likely]]
+    return;
+  hal::set_urgent(index_, frames_reserved());
+  hal::urgent_from(index_, coro::no_deadline);
+}
+
+// In interrupt handlers: in code that must not be left a frame may run for ever.
+void Executor::rank_overrun(std::uint64_t now) noexcept {
+  if (!machine_.realtime()) return;
+  if (now <= decision_ns_ || now - decision_ns_ < most_overrun_ns) return;
+  hal::urgent_from(index_, coro::no_deadline);
+  hal::set_urgent(index_, false);
+}
+
 // The calling thread is the core from now on; each has clocks of its own.
 void Executor::begin_own_time(std::uint64_t now) noexcept {
   read_own_time(now);
   taken_ns_ = hal::taken_ns();
+  waits_ = hal::waits();
 }
 
 void Executor::read_own_time(std::uint64_t now) noexcept {
@@ -56,9 +98,13 @@ void Executor::leave_out_of_fair(std::uint64_t now) noexcept {
   const std::uint64_t own = own_ns_ - std::min(own_ns_, before);
   if (own + least_taken_ns >= passed) return;
   const std::uint64_t taken = std::max(hal::taken_ns(), taken_ns_);
-  const std::uint64_t kept = std::min(passed - own, taken - taken_ns_);
+  const std::uint64_t queued = taken - taken_ns_;
+  // Else all that is missing was taken, also where a machine below took it, which no queue shows.
+  const std::uint64_t waits = hal::waits();
+  const bool waited = std::exchange(waits_, waits) != waits;
+  const std::uint64_t kept = waited ? std::min(passed - own, queued) : passed - own;
   // What it took while we asked is a part of what passes from now on.
-  taken_ns_ = taken - std::min(taken - taken_ns_ - kept, hal::now_ns() - now);
+  taken_ns_ = taken - std::min(queued - std::min(kept, queued), hal::now_ns() - now);
   charged_until_ns_ += kept;
   schedule_.host_took(*lane_, kept, now);
 }

@@ -116,12 +116,14 @@ Task<Result<Frame>> Frames::next() {
   frame_.number = number;
   frame_.due_ns = start_ns_ + number * period_ns_;
   frame_.deadline_ns = frame_.due_ns + deadline_after_ns_;
-  if (frame_.due_ns > now)
+  if (frame_.due_ns > now) {
+    const FrameWait wait{Executor::current(), frame_.due_ns};
     CO_TRY(co_await coro::sleep_until({frame_.due_ns}));
-  else if (coro::stop_requested())
+  } else if (coro::stop_requested()) {
     co_return Error::stopped;
-  else
+  } else {
     co_await GiveWay{};
+  }
   begun_ = true;
   Executor::current().frame_began(reservation_->lane(), number, frame_.due_ns, left_out);
   co_return frame_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lichen/base/log.hpp"
 #include "lichen/hal/hal.hpp"
 
 namespace lichen::sched {
@@ -32,7 +33,8 @@ class BootGuard {
 
 bool can_be(const MachineOptions& options) noexcept {
   using Options = MachineOptions;
-  return options.first_look >= Options::least_first_look && options.poll.count() >= 0 &&
+  return (options.preemption || !options.realtime) &&
+         options.first_look >= Options::least_first_look && options.poll.count() >= 0 &&
          options.stuck_after.count() >= 0 &&
          (!options.preemption || options.stack_size >= Options::least_stack_size);
 }
@@ -119,11 +121,17 @@ Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) 
   TRY(hal::register_fault_handler(&Executor::on_fault));
   if (options_.preemption) TRY(start_interrupts());
   auto entry = [this](unsigned core) { run_core(core); };
-  const Result<void> started = hal::start_cores({.count = cores(), .pin = options_.pin}, entry);
+  const Result<void> started = hal::start_cores(
+      {.count = cores(), .pin = options_.pin, .urgency = options_.realtime}, entry);
   for (auto& executor : executors_) executor->end_stand_ins();
   coro::cores_share = false;
   end_interrupts();
   hal::register_fault_handler(nullptr).ignore();
+  if (started.failed_with(Error::access_denied))
+    base::log::error(
+        "real-time threads are refused: run as root, or where 'ulimit -r' says 2 or more, or "
+        "without "
+        "--realtime");
   if (!started) return started.error();
   if (const Error failure = failure_.load(); failure != Error{}) return failure;
   return outcome;

@@ -32,6 +32,11 @@ struct MachineOptions {
   // A task that runs while something else has its turn is interrupted, and set aside with its
   // stack.
   bool preemption = true;
+  // Frames run before other processes of the host: while they do, and while a core waits for them,
+  // its thread is a real-time one (SCHED_FIFO). Wants preemption, and the right to such threads:
+  // CAP_SYS_NICE, or an RLIMIT_RTPRIO of 2; else run() yields access_denied. Where nothing but the
+  // machine runs it changes nothing.
+  bool realtime = false;
   // A task that computes alone is looked at after this time, and then ever later, up to 16 times as
   // late: what comes up meanwhile interrupts it by itself, but for what a host keeps to itself.
   coro::Duration first_look = std::chrono::milliseconds{4};
@@ -138,6 +143,9 @@ class Machine {
   // Null where nothing is preempted.
   [[nodiscard]] hal::StackPool* stacks() noexcept { return stacks_.get(); }
   [[nodiscard]] bool preempts() const noexcept { return preempts_; }
+  [[nodiscard]] bool realtime() const noexcept {
+    return hal::has_urgency && options_.realtime && preempts_;
+  }
   [[nodiscard]] std::uint64_t first_look_ns() const noexcept {
     return static_cast<std::uint64_t>(options_.first_look.count());
   }

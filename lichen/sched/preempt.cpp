@@ -92,6 +92,7 @@ void Executor::look_again() noexcept {
   add(retries_, 1);
   note_refusal();
   const std::uint64_t now = hal::now_ns();
+  rank_overrun(now);
   const std::uint64_t timer = timers_.first_set();
   const std::uint64_t due = std::min(timer, decision_ns_);
   const bool called = interrupt_sent_.load(std::memory_order_relaxed);
@@ -275,6 +276,7 @@ void Executor::run_carrier(void* executor) noexcept { static_cast<Executor*>(exe
 void Executor::plan_look(std::uint64_t now) noexcept {
   if (!running_) return;
   if (!machine_.preempts()) return note_own_time(now);
+  rank_turn(now);
   const bool others = others_of_turn();
   // What was planned for the batches before will do for a while.
   if (now < plan_again_ns_ && armed_ns_ <= look_at_ns_ && schedule_.empty() && timers_.empty() &&

@@ -277,6 +277,7 @@ Task<Result<void>> shares_anywhere(World& world) { co_return co_await share(worl
 // and now and then once more when the kernel asks what the host has had.
 class TakenCore {
  public:
+  explicit TakenCore(bool stolen) noexcept : stolen_{stolen} {}
   void compute(std::uint64_t piece_ns) noexcept {
     hal::sim::compute(piece_ns);
     given_ns_ += piece_ns;
@@ -284,12 +285,13 @@ class TakenCore {
     given_ns_ = 0;
     turns_ = (turns_ + 1) % lengths.size();
     turn_ns_ = lengths[turns_];
-    hal::sim::take_core(turn_ns_);
+    stolen_ ? hal::sim::steal_core(turn_ns_) : hal::sim::take_core(turn_ns_);
     if (turns_ == 0) hal::sim::take_core_when_asked(turn_ns_);
   }
 
  private:
   static constexpr std::array<std::uint64_t, 3> lengths{4 * ms, 3 * ms, 8 * ms};
+  const bool stolen_;  // by a machine below the host
   std::uint64_t given_ns_ = 0;
   std::size_t turns_ = 0;
   std::uint64_t turn_ns_ = lengths[0];
@@ -315,7 +317,7 @@ Task<Result<void>> robbed_shares(World& world) {
   auto three = CO_TRY(sched::make_group({.name = "three", .weight = 300}));
   Work work_of_one;
   Work work_of_three;
-  std::vector<TakenCore> cores(world.machine.cores());
+  std::vector<TakenCore> cores(world.machine.cores(), TakenCore{world.random.below(2) == 0});
   Scope hogs;
   for (unsigned core = 0; core < std::min(2U, world.machine.cores()); ++core) {
     coro::Core* const where = &world.machine.core(core);

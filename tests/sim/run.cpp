@@ -52,7 +52,7 @@ Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& 
     timing.wake_latency.most = std::min<std::uint64_t>(timing.wake_latency.most, 8'000);
     if (timing.spurious_interrupts.most > 0) timing.spurious_interrupts = {200'000, 2'000'000};
   }
-  if (scenario.machine == robbed) {
+  if (scenario.machine >= robbed) {
     timing.steps_between_stalls = 20'000;
     timing.stall = {500'000, 1'000'000};
   }
@@ -62,6 +62,7 @@ Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Watch& 
   const auto few = static_cast<unsigned>(1 + random.below(4));
   auto machine = sched::Machine::create({.cores = cores,
                                          .poll = Duration{polls[random.below(polls.size())]},
+                                         .realtime = scenario.machine == outranked,
                                          .stacks = scenario.few_stacks ? few : 16,
                                          .stack_size = std::size_t{128} * 1024});
   check(machine.has_value(), "a machine can be made");

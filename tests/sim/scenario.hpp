@@ -34,7 +34,8 @@ struct Scenario {
     wild,   // whatever the seed makes of it
     calm,   // cores do not stall, and nothing interrupts them often: what takes time can be bounded
     equal,  // calm, and all cores are of full speed
-    robbed,  // equal, but now and then the host takes a core for milliseconds
+    robbed,     // equal, but now and then the host takes a core for milliseconds
+    outranked,  // robbed, but the host lets frames go first
   };
   Machine machine = Machine::wild;
   bool few_stacks = false;  // so that tasks are found that cannot be set aside
@@ -78,6 +79,7 @@ Task<Result<void>> switches(World& world);
 Task<Result<void>> frames(World& world);
 Task<Result<void>> frames_beside_calls(World& world);
 Task<Result<void>> robbed_frames(World& world);
+Task<Result<void>> outranking_frames(World& world);
 Task<Result<void>> frames_on_a_tenth(World& world);
 Task<Result<void>> late_reasons(World& world);
 Task<Result<void>> inherit(World& world);

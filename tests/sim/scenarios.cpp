@@ -59,6 +59,8 @@ std::span<const Scenario> scenarios() noexcept {
                frames_beside_calls, equal},
       Scenario{"robbed_frames", "what the host takes is not taken from a frame's budget",
                robbed_frames, robbed},
+      Scenario{"outranking_frames", "frames that go before the host's other work are in time",
+               outranking_frames, outranked},
       Scenario{"frames_on_a_tenth", "frames leave others a part of a core that is taken away",
                frames_on_a_tenth, equal},
       Scenario{"late_reasons", "why frames are late: each reason is made to happen, and told",

@@ -41,5 +41,8 @@ inline void pause() noexcept {
 }
 // Nobody else wants the processor.
 inline void yield_to_host() noexcept { pause(); }
+inline constexpr bool has_urgency = false;
+inline void set_urgent(CoreId, bool) noexcept {}
+inline void urgent_from(CoreId, std::uint64_t) noexcept {}
 
 }  // namespace lichen::hal

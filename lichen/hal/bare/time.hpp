@@ -21,6 +21,7 @@ std::uint64_t core_time_ns() noexcept;
 
 // For how long in all a host has kept the calling core from running: here there is none.
 inline std::uint64_t taken_ns() noexcept { return 0; }
+inline std::uint64_t waits() noexcept { return 0; }
 
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),

@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "lichen/base/error_map.hpp"
 #include "lichen/hal/linux/local.hpp"
 #include "lichen/hal/linux/time.hpp"
+#include "lichen/hal/linux/urgency.hpp"
 
 namespace lichen::hal {
 
@@ -119,9 +121,18 @@ void bind(CoreId core, const Start& start) noexcept {
   }
   // The host may take a processor away at any time; then the core runs wherever it may.
   (void)sched_setaffinity(0, sizeof(one), &one);
+  detail::bind_urgency(core);
 }
 
-Result<void> become(CoreId core) noexcept {
+void resign(CoreId core) noexcept {
+  detail::end_urgency(core);
+  states[core].thread.store(0);
+  detail::drop_timer(core);
+  detail::leave_thread();
+  detail::local().core = no_core;
+}
+
+Result<void> become(CoreId core, const CoreOptions& options) noexcept {
   detail::local().core = core;
   if (auto entered = detail::enter_thread(); !entered) {
     detail::local().core = no_core;
@@ -129,20 +140,16 @@ Result<void> become(CoreId core) noexcept {
   }
   wake_word(core).store(running);
   states[core].thread.store(gettid());
-  return {};
-}
-
-void resign(CoreId core) noexcept {
-  states[core].thread.store(0);
-  detail::drop_timer(core);
-  detail::leave_thread();
-  detail::local().core = no_core;
+  if (!options.urgency) return {};
+  auto urgent = detail::begin_urgency(core);
+  if (!urgent) resign(core);
+  return urgent;
 }
 
 void* run_thread(void* argument) noexcept {
   Thread& self = *static_cast<Thread*>(argument);
   Start& start = *self.start;
-  const Result<void> became = become(self.core);
+  const Result<void> became = become(self.core, start.options);
   self.error = became.error();
   start.ready.fetch_add(1);
   futex_wake(start.ready, 1);
@@ -198,6 +205,7 @@ std::uint32_t core_capacity(CoreId core) noexcept {
 Result<void> start_cores(const CoreOptions& options,
                          base::FunctionRef<void(CoreId)> entry) noexcept {
   if (options.count == 0 || options.count > max_cores) return Error::invalid_argument;
+  if (options.urgency) TRY(detail::may_be_urgent());
   if (started.exchange(true)) return Error::busy;
 
   cpu_set_t allowed;
@@ -211,7 +219,7 @@ Result<void> start_cores(const CoreOptions& options,
   std::array<Thread, max_cores> threads{};
   Error failure{};
   unsigned made = 1;
-  if (auto became = become(0); !became) {
+  if (auto became = become(0, options); !became) {
     started.store(false);
     return became.error();
   }
@@ -266,6 +274,11 @@ std::uint64_t taken_ns() noexcept {
   if (!read_text("/proc/thread-self/schedstat", text)) return 0;
   const char* const waited = std::strchr(text.data(), ' ');
   return waited ? std::strtoull(waited, nullptr, 10) : 0;
+}
+
+std::uint64_t waits() noexcept {
+  rusage usage{};
+  return getrusage(RUSAGE_THREAD, &usage) == 0 ? static_cast<std::uint64_t>(usage.ru_nvcsw) : 0;
 }
 
 }  // namespace lichen::hal

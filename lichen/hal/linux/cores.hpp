@@ -17,7 +17,8 @@ std::uint32_t core_capacity(CoreId core) noexcept;
 
 // Runs entry(core) on every core and returns when all have returned: core 0 on the calling thread,
 // the others on threads named lichen/1, lichen/2, ... Either all cores run or none does. Errors:
-// invalid_argument (count), busy (cores run already), no_memory, limit_reached (threads).
+// invalid_argument (count), busy (cores run already), no_memory, limit_reached (threads),
+// access_denied (urgency is wanted, and the host gives no right to real-time threads).
 Result<void> start_cores(const CoreOptions& options,
                          base::FunctionRef<void(CoreId)> entry) noexcept;
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -27,6 +29,52 @@ TEST(Cores, AllRunAndWakesAreNotLost) {
   EXPECT_EQ(token.load(), 4'000);
   EXPECT_EQ(this_core(), no_core);
   EXPECT_TRUE(start_cores({.count = 0}, entry).failed_with(Error::invalid_argument));
+}
+
+int policy_of_caller() { return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK; }
+
+TEST(Urgency, CoresGoBeforeOthersOnRequestAndFromAMomentOn) {
+  const auto entry = [](CoreId core) {
+    EXPECT_EQ(policy_of_caller(), SCHED_OTHER);
+    set_urgent(core, true);
+    EXPECT_EQ(policy_of_caller(), SCHED_FIFO);
+    std::thread{[] { EXPECT_EQ(policy_of_caller(), SCHED_OTHER) << "what a core starts"; }}.join();
+    set_urgent(core, false);
+    EXPECT_EQ(policy_of_caller(), SCHED_OTHER);
+
+    // Whatever the core does, and again where it says too late that it is not urgent.
+    for (int i = 0; i < 3; ++i) {
+      urgent_from(core, now_ns() + 2'000'000);
+      while (policy_of_caller() != SCHED_FIFO) continue;
+      set_urgent(core, false);
+      while (policy_of_caller() != SCHED_FIFO) continue;
+      urgent_from(core, no_deadline);
+      set_urgent(core, false);
+    }
+    // One that is named anew in time.
+    for (int i = 0; i < 20; ++i) {
+      urgent_from(core, now_ns() + 1'000'000'000);
+      wait(core, now_ns() + 1'000'000);
+      EXPECT_EQ(policy_of_caller(), SCHED_OTHER);
+    }
+  };
+  const auto outcome = start_cores({.count = 2, .urgency = true}, entry);
+  if (outcome.failed_with(Error::access_denied)) GTEST_SKIP() << "the host gives no such right";
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(policy_of_caller(), SCHED_OTHER);
+}
+
+TEST(Urgency, WithoutTheRightNothingStarts) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const rlimit none{};
+        (void)setrlimit(RLIMIT_RTPRIO, &none);
+        (void)setresuid(65'534, 65'534, 65'534);
+        const auto outcome = start_cores({.count = 2, .urgency = true}, [](CoreId) { _exit(1); });
+        _exit(outcome.failed_with(Error::access_denied) ? 0 : 2);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 // Two threads that want one processor; then one that wants none.

@@ -26,6 +26,7 @@
 #include "lichen/hal/linux/interrupts.hpp"
 #include "lichen/hal/linux/local.hpp"
 #include "lichen/hal/linux/unwind.hpp"
+#include "lichen/hal/linux/urgency.hpp"
 
 namespace lichen::hal {
 
@@ -254,7 +255,9 @@ void give_core_up() noexcept { detail::local().core = no_core; }
 
 void take_core_over(CoreId core) noexcept {
   detail::drop_timer(core);
+  const pid_t before = detail::thread_of(core);
   detail::set_thread(core, gettid());
+  detail::move_urgency(core, before);
   detail::local().core = core;
 }
 

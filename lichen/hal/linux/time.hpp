@@ -22,6 +22,11 @@ std::uint64_t core_time_ns() noexcept;
 // does not say. Opens a file.
 std::uint64_t taken_ns() noexcept;
 
+// How often the calling core's thread has given its processor away by itself: between two moments
+// at which that is the same, all of the time in which it did not run was taken from it, also by a
+// machine below the host, which knows of no queue. A system call.
+std::uint64_t waits() noexcept;
+
 // Raises Interrupt::deadline on a running core at the moment given, once; replaces the one armed
 // before; no_deadline disarms. MUST be called on `core`. Errors: invalid_argument (not this core),
 // invalid_state (no handler is registered), no_memory.

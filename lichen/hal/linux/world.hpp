@@ -10,3 +10,4 @@
 #include "lichen/hal/linux/pages.hpp"
 #include "lichen/hal/linux/stacks.hpp"
 #include "lichen/hal/linux/time.hpp"
+#include "lichen/hal/linux/urgency.hpp"

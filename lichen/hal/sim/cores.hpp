@@ -33,4 +33,9 @@ void wake(CoreId core) noexcept;
 void pause() noexcept;
 void yield_to_host() noexcept;
 
+inline constexpr bool has_urgency = true;
+// A core that is urgent never stalls, and one that stalls goes on when it becomes so.
+void set_urgent(CoreId core, bool urgent) noexcept;
+void urgent_from(CoreId core, std::uint64_t moment_ns) noexcept;
+
 }  // namespace lichen::hal

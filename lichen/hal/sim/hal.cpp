@@ -50,6 +50,18 @@ void yield_to_host() noexcept {
   machine.spend(machine.timing().yield_cost, 0, Machine::kernel_text);
 }
 
+void set_urgent(CoreId id, bool urgent) noexcept {
+  Machine& machine = Machine::instance();
+  SimCore* const core = machine.core(id);
+  if (!core || core->urgent == urgent) return;
+  core->urgent = urgent;
+  machine.call(machine.timing().call_cost);
+}
+
+void urgent_from(CoreId id, std::uint64_t moment_ns) noexcept {
+  if (SimCore* const core = Machine::instance().core(id)) core->urgent_from_ns = moment_ns;
+}
+
 std::uint64_t now_ns() noexcept {
   Machine& machine = Machine::instance();
   machine.spend(machine.timing().call_cost, 0, Machine::kernel_text);
@@ -65,7 +77,7 @@ std::uint64_t core_time_ns() noexcept {
     machine.spend({taken, taken}, machine.timing().ahead, Machine::kernel_text);
   }
   const std::uint64_t now = now_ns();
-  return core ? now - core->stalled_ns - core->blocked_ns : now;
+  return core ? now - core->stalled_ns - core->stolen_ns - core->blocked_ns : now;
 }
 
 std::uint64_t taken_ns() noexcept {
@@ -73,6 +85,13 @@ std::uint64_t taken_ns() noexcept {
   machine.call(machine.timing().call_cost);
   const SimCore* core = machine.running();
   return core ? core->stalled_ns : 0;
+}
+
+std::uint64_t waits() noexcept {
+  Machine& machine = Machine::instance();
+  machine.call(machine.timing().call_cost);
+  const SimCore* core = machine.running();
+  return core ? core->statistics.waits + core->blocks : 0;
 }
 
 Result<void> arm_deadline(CoreId id, std::uint64_t deadline_ns) noexcept {

@@ -209,16 +209,25 @@ void Machine::go_on_with(SimCore& next) noexcept {
   switch_to(here, *next.flow);
 }
 
+// The host lets an urgent core run, and makes it urgent when it has named the moment.
+std::uint64_t SimCore::may_stall_for(std::uint64_t ns) noexcept {
+  const std::uint64_t left = urgent_from_ns - std::min(urgent_from_ns, clock);
+  if (urgent || ns < left) return urgent ? 0 : ns;
+  urgent = true;
+  urgent_from_ns = never;
+  return left;
+}
+
 void Machine::settle(std::uint64_t ahead, std::uintptr_t at) noexcept {
   SimCore& core = *running_;  // the flow stays on it, whatever it calls after an interrupt
   if (++turns_ > options_.turn_limit) fail("the limit of turns is passed: a livelock?");
   if (core.clock > options_.time_limit_ns)
     fail("the limit of virtual time is passed: it does not come to an end");
   if (core.steps_to_stall == 0) {
-    const std::uint64_t stall = draw(timing().stall);
+    const std::uint64_t stall = core.may_stall_for(draw(timing().stall));
     core.steps_to_stall = random_.below(2 * timing().steps_between_stalls) + 1;
-    ++core.statistics.stalls;
-    emit(core, "stalls", stall);
+    core.statistics.stalls += stall > 0 ? 1 : 0;
+    if (stall > 0) emit(core, "stalls", stall);
     core.stalled_ns += stall;
     advance(core, core.clock + stall);
   }
@@ -314,11 +323,18 @@ void Machine::take_core(std::uint64_t ns, bool says_so) noexcept {
   settle(timing().ahead, reinterpret_cast<std::uintptr_t>(app_text().data()));
 }
 
+void Machine::steal_core(std::uint64_t ns) noexcept {
+  if (!running_) return;
+  running_->stolen_ns += ns;
+  take_core(ns, false);
+}
+
 void Machine::block(std::uint64_t ns) noexcept {
   if (!running_) return;
   charge_steps();
   emit(*running_, "is blocked", ns);
   running_->blocked_ns += ns;
+  ++running_->blocks;
   advance(*running_, running_->clock + ns);
   settle(timing().ahead, kernel_text);
 }

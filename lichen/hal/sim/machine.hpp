@@ -38,8 +38,12 @@ struct SimCore {
   std::uintptr_t interrupted = 0;
   void (*after)() noexcept = nullptr;
   std::uint64_t steps_to_stall = never;
+  bool urgent = false;
+  std::uint64_t urgent_from_ns = never;
   std::uint64_t stalled_ns = 0;
   std::uint64_t blocked_ns = 0;
+  std::uint64_t blocks = 0;
+  std::uint64_t stolen_ns = 0;
   std::uint64_t taken_when_arming_ns = 0;
   std::uint64_t taken_when_asked_ns = 0;
   std::uint64_t part_step = 0;  // time of steps below a nanosecond, in 1/1024
@@ -53,6 +57,8 @@ struct SimCore {
   [[nodiscard]] std::uint64_t next_arrival() const noexcept;
   // When it goes on if nothing else happens.
   [[nodiscard]] std::uint64_t due() const noexcept;
+  // The part of a stall of so long that comes to pass.
+  std::uint64_t may_stall_for(std::uint64_t ns) noexcept;
 };
 
 class Machine {
@@ -80,6 +86,7 @@ class Machine {
   void step(std::uintptr_t at) noexcept;
   void compute(std::uint64_t work_ns) noexcept;
   void take_core(std::uint64_t ns, bool says_so) noexcept;
+  void steal_core(std::uint64_t ns) noexcept;
   void block(std::uint64_t ns) noexcept;
   void wait(std::uint64_t deadline_ns) noexcept;
   void wake(CoreId id) noexcept;

@@ -53,6 +53,10 @@ const Options& options() noexcept { return Machine::instance().options(); }
   Machine::instance().take_core(ns, says_so);
 }
 
+[[gnu::section("lichen_app_text"), gnu::used]] void steal_core(std::uint64_t ns) noexcept {
+  Machine::instance().steal_core(ns);
+}
+
 void block(std::uint64_t ns) noexcept { Machine::instance().block(ns); }
 
 void take_core_when_arming(std::uint64_t ns) noexcept {

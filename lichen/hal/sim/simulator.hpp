@@ -88,6 +88,8 @@ void compute(std::uint64_t work_ns) noexcept;
 // The host takes the running core away for so long, in the middle of an app's work; says_so: and
 // core_time_ns() tells.
 void take_core(std::uint64_t ns, bool says_so = true) noexcept;
+// A machine below the host does: core_time_ns() tells, taken_ns() does not.
+void steal_core(std::uint64_t ns) noexcept;
 // The work waits in a call of the host's for so long: its core does not run, and nobody took it.
 void block(std::uint64_t ns) noexcept;
 // The host takes the core when it next sets its timer; it does not say so.

@@ -12,10 +12,12 @@ namespace lichen::hal {
 // is ahead lets the others catch up first.
 std::uint64_t now_ns() noexcept;
 
-// As now_ns(), without the time in which the core was stalled or blocked.
+// As now_ns(), without the time in which the core was stalled, stolen or blocked.
 std::uint64_t core_time_ns() noexcept;
 // For how long in all the core was stalled.
 std::uint64_t taken_ns() noexcept;
+// How often it has waited or blocked.
+std::uint64_t waits() noexcept;
 
 // Raises Interrupt::deadline on the running core some seeded time after the moment given, once;
 // replaces the one armed before; no_deadline disarms. Errors: invalid_argument (not this core),
