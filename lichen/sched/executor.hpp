@@ -252,6 +252,7 @@ class Executor final : public coro::Core {
   [[nodiscard]] std::uint64_t looked_at_until() const noexcept {
     return std::max(charged_until_ns_, own_read_ns_);
   }
+  void not_charged(std::uint64_t ns, std::uint64_t now) noexcept;
   void leave_out_of_frame(std::uint64_t now) noexcept;
   void leave_out_of_fair(std::uint64_t now) noexcept;
   // Of what the running lane is to be charged: what the host has had of it.

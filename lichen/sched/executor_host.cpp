@@ -21,6 +21,12 @@ void Executor::clock_the_host(std::uint64_t now) noexcept {
   waited_ns_ = 0;
 }
 
+// Of the time that ends now and is not charged yet, also not by a look that set the task aside.
+void Executor::not_charged(std::uint64_t ns, std::uint64_t now) noexcept {
+  const std::uint64_t since = std::max(charged_until_ns_, schedule_.paid_until());
+  charged_until_ns_ = since + std::min(ns, now - std::min(now, since));
+}
+
 // A frame's budget is for what it does itself: if the host gives the core to somebody else in the
 // middle, or another one that holds a lock which the frame needs, the frame has not used it up, and
 // goes on as a frame.
@@ -30,8 +36,7 @@ void Executor::leave_out_of_frame(std::uint64_t now) noexcept {
   clock_the_host(now);
   // The two clocks are not read at the same moment: it may be a little less than nothing.
   const auto kept = static_cast<std::int64_t>(host_ns_ - before + waited);
-  if (kept > 0)
-    charged_until_ns_ += std::min(static_cast<std::uint64_t>(kept), now - charged_until_ns_);
+  if (kept > 0) not_charged(static_cast<std::uint64_t>(kept), now);
 }
 
 void Executor::wait_for_the_host() noexcept {
@@ -105,7 +110,7 @@ void Executor::leave_out_of_fair(std::uint64_t now) noexcept {
   const std::uint64_t kept = waited ? std::min(passed - own, queued) : passed - own;
   // What it took while we asked is a part of what passes from now on.
   taken_ns_ = taken - std::min(queued - std::min(kept, queued), hal::now_ns() - now);
-  charged_until_ns_ += kept;
+  not_charged(kept, now);
   schedule_.host_took(*lane_, kept, now);
 }
 

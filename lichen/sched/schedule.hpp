@@ -153,6 +153,8 @@ class Schedule {
   // The lane that runs, or the only one in the order, had no company: it is charged later, and no
   // group change is looked at.
   [[nodiscard]] bool alone() const noexcept { return alone_; }
+  // What the running lane ran before is charged, also by overtaken().
+  [[nodiscard]] std::uint64_t paid_until() const noexcept { return paid_until_; }
 
   [[nodiscard]] std::uint32_t core() const noexcept { return core_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return admission_.capacity(); }

@@ -311,19 +311,24 @@ Task<Result<void>> hog_that_blocks(Work& work) {
   co_return Result<void>{};
 }
 
-// Two apps beside what the host runs on the same cores: each gets its share of what is left.
+// Two apps beside what the host runs on the same cores: each gets its share of what is left, of
+// which its tasks have a slice each in turn.
 Task<Result<void>> robbed_shares(World& world) {
   auto one = CO_TRY(sched::make_group({.name = "one", .weight = 100}));
   auto three = CO_TRY(sched::make_group({.name = "three", .weight = 300}));
   Work work_of_one;
   Work work_of_three;
   std::vector<TakenCore> cores(world.machine.cores(), TakenCore{world.random.below(2) == 0});
+  const auto hogs_of_each = static_cast<unsigned>(1 + world.random.below(3));
   Scope hogs;
   for (unsigned core = 0; core < std::min(2U, world.machine.cores()); ++core) {
     coro::Core* const where = &world.machine.core(core);
-    hogs.spawn(hog_on(cores[core], work_of_one), {.core = where, .lane = one->lane(Qos::utility)});
-    hogs.spawn(hog_on(cores[core], work_of_three),
-               {.core = where, .lane = three->lane(Qos::utility)});
+    for (unsigned i = 0; i < hogs_of_each; ++i) {
+      hogs.spawn(hog_on(cores[core], work_of_one),
+                 {.core = where, .lane = one->lane(Qos::utility)});
+      hogs.spawn(hog_on(cores[core], work_of_three),
+                 {.core = where, .lane = three->lane(Qos::utility)});
+    }
   }
   CO_TRY(co_await sleep_for(2s));
   work_of_one.over = work_of_three.over = true;
