@@ -179,8 +179,6 @@ TEST_F(InetOverTap, ConnectsToTheHost) {
 Task<Result<void>> datagrams(Inet& inet) {
   auto ours = CO_TRY(co_await inet.bind(io::Address::ipv4({10, 9, 0, 2}, 5'000)));
   const Descriptor fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  const timeval limit{.tv_sec = 5, .tv_usec = 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   const sockaddr_in to = host_address("10.9.0.2", 5'000);
   std::vector<std::byte> data = noise(60'000);
   for (const std::size_t size : {0UL, 1UL, 1'472UL, 1'473UL, 9'000UL, 60'000UL}) {
@@ -192,8 +190,13 @@ Task<Result<void>> datagrams(Inet& inet) {
     EXPECT_EQ(received.size, size);
     EXPECT_TRUE(std::equal(data.begin(), data.begin() + static_cast<long>(size), got.begin()));
     CO_TRY(co_await ours->send(std::span{got}.first(size), received.from));
-    CO_TRY(co_await sleep_for(2ms));
-    EXPECT_EQ(recv(fd.get(), got.data(), got.size(), 0), static_cast<ssize_t>(size));
+    // A call that waited would keep the stack from sending, and be ended by its timers.
+    ssize_t answer = -1;
+    for (unsigned tries = 0; tries < 5'000 && answer < 0; ++tries) {
+      CO_TRY(co_await sleep_for(1ms));
+      answer = recv(fd.get(), got.data(), got.size(), MSG_DONTWAIT);
+    }
+    EXPECT_EQ(answer, static_cast<ssize_t>(size));
   }
   co_return Result<void>{};
 }
