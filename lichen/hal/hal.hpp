@@ -88,6 +88,7 @@ static_assert(
     Offers<&host_call, std::optional<HostCall>(Bytes, bool (*)(std::uintptr_t)) noexcept>);
 static_assert(
     Offers<&call_around_host_call, void(void (*)() noexcept, void (*)() noexcept) noexcept>);
+static_assert(Offers<&stand_by, void(CoreId, bool) noexcept>);
 static_assert(Offers<&give_core_up, void() noexcept>);
 static_assert(Offers<&take_core_over, void(CoreId) noexcept>);
 // Contexts.

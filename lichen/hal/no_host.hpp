@@ -26,6 +26,7 @@ inline std::optional<HostCall> host_call(std::span<std::byte>, bool (*)(std::uin
   return std::nullopt;
 }
 inline void call_around_host_call(void (*)() noexcept, void (*)() noexcept) noexcept {}
+inline void stand_by(CoreId, bool) noexcept {}
 inline void give_core_up() noexcept {}
 inline void take_core_over(CoreId) noexcept {}
 

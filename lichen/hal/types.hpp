@@ -16,6 +16,10 @@ inline constexpr unsigned max_cores = 256;
 inline constexpr CoreId no_core = std::numeric_limits<CoreId>::max();
 inline constexpr std::uint64_t no_deadline = std::numeric_limits<std::uint64_t>::max();
 
+// For so long urgent_from() keeps a core urgent that does not come to what was due: it is then in
+// code that it does not leave.
+inline constexpr std::uint64_t most_awaited_ns = 20'000'000;
+
 struct CoreOptions {
   unsigned count = 1;
   // Bind each core to a processor of its own; without effect where the process may not use enough.

@@ -510,6 +510,7 @@ void Executor::idle(unsigned ran) noexcept {
   if (wants_work) machine_.announce_idle(index_);
   bool found = false;
   if (poll_ns > 0 && fruitless_polls_ < hopeless_polls) {
+    rank_poll();
     const std::uint64_t until = std::min(started + poll_ns, next_event(started));
     do {
       found = active_events_.load(std::memory_order_relaxed)->poll() > 0 || has_work();

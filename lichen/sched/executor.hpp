@@ -264,7 +264,9 @@ class Executor final : public coro::Core {
       leave_out_of_fair(now);
   }
   // What goes before other processes of the host, and from when on.
+  [[nodiscard]] std::uint64_t next_frame() const noexcept;
   void rank_turn(std::uint64_t now) noexcept;
+  void rank_poll() noexcept;
   void rank_rest() noexcept;
   void rank_overrun(std::uint64_t now) noexcept;
   void begin_own_time(std::uint64_t now) noexcept;

@@ -45,19 +45,34 @@ void Executor::wait_for_the_host() noexcept {
   waited_ns_ += hal::core_time_ns() - before;
 }
 
+std::uint64_t Executor::next_frame() const noexcept {
+  const FrameWait* const next = frame_waits_.top();
+  return next ? next->due() : coro::no_deadline;
+}
+
 // Before something runs. Frames go before other processes; whatever else we have takes its turn
 // among them, until a frame is due.
 void Executor::rank_turn(std::uint64_t now) noexcept {
   if (!machine_.realtime()) [[likely]]
     return;
   const bool frame = lane_->kind == LaneKind::frame && !lane_->exhausted;
-  const FrameWait* const next = frame_waits_.top();
-  std::uint64_t from = next ? next->due() : coro::no_deadline;
-  if (frame && from <= now) from = lane_->comeback();  // it has come to the one that was due
+  std::uint64_t from = next_frame();
+  // It has come to the one that was due. One that does not come back is waited for, too.
+  if (frame) from = from <= now ? lane_->comeback() : std::min(from, lane_->comeback());
   // First: who goes behind others may be kept from running at once.
   hal::urgent_from(index_, from);
-  const bool urgent = frame || schedule_.frames_wait() || from <= hal::now_ns();
+  const std::uint64_t waits = now - std::min(now, from);
+  const bool urgent =
+      frame || schedule_.frames_wait() || (from <= hal::now_ns() && waits < hal::most_awaited_ns);
   hal::set_urgent(index_, urgent);
+}
+
+// Before the core looks for work for a while: the host may have something better to do.
+void Executor::rank_poll() noexcept {
+  if (!machine_.realtime()) [[likely]]
+    return;
+  hal::urgent_from(index_, next_frame());
+  hal::set_urgent(index_, false);
 }
 
 // Before the core sleeps: who is woken for a frame does not stand in line.

@@ -127,11 +127,10 @@ Result<void> Machine::run(Task<Result<void>> main, MakeEventSource make_events) 
   coro::cores_share = false;
   end_interrupts();
   hal::register_fault_handler(nullptr).ignore();
-  if (started.failed_with(Error::access_denied))
+  if (hal::has_urgency && started.failed_with(Error::access_denied))
     base::log::error(
         "real-time threads are refused: run as root, or where 'ulimit -r' says 2 or more, or "
-        "without "
-        "--realtime");
+        "without --realtime");
   if (!started) return started.error();
   if (const Error failure = failure_.load(); failure != Error{}) return failure;
   return outcome;

@@ -55,6 +55,7 @@ Result<void> Worker::start() noexcept {
 void Worker::run(void* self) noexcept {
   auto& worker = *static_cast<Worker*>(self);
   set_current(&worker);
+  hal::stand_by(worker.executor.index(), true);
   worker.thread.sleep();
   if (worker.over) return worker.carriers.give_back(*worker.first_loop);
   worker.executor.take_core();
@@ -111,6 +112,7 @@ void Executor::hand_over(Worker& to, Carrier* task) noexcept {
   Worker& mine = *worker_;
   mine.state = Worker::State::idle;
   if (!task) request_preemption();  // ends the batch in which that loop is
+  hal::stand_by(index_, true);
   give_core(to, task);
   mine.await_core(true);
 }
@@ -196,12 +198,14 @@ void Executor::leave_to_another() noexcept {
   add(replaced_, 1);
   if (next) {
     request_preemption();  // ends the batch in which the loop is that goes on
-    return give_core(*next, nullptr);
+    give_core(*next, nullptr);
+    return hal::stand_by(index_, false);
   }
   current_ = instead->frame.runnable.strand;
   if (trace_.on()) [[unlikely]]
     note(now, TraceKind::resume_preempted, current_, argument_of(current_->spawned_at));
   give_core(instead->worker, &instead->carrier);
+  hal::stand_by(index_, false);
 }
 
 // The call has ended, on a thread that is no core, unless nobody went on with it.
@@ -216,6 +220,7 @@ void Executor::rejoin() noexcept {
                       .since_ns = 0};
   coro::Runnable& runnable = preempted.frame.runnable;
   runnable.strand = worker.strand;
+  hal::stand_by(executor.index(), true);
   executor.returned_.push(runnable);
   // A lone task that computes is looked at seldom: it is no longer alone.
   if (!executor.notify()) executor.interrupt();

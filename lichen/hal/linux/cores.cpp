@@ -205,7 +205,6 @@ std::uint32_t core_capacity(CoreId core) noexcept {
 Result<void> start_cores(const CoreOptions& options,
                          base::FunctionRef<void(CoreId)> entry) noexcept {
   if (options.count == 0 || options.count > max_cores) return Error::invalid_argument;
-  if (options.urgency) TRY(detail::may_be_urgent());
   if (started.exchange(true)) return Error::busy;
 
   cpu_set_t allowed;

@@ -51,6 +51,13 @@ TEST(Urgency, CoresGoBeforeOthersOnRequestAndFromAMomentOn) {
       urgent_from(core, no_deadline);
       set_urgent(core, false);
     }
+    // Not for ever, where it does not come to what is due.
+    const std::uint64_t due = now_ns() + 1'000'000;
+    urgent_from(core, due);
+    while (policy_of_caller() != SCHED_FIFO) continue;
+    while (policy_of_caller() == SCHED_FIFO) continue;
+    EXPECT_GE(now_ns(), due + most_awaited_ns);
+    set_urgent(core, false);
     // One that is named anew in time.
     for (int i = 0; i < 20; ++i) {
       urgent_from(core, now_ns() + 1'000'000'000);
@@ -62,6 +69,46 @@ TEST(Urgency, CoresGoBeforeOthersOnRequestAndFromAMomentOn) {
   if (outcome.failed_with(Error::access_denied)) GTEST_SKIP() << "the host gives no such right";
   ASSERT_TRUE(outcome);
   EXPECT_EQ(policy_of_caller(), SCHED_OTHER);
+}
+
+// As what the process was started, be it for less or for more than others.
+TEST(Urgency, CoresAreWhatTheyWereWhileTheyAreNotUrgent) {
+  struct Policy {
+    int policy = SCHED_OTHER;
+    int priority = 0;
+    int nice = 0;
+    bool operator==(const Policy&) const = default;
+  };
+  const auto of_caller = [] {
+    sched_param parameters{};
+    EXPECT_EQ(sched_getparam(0, &parameters), 0);
+    return Policy{policy_of_caller(), parameters.sched_priority, getpriority(PRIO_PROCESS, 0)};
+  };
+  for (const Policy policy :
+       {Policy{SCHED_BATCH, 0, 7}, Policy{SCHED_OTHER, 0, -5}, Policy{SCHED_FIFO, 3, 0}}) {
+    std::thread{[&] {
+      const sched_param parameters{.sched_priority = policy.priority};
+      if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), policy.nice) != 0 ||
+          sched_setscheduler(0, policy.policy, &parameters) != 0)
+        GTEST_SKIP() << "the host gives no such right";
+      const auto outcome = start_cores({.count = 2, .urgency = true}, [&](CoreId core) {
+        for (const bool urgent : {false, true, false}) {
+          set_urgent(core, urgent);
+          if (urgent)
+            EXPECT_EQ(policy_of_caller(), SCHED_FIFO);
+          else
+            EXPECT_EQ(of_caller(), policy);
+        }
+        stand_by(core, true);
+        EXPECT_EQ(policy_of_caller(), SCHED_FIFO);
+        stand_by(core, false);
+        EXPECT_EQ(of_caller(), policy);
+      });
+      EXPECT_TRUE(outcome);
+      EXPECT_EQ(of_caller(), policy);
+      EXPECT_EQ(sched_getscheduler(0), policy.policy) << "what it starts later is as it is";
+    }}.join();
+  }
 }
 
 TEST(Urgency, WithoutTheRightNothingStarts) {

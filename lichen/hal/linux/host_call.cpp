@@ -21,6 +21,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "lichen/base/error_map.hpp"
 #include "lichen/hal/linux/interrupts.hpp"
@@ -251,13 +252,14 @@ void HostThread::wake() noexcept {
   syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
-void give_core_up() noexcept { detail::local().core = no_core; }
+void give_core_up() noexcept {
+  detail::set_thread(std::exchange(detail::local().core, no_core), 0);
+}
 
 void take_core_over(CoreId core) noexcept {
   detail::drop_timer(core);
-  const pid_t before = detail::thread_of(core);
   detail::set_thread(core, gettid());
-  detail::move_urgency(core, before);
+  detail::take_urgency_over(core);
   detail::local().core = core;
 }
 
