@@ -59,7 +59,8 @@ Task<Result<void>> keep_result(Task<T> task,
 // Runs the task `main` on a machine of its own and yields its result. Returns when it has ended,
 // with everything it started. One run at a time in a process. Errors of its own: no_memory,
 // already_exists (a run is under way), not_supported (the kernel lacks io_uring; the log says what
-// to do), limit_reached.
+// to do), access_denied (the same of RunOptions::realtime), invalid_argument and out_of_range (of
+// the options), limit_reached.
 template <class T>
 Result<typename Task<T>::Value> run(Task<T> main, const RunOptions& options = {}) {
   image::Host host = TRY(image::Host::create());
