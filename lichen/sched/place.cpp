@@ -10,7 +10,7 @@ Result<Group::Handle> make_group(const GroupOptions& options) noexcept {
 
 void set_foreground(Group& group, bool foreground) noexcept {
   group.set_foreground(foreground);
-  Machine& machine = Machine::current();
+  Machine& machine = executor_of(nullptr).machine();
   for (unsigned i = 0; i < machine.cores(); ++i) machine.core(i).interrupt();
 }
 

@@ -9,7 +9,7 @@
 
 namespace lichen::sched {
 
-// A group of the machine that runs the caller. Errors: as Group::create.
+// A group of the machine that runs the caller, a task. Errors: as Group::create.
 Result<Group::Handle> make_group(const GroupOptions& options) noexcept;
 
 // Moves the running task to another lane; what it starts from then on is there, too. Only for
@@ -32,7 +32,7 @@ class Enter {
 // co_await enter(group, Qos::utility). The group MUST live as long as the task is in it.
 inline Enter enter(const Group& group, Qos qos) noexcept { return Enter{group.lane(qos)}; }
 // Moves a group between foreground and background, on all cores at once: those that run something
-// less urgent are interrupted.
+// less urgent are interrupted. From any thread.
 void set_foreground(Group& group, bool foreground) noexcept;
 
 }  // namespace lichen::sched

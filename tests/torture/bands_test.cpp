@@ -305,6 +305,24 @@ TEST_P(Bands, ClassesMayChangeAMillionTimes) {
   }());
 }
 
+// Who says what is in the foreground need be no task: a thread of a window system's, say.
+TEST_P(Bands, ThreadsOutsideMaySwitchTheForeground) {
+  run([]() -> Task<Result<void>> {
+    auto group = CO_TRY(make_group({.name = "fickle"}));
+    std::atomic<bool> done{false};
+    Scope hogs;
+    spawn_hogs(hogs, group->lane(Qos::background), done);
+    std::atomic<unsigned> switched{0};
+    std::thread outside{[&] {
+      for (; !done.load(); ++switched) sched::set_foreground(*group, switched % 2 == 0);
+    }};
+    while (switched < 1'000) CO_TRY(co_await sleep_for(1ms));
+    done = true;
+    outside.join();
+    co_return co_await hogs.join();
+  }());
+}
+
 TEST_P(Bands, ManyUrgentTasksAtOnceAndTheLowestStillRuns) {
   run([]() -> Task<Result<void>> {
     auto ui = CO_TRY(make_group({.name = "ui", .foreground = true}));
