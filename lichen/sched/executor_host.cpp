@@ -83,10 +83,13 @@ void Executor::rank_rest() noexcept {
   hal::urgent_from(index_, coro::no_deadline);
 }
 
-// In interrupt handlers: in code that must not be left a frame may run for ever.
+// In interrupt handlers: in code that must not be left a frame may run for ever, and so may others
+// when one was woken from another core.
 void Executor::rank_overrun(std::uint64_t now) noexcept {
   if (!machine_.realtime()) return;
-  if (now <= decision_ns_ || now - decision_ns_ < most_overrun_ns) return;
+  const bool overdue = now > decision_ns_ && now - decision_ns_ >= most_overrun_ns;
+  const bool awaited = refused_at_ns_ != 0 && now - refused_at_ns_ >= hal::most_awaited_ns;
+  if (!overdue && !awaited) return;
   hal::urgent_from(index_, coro::no_deadline);
   hal::set_urgent(index_, false);
 }
