@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "lichen/base/sort.hpp"
 #include "lichen/base/span.hpp"
 #include "lichen/coro/hooks.hpp"
 #include "lichen/fs/cpio.hpp"
@@ -77,6 +78,9 @@ class InitNode final : public Node {
 };
 
 }  // namespace detail
+
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 namespace {
 
@@ -159,7 +163,8 @@ Result<std::size_t> read_entries(std::span<const std::byte> image, CpioEntry* in
     has_root = true;
     *into = *entry;
   }
-  std::ranges::sort(into, into + count, {}, &CpioEntry::name);
+  base::sort(std::span{into, count},
+             [](const CpioEntry& a, const CpioEntry& b) { return a.name < b.name; });
   const auto* twice = std::ranges::adjacent_find(into, into + count, {}, &CpioEntry::name);
   if (twice != into + count) return Error::already_exists;
   return count;
@@ -202,7 +207,7 @@ Result<std::unique_ptr<Initfs>> Initfs::create(std::span<const std::byte> image)
   for (const CpioEntry& entry : all) std::construct_at(made->nodes_ + made->count_++, entry);
 
   const std::span sorted{children.data(), all.size() - 1};
-  std::ranges::sort(sorted, [](const Child& a, const Child& b) {
+  base::sort(sorted, [](const Child& a, const Child& b) {
     return a.parent != b.parent ? a.parent < b.parent : a.name < b.name;
   });
   for (std::size_t i = 0; i < sorted.size(); ++i)
@@ -221,6 +226,8 @@ Initfs::~Initfs() {
   if (nodes_) coro::hooks::free_frame(nodes_, capacity_ * sizeof(InitNode));
   if (children_) coro::hooks::free_frame(children_, capacity_ * sizeof(InitNode*));
 }
+
+#pragma clang attribute pop
 
 NodeRef Initfs::root() noexcept { return NodeRef{*nodes_}; }
 

@@ -1,9 +1,10 @@
 #include "lichen/sched/watch.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <new>
+#include <span>
 
+#include "lichen/base/sort.hpp"
 #include "lichen/sched/group.hpp"
 #include "lichen/sched/trace_ring.hpp"
 
@@ -197,7 +198,7 @@ std::vector<PreemptedTasks> Watch::preempted_tasks() const {
                      .longest_aside_ns = place.longest_aside_ns.get(),
                      .aside_ns = place.aside_ns.get()});
   }
-  std::sort(tasks.begin(), tasks.end(), [](const PreemptedTasks& a, const PreemptedTasks& b) {
+  base::sort(std::span{tasks}, [](const PreemptedTasks& a, const PreemptedTasks& b) {
     const bool a_known = a.spawned_at.line() != 0, b_known = b.spawned_at.line() != 0;
     return a_known != b_known ? a_known : a.preemptions > b.preemptions;
   });

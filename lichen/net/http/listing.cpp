@@ -1,9 +1,13 @@
 #include "lichen/net/http/listing.hpp"
 
-#include <algorithm>
+#include <span>
 #include <tuple>
 
+#include "lichen/base/sort.hpp"
 #include "lichen/net/http/text.hpp"
+
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 namespace lichen::net::http {
 
@@ -44,7 +48,8 @@ std::string folder_page(std::string_view path, std::vector<io::FolderEntry> entr
   const auto key = [](const io::FolderEntry& entry) {
     return std::tuple{entry.type != io::FileType::folder, std::string_view{entry.name}};
   };
-  std::ranges::sort(entries, {}, key);
+  base::sort(std::span{entries},
+             [&](const io::FolderEntry& a, const io::FolderEntry& b) { return key(a) < key(b); });
 
   std::string title = "/";
   if (!path.empty()) title.append(path).append("/");
@@ -71,3 +76,5 @@ std::string folder_page(std::string_view path, std::vector<io::FolderEntry> entr
 }
 
 }  // namespace lichen::net::http
+
+#pragma clang attribute pop
