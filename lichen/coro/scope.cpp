@@ -10,14 +10,15 @@
 
 namespace lichen::coro {
 
-void SpinLock::lock_contended() noexcept {
+// Not a part of those who lock, whose registers it would take.
+[[gnu::noinline]] void SpinLock::lock_contended() noexcept {
   unsigned tries = 0;
   do {
     while (held_.load(std::memory_order_relaxed)) hooks::relax(tries++);
   } while (held_.exchange(true, std::memory_order_acquire));
 }
 
-void RingEnd::lock_contended() noexcept {
+[[gnu::noinline]] void RingEnd::lock_contended() noexcept {
   unsigned tries = 0;
   do {
     while (word_.load(std::memory_order_relaxed) & held) hooks::relax(tries++);
