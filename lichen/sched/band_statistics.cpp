@@ -6,6 +6,9 @@
 #include "lichen/base/format.hpp"
 #include "lichen/coro/scope.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::sched {
 
 namespace {
@@ -87,3 +90,5 @@ TraceLane describe_lane(Machine& machine, LaneId lane) {
 }
 
 }  // namespace lichen::sched
+
+#pragma clang attribute pop

@@ -13,6 +13,9 @@
 // Where the program's image begins, from the linker.
 extern "C" const char __executable_start[];
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::sched {
 
 namespace {
@@ -134,3 +137,5 @@ void Executor::faulted(const hal::Fault& fault) noexcept {
 }
 
 }  // namespace lichen::sched
+
+#pragma clang attribute pop

@@ -3,6 +3,9 @@
 #include "lichen/coro/scope.hpp"
 #include "lichen/coro/trace.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::sched {
 
 namespace {
@@ -52,3 +55,5 @@ std::size_t count_tasks(Machine& machine) noexcept {
 }
 
 }  // namespace lichen::sched
+
+#pragma clang attribute pop

@@ -60,6 +60,9 @@ void boot_free(void* block, std::size_t size) noexcept {
   boot().heap.free(block, size);
 }
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Machine::Machine(const MachineOptions& options) noexcept
     : options_{options},
       account_{options.memory_limit},
@@ -150,6 +153,8 @@ void Machine::end_interrupts() noexcept {
   hal::register_interrupt(hal::Interrupt::deadline, nullptr).ignore();
   hal::register_interrupt(hal::Interrupt::device, nullptr).ignore();
 }
+
+#pragma clang attribute pop
 
 bool Machine::take_stand_in() noexcept {
   if (stand_ins_.fetch_add(1, std::memory_order_relaxed) < options_.stand_ins) return true;

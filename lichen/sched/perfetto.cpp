@@ -11,6 +11,9 @@
 #include "lichen/base/format.hpp"
 #include "lichen/sched/proto_writer.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::sched {
 
 namespace {
@@ -389,3 +392,5 @@ std::string perfetto_trace(std::span<const TraceSnapshot> cores,
 }
 
 }  // namespace lichen::sched
+
+#pragma clang attribute pop

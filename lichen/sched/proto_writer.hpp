@@ -6,6 +6,9 @@
 #include <string>
 #include <string_view>
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::sched {
 
 class ProtoWriter {
@@ -57,3 +60,5 @@ class ProtoWriter {
 };
 
 }  // namespace lichen::sched
+
+#pragma clang attribute pop

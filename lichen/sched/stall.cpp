@@ -11,6 +11,9 @@
 // debugger or symbolizer does not know where it was loaded.
 extern "C" const char __executable_start[];
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::sched {
 
 namespace {
@@ -37,9 +40,11 @@ std::uint64_t StallMonitor::next_look(std::uint64_t since) const noexcept {
   return since + (since == reported_since_ ? 2 * reported_held_ : threshold);
 }
 
-void StallMonitor::report(std::uint64_t since, std::uint64_t now, std::uint64_t kept_ns,
-                          LaneId lane, std::string_view group, const coro::Strand* strand,
-                          const TaskName& task, std::uintptr_t at, const char* call) noexcept {
+[[gnu::noinline]] void StallMonitor::report(std::uint64_t since, std::uint64_t now,
+                                            std::uint64_t kept_ns, LaneId lane,
+                                            std::string_view group, const coro::Strand* strand,
+                                            const TaskName& task, std::uintptr_t at,
+                                            const char* call) noexcept {
   const Stall stall = stall_of(since, now, kept_ns, lane, strand, task, at, call);
   keep(stall, now);
   log(stall, group, now);
@@ -118,3 +123,5 @@ std::vector<Stall> StallMonitor::latest() const {
 }
 
 }  // namespace lichen::sched
+
+#pragma clang attribute pop
