@@ -38,7 +38,7 @@ void write_place(Json& json, const std::source_location& where) {
 
 void write_lanes(Json& json, sched::Machine& machine) {
   json.key("lanes").open('[');
-  sched::for_each_lane(machine, [&json](const sched::LaneFigures& lane) {
+  sched::for_each_lane(machine, [&json] [[gnu::noinline]] (const sched::LaneFigures& lane) {
     json.open('{').field("group", lane.group).field("name", lane.name);
     write_counts(json, lane.work);
     write_distribution(json.key("wait"), lane.work.wait);
@@ -148,7 +148,7 @@ void write_groups(Json& json) {
 void write_watched(Json& json, bool all) {
   json.open('[');
   sched::for_each_watched_task(
-      sched::Machine::current(), [&json, all](const sched::TaskFigures& task) {
+      sched::Machine::current(), [&json, all] [[gnu::noinline]] (const sched::TaskFigures& task) {
         json.open('{').field("name", task.name.view()).field("watched", task.watched);
         write_counts(json, task.work);
         json.field("moves", task.migrations);

@@ -30,6 +30,9 @@ using namespace std::chrono_literals;
   }
 }
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 // The best of several tries: others may be running, too.
 std::uint64_t measure_rounds_per_us() noexcept {
   constexpr std::uint64_t rounds = 50'000;
@@ -126,3 +129,5 @@ void FrameDemo::write(Json& json, Seen& seen) const {
 }
 
 }  // namespace lichen::site
+
+#pragma clang attribute pop

@@ -7,6 +7,9 @@
 
 #include "lichen/base/format.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::site {
 
 // Objects and lists are opened, filled and closed; commas are put where they belong.
@@ -75,3 +78,5 @@ class Json {
 };
 
 }  // namespace lichen::site
+
+#pragma clang attribute pop

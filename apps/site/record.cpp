@@ -9,6 +9,9 @@
 #include "lichen/sched/machine.hpp"
 #include "lichen/sched/perfetto.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::site {
 
 namespace {
@@ -92,3 +95,5 @@ Task<Result<std::string>> record_trace(Duration duration, Event& enough) {
 }
 
 }  // namespace lichen::site
+
+#pragma clang attribute pop

@@ -114,14 +114,15 @@ class SiteHandler final : public net::http::Handler {
   }
 
  private:
-  static Task<Result<void>> send_json(Response& response, const std::string& json) {
+  [[clang::minsize]] static Task<Result<void>> send_json(Response& response,
+                                                         const std::string& json) {
     response.status(Status::ok)
         .field("Content-Type", "application/json")
         .field("Cache-Control", "no-store");
     co_return co_await response.send(json);
   }
 
-  Task<Result<void>> api(Request& request, Response& response) {
+  [[clang::minsize]] Task<Result<void>> api(Request& request, Response& response) {
     if (request.method() != net::http::Method::get && request.method() != net::http::Method::head) {
       response.status(Status::method_not_allowed).field("Allow", "GET, HEAD");
       co_return co_await response.send();
@@ -144,7 +145,7 @@ class SiteHandler final : public net::http::Handler {
   }
 
   // One event at once and then one every so often, until the client goes or the site stops.
-  Task<Result<void>> events(Request& request, Response& response) {
+  [[clang::minsize]] Task<Result<void>> events(Request& request, Response& response) {
     const auto every = std::chrono::milliseconds{
         std::clamp<std::uint64_t>(query_number(request.query(), "every", 500), 20, 60'000)};
     response.status(Status::ok)
@@ -164,7 +165,7 @@ class SiteHandler final : public net::http::Handler {
     co_return Result<void>{};
   }
 
-  Task<Result<void>> trace(Request& request, Response& response) {
+  [[clang::minsize]] Task<Result<void>> trace(Request& request, Response& response) {
     if (request.method() != net::http::Method::get) {
       response.status(Status::method_not_allowed).field("Allow", "GET");
       co_return co_await response.send();
@@ -187,6 +188,9 @@ class SiteHandler final : public net::http::Handler {
   Site& site_;
   net::http::FileService files_;
 };
+
+// From here on: what runs seldom; it is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 // Says what is wrong where there is no listener.
 Task<Result<std::unique_ptr<io::Listener>>> listen(io::System& system, io::Address at,
@@ -338,3 +342,5 @@ Task<Result<void>> program_main(Program program) {
 }
 
 }  // namespace lichen
+
+#pragma clang attribute pop

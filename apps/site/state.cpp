@@ -99,7 +99,7 @@ std::string tasks_json(std::size_t limit) {
   std::size_t seen = 0;
   json.open('[');
   // Traces are taken while the walk holds the strand in place, so that it cannot end meanwhile.
-  coro::for_each_strand(machine.root(), [&](coro::Strand& strand, unsigned depth) {
+  coro::for_each_strand(machine.root(), [&] [[gnu::noinline]] (coro::Strand& strand, unsigned depth) {
     if (seen++ >= limit) return;
     std::array<coro::TraceLine, 32> lines;
     const std::size_t count = coro::trace_strand(strand, lines);
