@@ -2,6 +2,9 @@
 
 #include <charconv>
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::image {
 
 namespace {
@@ -60,3 +63,5 @@ std::string_view AddressWish::problem() const noexcept {
 }
 
 }  // namespace lichen::image
+
+#pragma clang attribute pop

@@ -4,6 +4,9 @@
 
 #include "lichen/base/bits.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::pci {
 
 namespace {
@@ -209,3 +212,5 @@ std::optional<unsigned> written_line(Registers& configuration) noexcept {
 }
 
 }  // namespace lichen::driver::pci
+
+#pragma clang attribute pop

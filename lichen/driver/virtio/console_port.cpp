@@ -12,6 +12,9 @@
 
 namespace lichen::driver::virtio {
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Result<std::unique_ptr<ConsolePort>> ConsolePort::create(PortOwner& owner, Transport& transport,
                                                          DeviceMemory& memory, Features features,
                                                          const PortOptions& options) noexcept {
@@ -46,6 +49,8 @@ Result<void> ConsolePort::enable() noexcept {
   send_.interrupts_off();
   return {};
 }
+
+#pragma clang attribute pop
 
 void ConsolePort::post(unsigned index) noexcept {
   const std::array<Segment, 1> room{

@@ -5,6 +5,9 @@
 
 #include "lichen/coro/sleep.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::driver::virtio {
 
 namespace {
@@ -80,3 +83,5 @@ Task<Result<void>> RestartPause::wait() noexcept {
 }
 
 }  // namespace lichen::driver::virtio
+
+#pragma clang attribute pop

@@ -22,6 +22,9 @@ extern const Constructor lichen_constructors_end[];
 
 int main(int count, char** words);
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -94,3 +97,5 @@ std::span<std::byte> processor_area(CoreId core) noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -102,6 +102,9 @@ void detail::call_device_handlers(unsigned source) noexcept {
     attachment->handler(attachment->context);
 }
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 std::span<const FoundDevice> devices() noexcept { return std::span{found}.first(found_count); }
 
 Result<std::span<std::byte>> map_device(DeviceWindow window) noexcept {
@@ -181,3 +184,5 @@ void detach_interrupt(DeviceInterrupt handler, void* context) noexcept {
 }
 
 }  // namespace lichen::hal
+
+#pragma clang attribute pop

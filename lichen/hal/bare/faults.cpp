@@ -15,6 +15,9 @@
 extern "C" const char __executable_start[];
 extern "C" const char lichen_text_end[];
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal {
 
 namespace {
@@ -140,3 +143,5 @@ void panic(std::string_view message) noexcept {
 }
 
 }  // namespace lichen::hal
+
+#pragma clang attribute pop

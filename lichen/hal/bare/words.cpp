@@ -4,6 +4,9 @@
 
 #include "lichen/hal/bare/boot.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal {
 
 namespace detail {
@@ -67,3 +70,5 @@ std::string_view machine_word(std::string_view beginning) noexcept {
 }
 
 }  // namespace lichen::hal
+
+#pragma clang attribute pop

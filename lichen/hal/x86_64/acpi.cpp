@@ -7,6 +7,9 @@
 #include "lichen/hal/bare/page_table.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -58,3 +61,5 @@ Bytes find_table(std::string_view signature) noexcept {
 Bytes firmware_program() noexcept { return tables.program(); }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -4,6 +4,9 @@
 #include <bit>
 #include <cstring>
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -125,3 +128,5 @@ std::uint8_t off_type(Bytes program) noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

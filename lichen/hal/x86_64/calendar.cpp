@@ -5,6 +5,9 @@
 #include "lichen/hal/hal.hpp"
 #include "lichen/hal/x86_64/instructions.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -78,3 +81,5 @@ Result<std::int64_t> read_calendar_ns() noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -125,6 +125,9 @@ struct Edge {
   std::uint64_t timer_tsc = 0;
 };
 
+// From here on: what runs once, so it is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 // Nothing: it does not count, so it is not there.
 template <Read read_count>
 std::optional<Edge> find_edge(const Reference& reference) noexcept {
@@ -208,6 +211,8 @@ Result<void> start_clock() noexcept {
   if (measure<read_power_timer>(find_power_timer())) return {};
   return Error::not_supported;
 }
+
+#pragma clang attribute pop
 
 std::uint64_t read_clock_ns() noexcept {
   using Wide = unsigned __int128;

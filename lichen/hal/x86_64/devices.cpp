@@ -5,6 +5,9 @@
 #include "lichen/hal/x86_64/loader.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 Result<void> find_devices() noexcept {
@@ -17,3 +20,5 @@ Result<void> find_devices() noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -8,6 +8,9 @@
 #include "lichen/hal/x86_64/acpi.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -130,3 +133,5 @@ Result<Message> message_for(CoreId core, unsigned source) noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

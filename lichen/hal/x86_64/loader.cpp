@@ -5,6 +5,9 @@
 #include <limits>
 #include <utility>
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -120,3 +123,5 @@ std::optional<FoundDevice> parse_device_word(std::string_view text) noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -5,6 +5,9 @@
 #include "lichen/hal/x86_64/instructions.hpp"
 #include "lichen/hal/x86_64/machine.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -51,3 +54,5 @@ void power_off() noexcept {
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -23,6 +23,9 @@ extern const char lichen_trampoline_end[];
 [[gnu::used]] constinit std::uint32_t lichen_next_core = 0;
 }
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::hal::detail {
 
 namespace {
@@ -105,3 +108,5 @@ extern "C" [[gnu::used, noreturn]] void lichen_run_processor(CoreId core) noexce
 }
 
 }  // namespace lichen::hal::detail
+
+#pragma clang attribute pop

@@ -10,6 +10,9 @@
 #include "lichen/hal/hal.hpp"
 #include "lichen/image/bare/devices.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::image {
 
 namespace {
@@ -85,3 +88,5 @@ Task<Result<void>> run_with_balloon(Devices& devices, Task<Result<void>> main) {
 }
 
 }  // namespace lichen::image
+
+#pragma clang attribute pop

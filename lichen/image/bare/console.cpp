@@ -16,6 +16,9 @@
 #include "lichen/image/bare/devices.hpp"
 #include "lichen/image/bare/system.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::image {
 
 namespace {
@@ -120,3 +123,5 @@ void close_console() noexcept {
 }
 
 }  // namespace lichen::image
+
+#pragma clang attribute pop

@@ -9,6 +9,9 @@
 #include "lichen/fs/vfs.hpp"
 #include "lichen/hal/hal.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::image {
 
 namespace {
@@ -46,3 +49,5 @@ Task<Result<std::unique_ptr<Files>>> open_files(const io::System& system) {
 }
 
 }  // namespace lichen::image
+
+#pragma clang attribute pop

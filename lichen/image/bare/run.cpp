@@ -11,6 +11,9 @@
 #include "lichen/image/bare/system.hpp"
 #include "lichen/sched/hal_events.hpp"
 
+// Runs once, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::image {
 
 namespace {
@@ -61,3 +64,5 @@ Result<void> Host::run(Task<Result<void>> main, const RunOptions& options) {
 }
 
 }  // namespace lichen::image
+
+#pragma clang attribute pop
