@@ -5,6 +5,9 @@
 
 #include "lichen/base/span.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::fs {
 
 namespace {
@@ -89,3 +92,5 @@ Result<std::optional<CpioEntry>> CpioReader::next() noexcept {
 }
 
 }  // namespace lichen::fs
+
+#pragma clang attribute pop

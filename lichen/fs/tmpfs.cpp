@@ -87,6 +87,9 @@ class TmpFile final : public TmpNode {
   Contents contents_;
 };
 
+// From here on: what does not read or write; it is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 // Its target lies behind it.
 class TmpLink final : public TmpNode {
  public:
@@ -358,3 +361,5 @@ Tmpfs::~Tmpfs() {
 }
 
 }  // namespace lichen::fs
+
+#pragma clang attribute pop

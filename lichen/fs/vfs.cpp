@@ -105,6 +105,9 @@ Result<std::unique_ptr<VfsFolder>> Vfs::open_root() noexcept {
   return folder;
 }
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Task<Result<void>> Vfs::mount(std::string_view path, NodeRef root, Rights rights) {
   if (root->type() != io::FileType::folder) co_return Error::not_a_folder;
   Walk walk{*this, {MountRef{root_}, root_.root}};
@@ -148,6 +151,8 @@ Task<Result<void>> Vfs::unmount(std::string_view path) {
   gone->covered.node->uncover();
   co_return Result<void>{};
 }
+
+#pragma clang attribute pop
 
 Task<Result<std::unique_ptr<io::File>>> VfsFolder::open(std::string_view path, io::OpenMode mode) {
   for (unsigned races = 0;; ++races) {
@@ -203,6 +208,9 @@ Task<Result<VfsFolder::Place>> VfsFolder::find_place(std::string_view path) {
   co_return Place{std::move(walk.here()), split.last};
 }
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Task<Result<void>> VfsFolder::make(std::string_view path, io::FileType type,
                                    std::string_view target) {
   const Place place = CO_TRY(co_await find_place(path));
@@ -249,3 +257,5 @@ Task<Result<void>> VfsFolder::rename(std::string_view from, std::string_view to)
 }
 
 }  // namespace lichen::fs
+
+#pragma clang attribute pop

@@ -4,6 +4,9 @@
 
 #include "lichen/net/wire/fields.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dhcp {
 
 namespace {
@@ -157,3 +160,5 @@ std::size_t write(std::span<std::byte, request_size> out, const Request& request
 }
 
 }  // namespace lichen::net::dhcp
+
+#pragma clang attribute pop

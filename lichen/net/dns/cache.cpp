@@ -5,6 +5,9 @@
 #include "lichen/base/hash.hpp"
 #include "lichen/net/ip/time.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dns {
 
 const Addresses* Cache::find(const Question& question, std::uint64_t now) const noexcept {
@@ -34,3 +37,5 @@ std::size_t Cache::set_of(const Question& question) const noexcept {
 }
 
 }  // namespace lichen::net::dns
+
+#pragma clang attribute pop

@@ -4,6 +4,9 @@
 
 #include "lichen/net/wire/fields.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dns {
 
 namespace {
@@ -157,3 +160,5 @@ std::optional<Response> parse_response(Bytes message, std::uint16_t id,
 }
 
 }  // namespace lichen::net::dns
+
+#pragma clang attribute pop

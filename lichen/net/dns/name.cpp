@@ -5,6 +5,9 @@
 #include "lichen/base/format.hpp"
 #include "lichen/net/wire/fields.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::dns {
 
 namespace {
@@ -111,3 +114,5 @@ void format_value(base::TextBuffer& out, const Name& name) noexcept {
 }
 
 }  // namespace lichen::net::dns
+
+#pragma clang attribute pop

@@ -102,8 +102,8 @@ class Resolver final : ip::UdpWaiter {
   void finish(Query& query, const Result<Addresses>& result) noexcept;
 
   template <std::size_t... I>
-  static std::array<Query, most_queries> make_queries(ip::UdpWaiter* waiter,
-                                                      std::index_sequence<I...>) noexcept {
+  [[clang::minsize]] static std::array<Query, most_queries> make_queries(
+      ip::UdpWaiter* waiter, std::index_sequence<I...>) noexcept {
     return {((void)I, Query{waiter})...};
   }
 

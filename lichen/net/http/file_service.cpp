@@ -74,6 +74,9 @@ Task<Result<void>> FileService::handle(Request& request, Response& response) {
 
 // Relative names in a folder's index are relative to the folder only if its own name ends with a
 // slash.
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Task<Result<void>> FileService::redirect_to_folder(Request& request, Response& response) {
   std::string location{request.path()};
   // Two slashes at the start would be the name of a host.
@@ -100,6 +103,8 @@ Task<Result<void>> FileService::send_folder(Response& response, std::string_view
   response.status(Status::ok).field("Content-Type", "text/html; charset=utf-8");
   co_return co_await response.send(folder_page(path, std::move(entries)));
 }
+
+#pragma clang attribute pop
 
 Task<Result<void>> FileService::send_file(Request& request, Response& response, CachedFile& file) {
   const std::uint64_t size = file.info.size;
@@ -168,6 +173,9 @@ Task<Result<void>> FileService::send_bytes(Response& response, CachedFile& file,
   co_return Result<void>{};
 }
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Task<Result<void>> FileService::send_parts(Response& response, CachedFile& file,
                                            std::span<const ByteRange> ranges) {
   std::uint64_t seed = coro::hooks::now_ns() ^ reinterpret_cast<std::uintptr_t>(&ranges);
@@ -184,3 +192,5 @@ Task<Result<void>> FileService::send_parts(Response& response, CachedFile& file,
 }
 
 }  // namespace lichen::net::http
+
+#pragma clang attribute pop

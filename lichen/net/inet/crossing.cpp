@@ -29,7 +29,9 @@ unsigned chosen_of(std::uint64_t set, std::uint64_t hash) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<Crossing>> Crossing::create(unsigned places, base::HashKey secret) {
+// Runs once, and is made small.
+[[clang::minsize]] Result<std::unique_ptr<Crossing>> Crossing::create(unsigned places,
+                                                                      base::HashKey secret) {
   if (places == 0 || places > most_places) return Error::out_of_range;
   std::unique_ptr<Crossing> crossing{new (std::nothrow) Crossing{places, secret}};
   if (!crossing) return Error::no_memory;

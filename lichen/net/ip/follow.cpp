@@ -2,9 +2,13 @@
 // what it has learnt of addresses and routes. Neighbours each learns by itself.
 #include "lichen/net/ip/stack.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::ip {
 
-Settings Stack::settings(const Interface& interface) const noexcept {
+// Not a part of those who look whether anything has changed, which is seldom.
+[[gnu::noinline]] Settings Stack::settings(const Interface& interface) const noexcept {
   Settings settings{.routes = routes_,
                     .ipv4_mtu = interface.ipv4_mtu,
                     .ipv6_mtu = interface.ipv6_mtu,
@@ -51,3 +55,5 @@ void Stack::follow(Interface& interface, const Settings& settings, std::uint64_t
 }
 
 }  // namespace lichen::net::ip
+
+#pragma clang attribute pop

@@ -8,6 +8,9 @@
 #include "lichen/net/ip/stack.hpp"
 #include "lichen/net/wire/fields.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::ip {
 
 namespace {
@@ -134,3 +137,5 @@ void Stack::send_membership(Interface& interface, const wire::IpAddress& group,
 }
 
 }  // namespace lichen::net::ip
+
+#pragma clang attribute pop

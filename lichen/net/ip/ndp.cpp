@@ -1,6 +1,9 @@
 // Neighbour discovery (RFC 4861 section 7) and duplicate address detection (RFC 4862 section 5.4).
 #include "lichen/net/ip/stack.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::ip {
 
 // False: not a message of neighbour discovery.
@@ -136,3 +139,5 @@ void Stack::advertise(Interface& interface, const LocalAddress& address) noexcep
 }
 
 }  // namespace lichen::net::ip
+
+#pragma clang attribute pop

@@ -4,6 +4,9 @@
 
 #include "lichen/net/ip/stack.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::ip {
 
 namespace {
@@ -166,3 +169,5 @@ wire::Ipv6Address Stack::stable_address(const Interface& interface, const wire::
 }
 
 }  // namespace lichen::net::ip
+
+#pragma clang attribute pop

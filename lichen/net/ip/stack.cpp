@@ -22,6 +22,9 @@ constexpr std::uint64_t quick_interval = 50 * millisecond;
 
 }  // namespace
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 Stack::Stack(base::HashKey secret) noexcept
     : random_{secret},
       flow_key_{random_()},
@@ -155,6 +158,8 @@ Result<void> Stack::remove_address(Interface& interface, const wire::IpAddress& 
   return {};
 }
 
+#pragma clang attribute pop
+
 Interface* Stack::owner_of(const wire::IpAddress& address) noexcept {
   for (Interface& candidate : interfaces())
     if (candidate.find_usable(address) != nullptr) return &candidate;
@@ -207,6 +212,9 @@ void Stack::advance(std::uint64_t now) noexcept {
     advance_groups(one);
   }
 }
+
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 void Stack::start_probing(LocalAddress& address) noexcept {
   address.state = AddressState::tentative;
@@ -290,3 +298,5 @@ void Stack::tell(Interface& interface, const LocalAddress& address, AddressEvent
 }
 
 }  // namespace lichen::net::ip
+
+#pragma clang attribute pop

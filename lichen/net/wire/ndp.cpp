@@ -2,6 +2,9 @@
 
 #include "lichen/net/wire/fields.hpp"
 
+// Runs seldom, and is made small.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 namespace lichen::net::wire {
 
 namespace {
@@ -161,3 +164,5 @@ std::size_t write(std::span<std::byte> out, const NeighbourAdvertisement& messag
 }
 
 }  // namespace lichen::net::wire
+
+#pragma clang attribute pop
