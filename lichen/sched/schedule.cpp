@@ -307,9 +307,11 @@ void Schedule::put_in_order(Lane& running, std::uint64_t ran_ns, std::uint64_t n
     link(running, now);
   } else {
     running.state = LaneState::idle;
-    if (running.kind == LaneKind::frame) end_use(running);
   }
-  if (running.share) rest(*running.share, now);
+  // A reservation that is given back may at once be another core's.
+  Share* const share = running.share;
+  if (!still_ready && running.kind == LaneKind::frame) end_use(running);
+  if (share) rest(*share, now);
   clutch_.rest();
   running_ = nullptr;
   right_ = Right::none;
