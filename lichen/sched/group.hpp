@@ -5,6 +5,7 @@
 // touches a record that exists, and nobody needs to wait for the cores.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -116,6 +117,10 @@ class Group {
   // Some core has work of the group, or no longer. What it was owed before it had any is forgotten.
   void guarantee_begin(std::uint64_t now) noexcept;
   void guarantee_end() noexcept;
+  // Cores that have work of it, or have had it a moment ago.
+  [[nodiscard]] std::uint32_t claimed_cores() const noexcept {
+    return std::max(1U, active_cores_.load(std::memory_order_relaxed));
+  }
   // `window_ns`: what it is owed for longer ago is forgotten.
   void guarantee_charge(std::uint64_t ran_ns, std::uint64_t now, std::uint64_t window_ns) noexcept;
 

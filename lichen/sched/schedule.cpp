@@ -37,6 +37,8 @@ Schedule::~Schedule() {
   registry_.schedules_[core_].store(nullptr, std::memory_order_release);
   while (Lane* lane = frames_.pop()) end_use(*lane);
   while (Lane* lane = exhausted_.pop()) end_use(*lane);
+  while (claims_.pop_front()) {
+  }
   while (guaranteed_.pop()) {
   }
   while (throttled_.pop()) {
@@ -193,7 +195,7 @@ void Schedule::join(Share& share, std::uint64_t now) noexcept {
   LocalGroup& local = *share.local;
   buckets_[bucket_of(share)].join(share);
   if (local.active++ == 0 && local.guarantee_permille != 0) {
-    local.guaranteed = true;
+    claims_.push_back(local);
     local.group->guarantee_begin(now);
   }
 }
@@ -201,7 +203,9 @@ void Schedule::join(Share& share, std::uint64_t now) noexcept {
 void Schedule::leave(Share& share) noexcept {
   LocalGroup& local = *share.local;
   share.queue->leave(share);
-  if (--local.active == 0 && std::exchange(local.guaranteed, false)) local.group->guarantee_end();
+  if (--local.active != 0 || !local.claim.is_linked()) return;
+  local.claim.unlink();
+  local.group->guarantee_end();
 }
 
 // --- running ---------------------------------------------------------------------------------
@@ -416,7 +420,10 @@ void Schedule::account_fair(Lane& lane, std::uint64_t ran_ns, std::uint64_t now)
   if (share.queue) share.queue->charge(share, ran_ns);
   clutch_.charge(ran_ns, now);
   frame_balance_.fair_ran(ran_ns);
-  if (local.guarantee_permille != 0) pay_guarantee(local, ran_ns, now);
+  if (local.guarantee_permille != 0) {
+    pay_guarantee(local, ran_ns, now);
+    owed_left_ -= std::min(owed_left_, ran_ns);
+  }
   if (local.limited) {
     const ScheduleParameters& parameters = registry_.parameters();
     // A chunk is good for the period in which it was taken.

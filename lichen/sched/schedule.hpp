@@ -43,13 +43,13 @@ struct LocalGroup {
   bool foreground = false;
   bool limited = false;
   bool throttled = false;
-  bool guaranteed = false;       // counted among the group's active cores
   std::uint32_t active = 0;      // shares that compete
   std::uint32_t ready = 0;       // fair lanes in the order
   std::uint64_t owed_at = 0;     // while linked: when it will be owed a slice, or later
   std::uint64_t returns_at = 0;  // while throttled
   std::uint64_t chunk_left = 0;  // of what was taken from the limit for the running lane
   std::uint64_t chunk_taken_at = 0;
+  base::ListNode claim;     // among those with a guarantee that compete here
   base::HeapNode owed;      // among the groups with a guarantee and ready lanes
   base::HeapNode comeback;  // among the throttled
   LaneCounter throttlings;
@@ -123,8 +123,8 @@ class Schedule {
   // The same charge, but the lane goes on running.
   void charge(Lane& running, std::uint64_t ran_ns, std::uint64_t now) noexcept;
 
-  // The host had the core for so long while the lane had its turn, which is not charged to it. To a
-  // guarantee it is, which is a part of what the host leaves, not of what it takes.
+  // The host had the core for so long while the lane had its turn, which is not charged to it. No
+  // guarantee earns anything by that time: each is a part of what the host leaves.
   void host_took(const Lane& running, std::uint64_t ns, std::uint64_t now) noexcept;
 
   // Whether something else would run if the running lane were put back now; `since` is when it was
@@ -219,7 +219,7 @@ class Schedule {
   bool take_chunk(LocalGroup& local, std::uint64_t now) noexcept;
   void return_chunk(LocalGroup& local) noexcept;
   void throttle(LocalGroup& local, std::uint64_t now) noexcept;
-  void pay_guarantee(LocalGroup& local, std::uint64_t ns, std::uint64_t now) noexcept;
+  void pay_guarantee(const LocalGroup& local, std::uint64_t ns, std::uint64_t now) noexcept;
   LocalGroup* owed(std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t owed_at(const LocalGroup& local) const noexcept;
   [[nodiscard]] std::uint64_t owed_ns(const LocalGroup& local, std::uint64_t now) const noexcept;
@@ -248,6 +248,7 @@ class Schedule {
   Clutch clutch_;
   base::Heap<Lane, &Lane::order, &Lane::frame_deadline> frames_;
   base::Heap<Lane, &Lane::order, &Lane::comeback> exhausted_;
+  base::List<LocalGroup, &LocalGroup::claim> claims_;
   base::Heap<LocalGroup, &LocalGroup::owed, &LocalGroup::owed_at> guaranteed_;
   base::Heap<LocalGroup, &LocalGroup::comeback, &LocalGroup::returns_at> throttled_;
   std::array<FairQueue, bucket_count> buckets_;

@@ -251,14 +251,17 @@ void Schedule::update_comeback() noexcept {
 // --- guarantees ------------------------------------------------------------------------------
 
 void Schedule::host_took(const Lane& running, std::uint64_t ns, std::uint64_t now) noexcept {
-  if (!running.share) return;
-  LocalGroup& local = *running.share->local;
-  if (local.guarantee_permille != 0) pay_guarantee(local, ns, now);
+  for (const LocalGroup& local : claims_) {
+    // A part of one core that lies on as many as have work of it.
+    const std::uint64_t part = ns * local.guarantee_permille / 1'000 / local.group->claimed_cores();
+    pay_guarantee(local, part, now);
+    if (running.share && running.share->local == &local) owed_left_ -= std::min(owed_left_, part);
+  }
 }
 
-void Schedule::pay_guarantee(LocalGroup& local, std::uint64_t ns, std::uint64_t now) noexcept {
+void Schedule::pay_guarantee(const LocalGroup& local, std::uint64_t ns,
+                             std::uint64_t now) noexcept {
   local.group->guarantee_charge(ns, now, guarantee_window(local));
-  owed_left_ -= std::min(owed_left_, ns);
 }
 
 std::uint64_t Schedule::owed_at(const LocalGroup& local) const noexcept {

@@ -227,23 +227,25 @@ TEST_F(ScheduleTest, GuaranteedTimeComesFirst) {
   EXPECT_EQ(run(1 * us, false), &lane);
 }
 
-// What the host took is a part of no share, but of a guarantee.
-TEST_F(ScheduleTest, WhatTheHostTookIsChargedToAGuaranteeOnly) {
+// What the host took is a part of no share, and no guarantee grows by it.
+TEST_F(ScheduleTest, WhatTheHostTakesIsChargedToNobodyAndGuaranteesNobody) {
   auto sure = make({.guarantee_permille = 100});
   Lane& hog = insert(front->lane(Qos::user_interactive));
   Lane& lane = insert(sure->lane(Qos::background));
   EXPECT_EQ(run(20 * ms), &hog);
   schedule.pick(now);
   EXPECT_EQ(schedule.next_decision(lane, now, now), now + 2 * ms);
-  now += 2 * ms;
-  schedule.host_took(lane, 1 * ms, now);
+  now += 10 * ms;
+  schedule.host_took(lane, 10 * ms, now);
   EXPECT_EQ(schedule.next_decision(lane, now, now), now + 1 * ms);
-  schedule.host_took(lane, 1 * ms, now);
-  EXPECT_TRUE(schedule.overtaken(lane, now, now)) << "it is owed nothing more";
-  schedule.put_back(lane, 0, now, false);
+  schedule.put_back(lane, 0, now, true);
   EXPECT_EQ(lane.run_ns.get(), 0u);
+
+  EXPECT_EQ(run(2 * ms), &lane);
   ASSERT_EQ(schedule.pick(now), &hog);
-  schedule.host_took(hog, 5 * ms, now);
+  now += 20 * ms;
+  schedule.host_took(hog, 20 * ms, now);
+  EXPECT_FALSE(schedule.overtaken(hog, now, now)) << "it is owed nothing";
   schedule.put_back(hog, 0, now, false);
   EXPECT_EQ(hog.run_ns.get(), 20 * ms);
 }

@@ -347,6 +347,38 @@ Task<Result<void>> robbed_shares(World& world) {
   co_return Result<void>{};
 }
 
+// A background app that is sure of a tenth of one core beside the foreground has that of what is
+// left, in each second.
+Task<Result<void>> robbed_guarantee(World& world) {
+  auto sure = CO_TRY(sched::make_group({.name = "sure", .guarantee_permille = 100}));
+  auto front = CO_TRY(sched::make_group({.name = "front", .foreground = true}));
+  Work work_of_sure;
+  Work work_of_front;
+  std::vector<TakenCore> taken(world.machine.cores(), TakenCore{world.random.below(2) == 0});
+  const unsigned cores = std::min(2U, world.machine.cores());
+  Scope hogs;
+  for (unsigned core = 0; core < cores; ++core) {
+    coro::Core* const where = &world.machine.core(core);
+    hogs.spawn(hog_on(taken[core], work_of_sure),
+               {.core = where, .lane = sure->lane(Qos::background)});
+    hogs.spawn(hog_on(taken[core], work_of_front),
+               {.core = where, .lane = front->lane(Qos::user_interactive)});
+  }
+  for (unsigned second = 0; second < 2; ++second) {
+    const std::uint64_t sure_before = work_of_sure.done;
+    const std::uint64_t front_before = work_of_front.done;
+    CO_TRY(co_await sleep_for(1s));
+    const std::uint64_t of_sure = work_of_sure.done - sure_before;
+    const std::uint64_t of_one_core = (of_sure + work_of_front.done - front_before) / cores;
+    hal::sim::note("of sure", of_sure);
+    hal::sim::note("of a core", of_one_core);
+    check(of_sure * 1'000 >= of_one_core * 92 && of_sure * 1'000 <= of_one_core * 110,
+          "a guarantee is a part of what the host leaves");
+  }
+  work_of_sure.over = work_of_front.over = true;
+  co_return co_await hogs.join();
+}
+
 // Who keeps a core while it waits in the host has had it for as long.
 Task<Result<void>> blocked_shares(World& world) {
   std::array<sched::Group::Handle, 2> groups{CO_TRY(sched::make_group({.name = "waits"})),

@@ -72,6 +72,7 @@ Task<Result<void>> storms(World& world);
 Task<Result<void>> shares(World& world);
 Task<Result<void>> shares_anywhere(World& world);
 Task<Result<void>> robbed_shares(World& world);
+Task<Result<void>> robbed_guarantee(World& world);
 Task<Result<void>> blocked_shares(World& world);
 Task<Result<void>> starving(World& world);
 Task<Result<void>> sleepers(World& world);

@@ -47,6 +47,8 @@ std::span<const Scenario> scenarios() noexcept {
                equal},
       Scenario{"robbed_shares", "the same of what a host leaves that takes the cores in turn",
                robbed_shares, equal},
+      Scenario{"robbed_guarantee", "a guarantee is a part of what such a host leaves",
+               robbed_guarantee, equal},
       Scenario{"blocked_shares", "who waits in the host with a core has had it", blocked_shares,
                equal},
       Scenario{"starving", "hogs in every bucket: none waits longer than its latency", starving,
