@@ -1,9 +1,11 @@
 """What the site tells about the scheduler: bands, traces, the demonstration."""
 
 import json
+import os
+import subprocess
 
 from perfetto_trace import notice_damage, slices_of
-from site_process import Site, expect, running, wait_for
+from site_process import PATIENCE, Site, expect, running, wait_for
 
 
 def check_bands(world):
@@ -84,6 +86,25 @@ def check_demo(world):
         code = program.read()
     if b"__tsan_init" not in code and b"__asan_init" not in code:
         expect(sum(core["preemptions"] for core in state["cores"]) > 0, "hogs are preempted")
+
+
+def said_by(*words):
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def check_demo_in_real_time(world):
+    try:
+        before = os.sched_getscheduler(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(2))
+        os.sched_setscheduler(0, before, os.sched_param(0))
+    except PermissionError:
+        refused = said_by(world.program, "--port", "0", "--realtime")
+        expect(refused.returncode == 1 and "run as root" in refused.stderr, f"{refused}")
+    else:
+        _, state = demo(world, "--realtime")
+        expect(state["bands"][1]["frames"] > 0, "frames are drawn")
+    both = said_by(world.program, "--realtime", "--no-preemption")
+    expect((both.returncode, (both.stdout + both.stderr).split(":")[0]) == (2, "--realtime"), f"{both}")
 
 
 def check_demo_without_preemption(world):
