@@ -239,9 +239,7 @@ void Executor::turn(std::uint64_t now) noexcept {
     watch_.end(std::exchange(batch_tasks_, 0), now);
     if (work) watch_.ready(*lane_, now);
     uninstall();
-    schedule_.put_back(*lane_, ran, now, work);
-    running_ = false;
-    if (machine_.moves_work()) lane_->load.set(false, now);
+    put_back(ran, now, work);
   } else if (work) {
     uninstall();
     schedule_.insert(*lane_, now);
@@ -249,10 +247,21 @@ void Executor::turn(std::uint64_t now) noexcept {
   if (Lane* next = schedule_.pick(now)) return install(*next, now);
   running_band_.store(nothing_runs, std::memory_order_relaxed);
   // It has work, and its group has met its limit: what is woken there goes behind that.
-  if (lane_->waiting.is_linked()) {
-    lane_ = &schedule_.event_lane();
-    set_turn(lane_->id);
-  }
+  if (lane_->waiting.is_linked()) leave_lane();
+}
+
+// A reservation without work may end with its turn, and its record be another core's at once.
+void Executor::put_back(std::uint64_t ran_ns, std::uint64_t now, bool work) noexcept {
+  if (machine_.moves_work()) lane_->load.set(false, now);
+  const bool may_end = lane_->kind == LaneKind::frame && !work;
+  schedule_.put_back(*lane_, ran_ns, now, work);
+  running_ = false;
+  if (may_end) leave_lane();
+}
+
+void Executor::leave_lane() noexcept {
+  lane_ = &schedule_.event_lane();
+  set_turn(lane_->id);
 }
 
 void Executor::install(Lane& lane, std::uint64_t now) noexcept {
@@ -498,9 +507,7 @@ void Executor::idle(unsigned ran) noexcept {
     // What comes from here on is no time of the lane; it stays installed for what it wakes.
     leave_out_the_host(started);
     watch_.end(std::exchange(batch_tasks_, 0), started);
-    schedule_.put_back(*lane_, started - charged_until_ns_, started, false);
-    running_ = false;
-    if (machine_.moves_work()) lane_->load.set(false, started);
+    put_back(started - charged_until_ns_, started, false);
     running_band_.store(nothing_runs, std::memory_order_relaxed);
   }
   fruitless_looks_ = 0;

@@ -276,6 +276,8 @@ class Executor final : public coro::Core {
       read_own_time(now);
   }
   void uninstall() noexcept;
+  void put_back(std::uint64_t ran_ns, std::uint64_t now, bool work) noexcept;
+  void leave_lane() noexcept;
   [[nodiscard]] Lane& lane_of(const coro::Runnable& runnable) noexcept;
   void queue(Lane& lane, coro::Runnable& runnable, bool pinned, coro::Order order) noexcept;
   [[nodiscard]] coro::LaneQueues& queues_of(Lane& lane) noexcept;

@@ -113,9 +113,10 @@ Task<Result<void>> answer(unsigned times) {
 }
 
 // Counts frames that come so late that they no longer have their whole budget.
-Task<Result<void>> draw_if_in_time(sched::Group& group, std::atomic<std::uint64_t>& late) {
-  auto frames =
-      CO_TRY(co_await sched::Frames::reserve(group, {.period = 8'333us, .budget = 1'400us}));
+Task<Result<void>> draw_if_in_time(sched::Group& group, sched::Executor& core,
+                                   std::atomic<std::uint64_t>& late) {
+  auto frames = CO_TRY(co_await sched::Frames::reserve(
+      group, {.period = 8'333us, .budget = 1'400us, .core = &core}));
   for (unsigned i = 0; i < 40; ++i) {
     const sched::Frame frame = CO_TRY(co_await frames.next());
     if (hal::now_ns() > frame.due_ns + 2'000 * us) ++late;
@@ -183,7 +184,8 @@ Task<Result<void>> draw_beside_hogs(World& world, std::atomic<std::uint64_t>& la
     hogs.spawn(hog(over), {.lane = background->lane(Qos::user_initiated)});
   Scope drawing;
   for (unsigned i = 0; i < 2 * world.machine.cores(); ++i)
-    drawing.spawn(draw_if_in_time(*foreground, late));
+    drawing.spawn(
+        draw_if_in_time(*foreground, world.machine.core(i % world.machine.cores()), late));
   CO_TRY(co_await drawing.join());
   over = true;
   CO_TRY(co_await hogs.join());
