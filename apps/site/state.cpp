@@ -99,23 +99,24 @@ std::string tasks_json(std::size_t limit) {
   std::size_t seen = 0;
   json.open('[');
   // Traces are taken while the walk holds the strand in place, so that it cannot end meanwhile.
-  coro::for_each_strand(machine.root(), [&] [[gnu::noinline]] (coro::Strand& strand, unsigned depth) {
-    if (seen++ >= limit) return;
-    std::array<coro::TraceLine, 32> lines;
-    const std::size_t count = coro::trace_strand(strand, lines);
-    json.open('{').field("depth", depth).field("state", count ? "waiting" : "ready");
-    if (strand.watch() != 0) json.field("name", machine.task_watches().name_of(strand).view());
-    json.key("stack").open('[');
-    for (std::size_t i = 0; i < count; ++i) {
-      json.open('{')
-          .field("kind", lines[i].kind == coro::TraceLine::Kind::awaits ? "awaits" : "spawned")
-          .field("function", std::string_view{lines[i].function})
-          .field("file", std::string_view{lines[i].file})
-          .field("line", lines[i].line)
-          .close('}');
-    }
-    json.close(']').close('}');
-  });
+  coro::for_each_strand(
+      machine.root(), [&] [[gnu::noinline]] (coro::Strand & strand, unsigned depth) {
+        if (seen++ >= limit) return;
+        std::array<coro::TraceLine, 32> lines;
+        const std::size_t count = coro::trace_strand(strand, lines);
+        json.open('{').field("depth", depth).field("state", count ? "waiting" : "ready");
+        if (strand.watch() != 0) json.field("name", machine.task_watches().name_of(strand).view());
+        json.key("stack").open('[');
+        for (std::size_t i = 0; i < count; ++i) {
+          json.open('{')
+              .field("kind", lines[i].kind == coro::TraceLine::Kind::awaits ? "awaits" : "spawned")
+              .field("function", std::string_view{lines[i].function})
+              .field("file", std::string_view{lines[i].file})
+              .field("line", lines[i].line)
+              .close('}');
+        }
+        json.close(']').close('}');
+      });
   json.close(']');
   return json.text();
 }
