@@ -1,12 +1,9 @@
 #include "lichen/hal/linux/cores.hpp"
 
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +17,7 @@
 #include <span>
 
 #include "lichen/base/error_map.hpp"
+#include "lichen/hal/linux/futex.hpp"
 #include "lichen/hal/linux/local.hpp"
 #include "lichen/hal/linux/time.hpp"
 #include "lichen/hal/linux/urgency.hpp"
@@ -38,21 +36,6 @@ constinit std::array<CoreState, max_cores> states{};
 constinit std::atomic<bool> started{false};
 
 std::atomic<std::uint32_t>& wake_word(CoreId core) noexcept { return states[core].wake; }
-
-// The futex may be woken with no thread waiting, and a wait may end for no reason: both are allowed
-// for.
-void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t value,
-                std::uint64_t deadline_ns) noexcept {
-  timespec until{};
-  until.tv_sec = static_cast<time_t>(deadline_ns / 1'000'000'000);
-  until.tv_nsec = static_cast<long>(deadline_ns % 1'000'000'000);
-  syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, value,
-          deadline_ns == no_deadline ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
-}
-
-void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept {
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
-}
 
 bool read_text(const char* path, std::span<char> text) noexcept {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -152,9 +135,9 @@ void* run_thread(void* argument) noexcept {
   const Result<void> became = become(self.core, start.options);
   self.error = became.error();
   start.ready.fetch_add(1);
-  futex_wake(start.ready, 1);
+  detail::futex_wake(start.ready, 1);
   while (start.gate.load() == static_cast<std::uint32_t>(Gate::closed))
-    futex_wait(start.gate, static_cast<std::uint32_t>(Gate::closed), no_deadline);
+    detail::futex_wait(start.gate, static_cast<std::uint32_t>(Gate::closed), no_deadline);
   if (start.gate.load() == static_cast<std::uint32_t>(Gate::open)) {
     if (start.allowed) bind(self.core, start);
     start.entry(self.core);
@@ -236,14 +219,14 @@ Result<void> start_cores(const CoreOptions& options,
     pthread_setname_np(thread.thread, name.data());
   }
   for (unsigned ready = start.ready.load(); ready != made - 1; ready = start.ready.load())
-    futex_wait(start.ready, ready, no_deadline);
+    detail::futex_wait(start.ready, ready, no_deadline);
   for (unsigned i = 1; i < made; ++i)
     if (threads[i].error != Error{}) failure = threads[i].error;
 
   const bool runs = failure == Error{};
   if (runs && start.allowed) bind(0, start);
   start.gate.store(static_cast<std::uint32_t>(runs ? Gate::open : Gate::cancelled));
-  futex_wake(start.gate, INT_MAX);
+  detail::futex_wake(start.gate, INT_MAX);
   if (runs) entry(0);
   for (unsigned i = 1; i < made; ++i) pthread_join(threads[i].thread, nullptr);
   if (runs && pin) (void)sched_setaffinity(0, sizeof(allowed), &allowed);
@@ -256,13 +239,14 @@ Result<void> start_cores(const CoreOptions& options,
 void wait(CoreId self, std::uint64_t deadline_ns) noexcept {
   auto& word = wake_word(self);
   std::uint32_t expected = running;
-  if (word.compare_exchange_strong(expected, waiting)) futex_wait(word, waiting, deadline_ns);
+  if (word.compare_exchange_strong(expected, waiting))
+    detail::futex_wait(word, waiting, deadline_ns);
   word.exchange(running);
 }
 
 void wake(CoreId core) noexcept {
   auto& word = wake_word(core);
-  if (word.exchange(token) == waiting) futex_wake(word, 1);
+  if (word.exchange(token) == waiting) detail::futex_wake(word, 1);
 }
 
 void yield_to_host() noexcept { sched_yield(); }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <gnu/libc-version.h>
-#include <linux/futex.h>
 #include <mqueue.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -24,6 +23,7 @@
 #include <utility>
 
 #include "lichen/base/error_map.hpp"
+#include "lichen/hal/linux/futex.hpp"
 #include "lichen/hal/linux/interrupts.hpp"
 #include "lichen/hal/linux/local.hpp"
 #include "lichen/hal/linux/unwind.hpp"
@@ -244,12 +244,12 @@ void HostThread::join() noexcept { pthread_join(thread_, nullptr); }
 
 void HostThread::sleep() noexcept {
   while (word_.exchange(0, std::memory_order_acquire) == 0)
-    syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+    detail::futex_wait(word_, 0, no_deadline);
 }
 
 void HostThread::wake() noexcept {
   word_.store(1, std::memory_order_release);
-  syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  detail::futex_wake(word_, 1);
 }
 
 void give_core_up() noexcept {

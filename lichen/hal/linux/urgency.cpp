@@ -3,12 +3,10 @@
 #include "lichen/hal/linux/urgency.hpp"
 
 #include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 #include <cstdio>
 
 #include "lichen/base/error_map.hpp"
+#include "lichen/hal/linux/futex.hpp"
 #include "lichen/hal/linux/local.hpp"
 #include "lichen/hal/linux/time.hpp"
 
@@ -89,15 +88,7 @@ void apply(CoreId core) noexcept {
 
 void call_bell(Urgency& urgency) noexcept {
   urgency.calls.fetch_add(1);
-  syscall(SYS_futex, &urgency.calls, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-}
-
-void sleep_until(Urgency& urgency, std::uint32_t calls, std::uint64_t moment_ns) noexcept {
-  timespec until{};
-  until.tv_sec = static_cast<time_t>(moment_ns / 1'000'000'000);
-  until.tv_nsec = static_cast<long>(moment_ns % 1'000'000'000);
-  syscall(SYS_futex, &urgency.calls, FUTEX_WAIT_BITSET_PRIVATE, calls,
-          moment_ns == no_deadline ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+  detail::futex_wake(urgency.calls, 1);
 }
 
 // By the process' own wish: its threads go before others whatever they do.
@@ -137,7 +128,8 @@ void* ring(void* argument) noexcept {
     const std::uint64_t at = ring_for(core, from, rang);
     // Pairs with urgent_from(): either it sees until when we sleep or we see what it has stored.
     urgency.sleeps_until_ns.store(at);
-    if (urgency.from_ns.load() == from && !urgency.ending.load()) sleep_until(urgency, calls, at);
+    if (urgency.from_ns.load() == from && !urgency.ending.load())
+      detail::futex_wait(urgency.calls, calls, at);
     urgency.sleeps_until_ns.store(0);
   }
   return nullptr;
